@@ -1,0 +1,2 @@
+//! The `factlog` command.
+fn main() {}

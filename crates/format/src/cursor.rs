@@ -1,0 +1,78 @@
+use crate::FormatError;
+
+/// A reader over bytes that may be anything: every read is checked, nothing is allocated.
+#[derive(Clone)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a [u8],
+    what: &'static str,
+}
+
+impl<'a> Cursor<'a> {
+    /// `what` names the part in errors.
+    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { rest: bytes, what }
+    }
+
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
+        let Some((head, tail)) = self.rest.split_at_checked(len) else {
+            return Err(FormatError::Truncated(self.what));
+        };
+        self.rest = tail;
+        Ok(head)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
+            return Err(FormatError::Truncated(self.what));
+        };
+        self.rest = tail;
+        Ok(*head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, FormatError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, FormatError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, FormatError> {
+        self.array().map(i64::from_le_bytes)
+    }
+
+    /// Takes bytes that must all be zero.
+    pub(crate) fn zeros(&mut self, len: usize) -> Result<(), FormatError> {
+        if self.take(len)?.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        Err(FormatError::Invalid(self.what))
+    }
+
+    /// A length as `usize`, known to fit what is left.
+    pub(crate) fn bounded(&self, count: usize, each: usize) -> Result<(), FormatError> {
+        match count.checked_mul(each) {
+            Some(need) if need <= self.rest.len() => Ok(()),
+            _ => Err(FormatError::Truncated(self.what)),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<(), FormatError> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(FormatError::Trailing(self.what))
+    }
+}

@@ -1,0 +1,223 @@
+use crate::{FormatError, JournalId, cursor::Cursor, identity::check_origin};
+
+const VERSION: u8 = 1;
+const MAX_KEYS: usize = 16;
+
+/// Whether a journal must be signed, as sequence 0 records it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningPolicyCode {
+    /// The journal is not signed (code 0).
+    Unsigned,
+    /// It is signed; without its key it opens, and refuses appends (code 1).
+    Optional,
+    /// It is signed; without its key a writable open is refused (code 2).
+    Required,
+}
+
+/// `journal.created`: sequence 0 of every journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalCreated {
+    /// The journal's id.
+    pub journal: JournalId,
+    /// The journal's public name.
+    pub origin: String,
+    /// When it was made, in microseconds since 1970-01-01 UTC.
+    pub created: i64,
+    /// Whether it must be signed.
+    pub signing: SigningPolicyCode,
+    /// The first Ed25519 public keys of the log; empty if it isn't signed.
+    pub keys: Vec<[u8; 32]>,
+    /// For a fork: the id of the journal it came from, and how many of its events it took.
+    pub forked_from: Option<(JournalId, u64)>,
+}
+
+/// Why a recovery ended a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryReason {
+    /// The segment ended in a torn write.
+    TornTail,
+    /// The last group was whole but nothing said that it was durable, so it was copied.
+    Unproven,
+}
+
+/// `journal.recovered`: how an unclean end was dealt with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRecovered {
+    /// Why.
+    pub reason: RecoveryReason,
+    /// First sequence of the segment that was ended.
+    pub segment_first: u64,
+    /// Its generation.
+    pub segment_generation: u32,
+    /// Where it was ended, in bytes.
+    pub sealed_end: u64,
+    /// How many bytes past that end were set aside.
+    pub set_aside: u64,
+    /// How many events were copied into the next segment.
+    pub copied: u64,
+}
+
+/// `clock.stepped_back`: the clock read earlier than at the commit before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSteppedBack {
+    /// The earlier commit's reading, in microseconds since 1970-01-01 UTC.
+    pub before: i64,
+    /// The reading now.
+    pub now: i64,
+}
+
+/// The payload of an event in the stream `$journal/journal`: what governs the journal itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JournalEvent {
+    /// Sequence 0.
+    Created(JournalCreated),
+    /// An unclean end was dealt with.
+    Recovered(JournalRecovered),
+    /// The clock stepped back.
+    ClockSteppedBack(ClockSteppedBack),
+}
+
+impl JournalEvent {
+    /// The event's kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "journal.created",
+            Self::Recovered(_) => "journal.recovered",
+            Self::ClockSteppedBack(_) => "clock.stepped_back",
+        }
+    }
+
+    /// The payload's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        match self {
+            Self::Created(created) => created.encode(&mut out),
+            Self::Recovered(recovered) => recovered.encode(&mut out),
+            Self::ClockSteppedBack(step) => {
+                out.extend_from_slice(&step.before.to_le_bytes());
+                out.extend_from_slice(&step.now.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    /// Reads the payload of an event of the kind given.
+    ///
+    /// # Errors
+    /// [`FormatError::Unsupported`] for an unknown kind or version, another variant for anything that
+    /// [`encode`](Self::encode) would not have written.
+    pub fn decode(kind: &str, payload: &[u8]) -> Result<Self, FormatError> {
+        let mut input = Cursor::new(payload, "journal event");
+        if input.u8()? != VERSION {
+            return Err(FormatError::Unsupported("journal event version"));
+        }
+        let event = match kind {
+            "journal.created" => Self::Created(JournalCreated::decode(&mut input)?),
+            "journal.recovered" => Self::Recovered(JournalRecovered::decode(&mut input)?),
+            "clock.stepped_back" => Self::ClockSteppedBack(ClockSteppedBack {
+                before: input.i64()?,
+                now: input.i64()?,
+            }),
+            _ => return Err(FormatError::Unsupported("journal event kind")),
+        };
+        input.finish()?;
+        Ok(event)
+    }
+}
+
+impl JournalCreated {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.journal);
+        out.extend_from_slice(&self.created.to_le_bytes());
+        out.push(match self.signing {
+            SigningPolicyCode::Unsigned => 0,
+            SigningPolicyCode::Optional => 1,
+            SigningPolicyCode::Required => 2,
+        });
+        out.push(self.origin.len() as u8);
+        out.extend_from_slice(self.origin.as_bytes());
+        out.push(self.keys.len() as u8);
+        for key in &self.keys {
+            out.push(1); // Ed25519
+            out.extend_from_slice(key);
+        }
+        match &self.forked_from {
+            None => out.push(0),
+            Some((journal, size)) => {
+                out.push(1);
+                out.extend_from_slice(journal);
+                out.extend_from_slice(&size.to_le_bytes());
+            }
+        }
+        // Key domain (0: payloads are not encrypted) and the length of an area for extensions.
+        out.extend_from_slice(&[0, 0, 0]);
+    }
+
+    fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
+        let invalid = FormatError::Invalid("journal.created");
+        let journal = input.array()?;
+        let created = input.i64()?;
+        let signing = match input.u8()? {
+            0 => SigningPolicyCode::Unsigned,
+            1 => SigningPolicyCode::Optional,
+            2 => SigningPolicyCode::Required,
+            _ => return Err(FormatError::Unsupported("signing policy")),
+        };
+        let origin_len = usize::from(input.u8()?);
+        let origin = str::from_utf8(input.take(origin_len)?).map_err(|_| invalid)?;
+        check_origin(origin, &journal)?;
+        let key_count = usize::from(input.u8()?);
+        if key_count > MAX_KEYS || (key_count == 0) != (signing == SigningPolicyCode::Unsigned) {
+            return Err(invalid);
+        }
+        let mut keys = Vec::with_capacity(key_count);
+        for _ in 0..key_count {
+            if input.u8()? != 1 {
+                return Err(FormatError::Unsupported("key type"));
+            }
+            keys.push(input.array()?);
+        }
+        let forked_from = match input.u8()? {
+            0 => None,
+            1 => Some((input.array()?, input.u64()?)),
+            _ => return Err(invalid),
+        };
+        if input.u8()? != 0 || input.u16()? != 0 {
+            return Err(FormatError::Unsupported("extensions of journal.created"));
+        }
+        Ok(Self { journal, origin: origin.to_owned(), created, signing, keys, forked_from })
+    }
+}
+
+impl JournalRecovered {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(match self.reason {
+            RecoveryReason::TornTail => 1,
+            RecoveryReason::Unproven => 2,
+        });
+        out.extend_from_slice(&self.segment_first.to_le_bytes());
+        out.extend_from_slice(&self.segment_generation.to_le_bytes());
+        out.extend_from_slice(&self.sealed_end.to_le_bytes());
+        out.extend_from_slice(&self.set_aside.to_le_bytes());
+        out.extend_from_slice(&self.copied.to_le_bytes());
+    }
+
+    fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
+        let reason = match input.u8()? {
+            1 => RecoveryReason::TornTail,
+            2 => RecoveryReason::Unproven,
+            _ => return Err(FormatError::Unsupported("recovery reason")),
+        };
+        Ok(Self {
+            reason,
+            segment_first: input.u64()?,
+            segment_generation: input.u32()?,
+            sealed_end: input.u64()?,
+            set_aside: input.u64()?,
+            copied: input.u64()?,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+/// The largest stored payload section an encoder accepts by default, in bytes (16 MiB). The sum of
+/// an event's sections is bound by it too.
+pub const MAX_PAYLOAD_LEN: usize = 16 << 20;
+/// The longest name (entity, scope, kind, tag, actor, section), in bytes of UTF-8.
+pub const MAX_NAME_LEN: usize = 255;
+/// The most tags that one event carries.
+pub const MAX_TAGS: usize = 32;
+/// The most payload sections that one event carries.
+pub const MAX_SECTIONS: usize = 16;
+/// The longest encoding of an event's facts, in bytes (32 KiB).
+pub const MAX_FACTS_LEN: usize = 32 << 10;
+/// The most events in one batch and in one group.
+pub const MAX_BATCH_EVENTS: usize = 65_536;
+/// The most bytes in one batch, frames included (64 MiB).
+pub const MAX_BATCH_BYTES: usize = 64 << 20;
+/// The default size at which a segment is sealed, in bytes (64 MiB).
+pub const DEFAULT_SEGMENT_LEN: u64 = 64 << 20;
+/// No segment file is longer, so that an offset fits in 32 bits.
+pub const MAX_SEGMENT_LEN: u64 = u32::MAX as u64;
+/// The longest signature that a commit header carries, in bytes (ML-DSA-44 fits).
+pub const MAX_SIGNATURE_LEN: usize = 2_420;
+/// The most signatures that a commit header carries.
+pub const MAX_HEADER_SIGNATURES: usize = 16;
+/// The longest body of any frame: a payload of the largest size with its facts and framing.
+pub const MAX_FRAME_BODY: usize = MAX_PAYLOAD_LEN + MAX_FACTS_LEN + 1024;

@@ -1,0 +1,177 @@
+use crate::{Digest, FORMAT_VERSION, Features, FormatError, JournalId, cursor::Cursor};
+
+const MAGIC: &[u8; 8] = b"FACTMAN\0";
+const ROW_LEN: usize = 96;
+const SEALED: u32 = 1;
+
+/// One live segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestRow {
+    /// Sequence of its first event.
+    pub first_sequence: u64,
+    /// How many events it holds; `None` while it is being written.
+    pub count: Option<u64>,
+    /// Its generation, as in its file name.
+    pub generation: u32,
+    /// The salt of its commit checks, repeated from its header.
+    pub salt: [u8; 16],
+    /// Length of the file that was durable and whole at a clean close, in bytes; below it damage is
+    /// corruption. 0 if never closed.
+    pub proven_end: u64,
+    /// Where a sealed segment ends, in bytes; what follows is never read.
+    pub sealed_end: u64,
+    /// BLAKE3 over the segment header and every commit header frame, zeros while it is being written.
+    pub headers_hash: Digest,
+}
+
+/// A `$journal` value that an open needs, with the sequence of the event that set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachedValue {
+    /// Sequence of the event.
+    pub sequence: u64,
+    /// What the value is; codes are defined where they are used.
+    pub code: u16,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// The list of live segments, replaced as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Which extensions a reader must know.
+    pub features: Features,
+    /// The journal.
+    pub journal: JournalId,
+    /// Higher than every generation given out.
+    pub next_generation: u32,
+    /// The newest writer session.
+    pub incarnation: u32,
+    /// Live segments in order of their sequences; only the last is being written.
+    pub rows: Vec<ManifestRow>,
+    /// Cached `$journal` values.
+    pub values: Vec<CachedValue>,
+}
+
+impl Manifest {
+    /// The encoded manifest, ending in a CRC-32.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(80 + self.rows.len() * ROW_LEN);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&u16::from(FORMAT_VERSION).to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+        self.features.encode(&mut out);
+        out.extend_from_slice(&self.journal);
+        out.extend_from_slice(&self.next_generation.to_le_bytes());
+        out.extend_from_slice(&self.incarnation.to_le_bytes());
+        out.extend_from_slice(&(self.rows.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.values.len() as u32).to_le_bytes());
+        for row in &self.rows {
+            out.extend_from_slice(&row.first_sequence.to_le_bytes());
+            out.extend_from_slice(&row.count.unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(&row.generation.to_le_bytes());
+            out.extend_from_slice(&row.count.map_or(0, |_| SEALED).to_le_bytes());
+            out.extend_from_slice(&row.salt);
+            out.extend_from_slice(&row.proven_end.to_le_bytes());
+            out.extend_from_slice(&row.sealed_end.to_le_bytes());
+            out.extend_from_slice(&row.headers_hash);
+            out.extend_from_slice(&[0; 8]);
+        }
+        for value in &self.values {
+            out.extend_from_slice(&value.sequence.to_le_bytes());
+            out.extend_from_slice(&value.code.to_le_bytes());
+            out.extend_from_slice(&[0; 2]);
+            out.extend_from_slice(&(value.value.len() as u32).to_le_bytes());
+            out.extend_from_slice(&value.value);
+        }
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// Reads a whole manifest.
+    ///
+    /// # Errors
+    /// [`FormatError`] for anything that [`encode`](Self::encode) would not have written, for rows
+    /// that overlap or leave a gap, and for features that this build must not ignore.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
+            return Err(FormatError::Truncated("MANIFEST"));
+        };
+        let mut input = Cursor::new(content, "MANIFEST");
+        if &input.array::<8>()? != MAGIC {
+            return Err(FormatError::Invalid("MANIFEST magic"));
+        }
+        let version = input.u16()?;
+        if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
+            return Err(FormatError::Checksum("MANIFEST"));
+        }
+        if version != u16::from(FORMAT_VERSION) {
+            return Err(FormatError::Unsupported("MANIFEST format version"));
+        }
+        input.zeros(2)?;
+        let features = Features::decode(&mut input)?;
+        features.check_readable()?;
+        let journal = input.array()?;
+        let next_generation = input.u32()?;
+        let incarnation = input.u32()?;
+        let row_count = input.u32()? as usize;
+        let value_count = input.u32()? as usize;
+        input.bounded(row_count, ROW_LEN)?;
+        let rows =
+            (0..row_count).map(|_| decode_row(&mut input)).collect::<Result<Vec<_>, _>>()?;
+        input.bounded(value_count, 16)?;
+        let values =
+            (0..value_count).map(|_| decode_value(&mut input)).collect::<Result<_, _>>()?;
+        input.finish()?;
+        let manifest = Self { features, journal, next_generation, incarnation, rows, values };
+        manifest.check_rows()?;
+        Ok(manifest)
+    }
+
+    fn check_rows(&self) -> Result<(), FormatError> {
+        let wrong = Err(FormatError::Invalid("rows of MANIFEST"));
+        let mut next = 0;
+        for (index, row) in self.rows.iter().enumerate() {
+            let last = index + 1 == self.rows.len();
+            if row.first_sequence != next || row.generation >= self.next_generation {
+                return wrong;
+            }
+            match row.count.map(|count| next.checked_add(count)) {
+                Some(Some(end)) => next = end,
+                None if last => {}
+                _ => return wrong,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode_row(input: &mut Cursor<'_>) -> Result<ManifestRow, FormatError> {
+    let first_sequence = input.u64()?;
+    let count = input.u64()?;
+    let generation = input.u32()?;
+    let flags = input.u32()?;
+    let row = ManifestRow {
+        first_sequence,
+        count: (flags == SEALED).then_some(count),
+        generation,
+        salt: input.array()?,
+        proven_end: input.u64()?,
+        sealed_end: input.u64()?,
+        headers_hash: input.array()?,
+    };
+    input.zeros(8)?;
+    if flags > SEALED || (flags == 0 && (count != 0 || row.sealed_end != 0)) {
+        return Err(FormatError::Invalid("row of MANIFEST"));
+    }
+    Ok(row)
+}
+
+fn decode_value(input: &mut Cursor<'_>) -> Result<CachedValue, FormatError> {
+    let sequence = input.u64()?;
+    let code = input.u16()?;
+    input.zeros(2)?;
+    let len = input.u32()? as usize;
+    Ok(CachedValue { sequence, code, value: input.take(len)?.to_vec() })
+}

@@ -1,0 +1,1 @@
+//! An embedded, append-only event store with hash-chained, signed receipts
