@@ -1,6 +1,6 @@
 use crate::{
     CrcSeed, Digest, FormatError, FrameType, GroupKey, MAX_HEADER_SIGNATURES, MAX_SIGNATURE_LEN,
-    cursor::Cursor, seal_frame, write_frame,
+    cursor::Cursor, limits::MIN_EVENT_FRAME_LEN, seal_frame, write_frame,
 };
 
 const CHECK_LEN: usize = 16;
@@ -28,15 +28,17 @@ pub struct CommitHeader {
     pub count: u32,
     /// Sequence of its first event, or that of the next event in an empty commit.
     pub first_sequence: u64,
-    /// Length of the frames that follow and belong to the group, in bytes.
+    /// Length of the frames that follow and belong to the group, in bytes: a multiple of 8.
     pub frames_len: u32,
-    /// How many events are known to be durable: all with a sequence below this.
+    /// How many events are known to be durable: all with a sequence below this. At most
+    /// `first_sequence`; in a compacted segment all of the group's and maybe later ones.
     pub durable: u64,
     /// The clock's raw reading, in microseconds since 1970-01-01 UTC.
     pub raw_clock: i64,
     /// Root of the Merkle tree after the group.
     pub root: Digest,
-    /// Signatures of the previous commit's checkpoint: the tree of `first_sequence` leaves.
+    /// Signatures of the previous commit's checkpoint: the tree of `first_sequence` leaves. None in a
+    /// compacted segment.
     pub signatures: Vec<HeaderSignature>,
     /// Keyed hash over the CRCs of the group's frames; see [`GroupKey::frames_check`].
     pub frames_check: [u8; CHECK_LEN],
@@ -46,7 +48,8 @@ impl CommitHeader {
     /// Appends the whole frame, header check and CRC included.
     ///
     /// # Errors
-    /// [`FormatError::Limit`] for more or longer signatures than the format allows.
+    /// [`FormatError::Limit`] for more or longer signatures than the format allows,
+    /// [`FormatError::Invalid`] for fields that contradict each other; `out` is then as before.
     pub fn write(
         &self,
         seed: CrcSeed,
@@ -67,10 +70,7 @@ impl CommitHeader {
     }
 
     fn encode_fields(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        if self.signatures.len() > MAX_HEADER_SIGNATURES {
-            let limit = MAX_HEADER_SIGNATURES as u64;
-            return Err(FormatError::Limit { what: "signatures of a commit", limit });
-        }
+        self.check()?;
         out.extend_from_slice(&self.number.to_le_bytes());
         out.extend_from_slice(&self.incarnation.to_le_bytes());
         out.extend_from_slice(&self.count.to_le_bytes());
@@ -82,10 +82,6 @@ impl CommitHeader {
         out.extend_from_slice(&self.raw_clock.to_le_bytes());
         out.extend_from_slice(&self.root);
         for signature in &self.signatures {
-            if signature.bytes.len() > MAX_SIGNATURE_LEN {
-                let limit = MAX_SIGNATURE_LEN as u64;
-                return Err(FormatError::Limit { what: "signature of a commit", limit });
-            }
             out.push(signature.kind);
             out.extend_from_slice(&signature.key_id);
             out.extend_from_slice(&(signature.bytes.len() as u16).to_le_bytes());
@@ -128,7 +124,10 @@ impl CommitHeader {
         let root = input.array()?;
         if signature_count > MAX_HEADER_SIGNATURES {
             let limit = MAX_HEADER_SIGNATURES as u64;
-            return Err(FormatError::Limit { what: "signatures of a commit", limit });
+            return Err(FormatError::Limit {
+                what: "signatures of a commit",
+                limit,
+            });
         }
         let mut signatures = Vec::new();
         for _ in 0..signature_count {
@@ -137,17 +136,20 @@ impl CommitHeader {
             let len = usize::from(input.u16()?);
             if len > MAX_SIGNATURE_LEN {
                 let limit = MAX_SIGNATURE_LEN as u64;
-                return Err(FormatError::Limit { what: "signature of a commit", limit });
+                return Err(FormatError::Limit {
+                    what: "signature of a commit",
+                    limit,
+                });
             }
-            signatures.push(HeaderSignature { kind, key_id, bytes: input.take(len)?.to_vec() });
+            signatures.push(HeaderSignature {
+                kind,
+                key_id,
+                bytes: input.take(len)?.to_vec(),
+            });
         }
         let frames_check = input.array()?;
         input.finish()?;
-        let end = first_sequence.checked_add(u64::from(count));
-        if durable > first_sequence || (count == 0) != (frames_len == 0) || end.is_none() {
-            return Err(FormatError::Invalid("commit header"));
-        }
-        Ok(Self {
+        let header = Self {
             number,
             incarnation,
             count,
@@ -158,12 +160,57 @@ impl CommitHeader {
             root,
             signatures,
             frames_check,
-        })
+        };
+        header.check()?;
+        Ok(header)
+    }
+
+    /// What writing and reading refuse alike.
+    fn check(&self) -> Result<(), FormatError> {
+        if self.signatures.len() > MAX_HEADER_SIGNATURES {
+            let limit = MAX_HEADER_SIGNATURES as u64;
+            return Err(FormatError::Limit {
+                what: "signatures of a commit",
+                limit,
+            });
+        }
+        for signature in &self.signatures {
+            if signature.bytes.len() > MAX_SIGNATURE_LEN {
+                let limit = MAX_SIGNATURE_LEN as u64;
+                return Err(FormatError::Limit {
+                    what: "signature of a commit",
+                    limit,
+                });
+            }
+        }
+        let Some(end) = self.first_sequence.checked_add(u64::from(self.count)) else {
+            return Err(FormatError::Invalid("commit header"));
+        };
+        let frames_len = u64::from(self.frames_len);
+        let compacted = self.number == 0;
+        // A group's own events are not durable before it is written; a compacted one is a copy of
+        // what was, and nothing that must stay provable lives in its header.
+        let durable_fits = if compacted {
+            self.durable >= end && self.signatures.is_empty()
+        } else {
+            self.durable <= self.first_sequence
+        };
+        let frames_fit = frames_len >= u64::from(self.count) * MIN_EVENT_FRAME_LEN
+            && (self.count == 0) == (frames_len == 0)
+            && frames_len.is_multiple_of(8);
+        let signed = self
+            .signatures
+            .iter()
+            .all(|signature| !signature.bytes.is_empty());
+        if durable_fits && frames_fit && signed {
+            return Ok(());
+        }
+        Err(FormatError::Invalid("commit header"))
     }
 
     /// One past the sequence of the group's last event: the size of the tree after it.
     #[must_use]
     pub fn end_sequence(&self) -> u64 {
-        self.first_sequence + u64::from(self.count)
+        self.first_sequence.saturating_add(u64::from(self.count))
     }
 }

@@ -53,6 +53,14 @@ impl<'a> Cursor<'a> {
         self.array().map(i64::from_le_bytes)
     }
 
+    /// Takes a word of reserved flags. A set bit is a newer format's, not damage.
+    pub(crate) fn no_flags(&mut self) -> Result<(), FormatError> {
+        if self.u16()? == 0 {
+            return Ok(());
+        }
+        Err(FormatError::Unsupported(self.what))
+    }
+
     /// Takes bytes that must all be zero.
     pub(crate) fn zeros(&mut self, len: usize) -> Result<(), FormatError> {
         if self.take(len)?.iter().all(|byte| *byte == 0) {
@@ -61,7 +69,7 @@ impl<'a> Cursor<'a> {
         Err(FormatError::Invalid(self.what))
     }
 
-    /// A length as `usize`, known to fit what is left.
+    /// Refuses a count of entries that what is left can't hold, before anything is allocated for them.
     pub(crate) fn bounded(&self, count: usize, each: usize) -> Result<(), FormatError> {
         match count.checked_mul(each) {
             Some(need) if need <= self.rest.len() => Ok(()),

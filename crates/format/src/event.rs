@@ -1,74 +1,12 @@
 use crate::{
-    Digest, EventId, Facts, FactsRef, FormatError, FrameType, JournalId, MAX_FACTS_LEN, SectionRow,
-    SectionSecret, Spine, StreamId, cursor::Cursor, event_hash, facts_hash, frame::FRAME_HEADER_LEN,
-    section_hash, write_frame,
+    Digest, EventId, Facts, FactsRef, FormatError, FrameType, JournalId, MAX_FACTS_LEN, Ordering,
+    SectionRow, SectionSecret, Spine, cursor::Cursor, event_hash, facts_hash,
+    frame::FRAME_HEADER_LEN, order::ORDER_LEN, section::check_payload_len, section_hash,
+    write_frame,
 };
 
-const SEQUENCE_AT: usize = FRAME_HEADER_LEN + 8;
-const NO_PREVIOUS: u64 = u64::MAX;
-
-/// What the order lock decides of an event: its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ordering {
-    /// Place in the journal.
-    pub sequence: u64,
-    /// Place in the stream.
-    pub revision: u64,
-    /// The stream.
-    pub stream: StreamId,
-    /// When the journal took it, in microseconds since 1970-01-01 UTC.
-    pub recorded_at: i64,
-    /// Event hash of the stream's previous event; zeros at revision 0.
-    pub previous: Digest,
-    /// Sequence of the stream's previous event; `None` at revision 0.
-    pub previous_sequence: Option<u64>,
-}
-
-impl Ordering {
-    fn encode(&self) -> [u8; 80] {
-        let mut out = [0u8; 80];
-        out[0..8].copy_from_slice(&self.sequence.to_le_bytes());
-        out[8..16].copy_from_slice(&self.revision.to_le_bytes());
-        out[16..32].copy_from_slice(&self.stream);
-        out[32..40].copy_from_slice(&self.recorded_at.to_le_bytes());
-        out[40..72].copy_from_slice(&self.previous);
-        out[72..80].copy_from_slice(&self.previous_sequence.unwrap_or(NO_PREVIOUS).to_le_bytes());
-        out
-    }
-
-    fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
-        let order = Self {
-            sequence: input.u64()?,
-            revision: input.u64()?,
-            stream: input.array()?,
-            recorded_at: input.i64()?,
-            previous: input.array()?,
-            previous_sequence: Some(input.u64()?).filter(|sequence| *sequence != NO_PREVIOUS),
-        };
-        let first = order.revision == 0;
-        if first != order.previous_sequence.is_none() || (first && order.previous != [0; 32]) {
-            return Err(FormatError::Invalid("previous event of a frame"));
-        }
-        if order.previous_sequence.is_some_and(|previous| previous >= order.sequence) {
-            return Err(FormatError::Invalid("previous sequence of a frame"));
-        }
-        Ok(order)
-    }
-
-    /// The spine of the event at this place.
-    #[must_use]
-    pub fn spine(&self, journal: &JournalId, facts_hash: Digest) -> Spine {
-        Spine {
-            journal: *journal,
-            sequence: self.sequence,
-            revision: self.revision,
-            stream: self.stream,
-            recorded_at: self.recorded_at,
-            previous: self.previous,
-            facts_hash,
-        }
-    }
-}
+/// Where a place stands in the frame of an event or stub.
+const ORDER_AT: usize = FRAME_HEADER_LEN + 8;
 
 /// One payload section to be encoded: what its table row says but for length and hash, and its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -114,10 +52,16 @@ impl PreparedFrame {
     /// [`seal_frame`](crate::seal_frame).
     ///
     /// # Panics
-    /// If `buffer` is not the one that the frame was appended to: a mistake of the caller.
+    /// If `buffer` is not the one that the frame was appended to, or if [`Ordering::check`] refuses
+    /// `order`: mistakes of the caller that no reader would forgive.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the buffer is the caller's own, not input"
+    )]
     pub fn place(&self, buffer: &mut [u8], order: &Ordering) {
-        let at = self.start + SEQUENCE_AT;
-        buffer[at..at + 80].copy_from_slice(&order.encode());
+        assert!(order.check().is_ok(), "a place that no event can have");
+        let at = self.start + ORDER_AT;
+        buffer[at..at + ORDER_LEN].copy_from_slice(&order.encode());
     }
 }
 
@@ -132,17 +76,31 @@ pub fn encode_event(
 ) -> Result<PreparedFrame, FormatError> {
     let mut rows = [EMPTY_ROW; crate::MAX_SECTIONS];
     let Some(rows) = rows.get_mut(..parts.sections.len()) else {
-        return Err(FormatError::Limit { what: "sections", limit: crate::MAX_SECTIONS as u64 });
+        return Err(FormatError::Limit {
+            what: "sections",
+            limit: crate::MAX_SECTIONS as u64,
+        });
     };
+    // Before hashing, which takes a while for what is far too long.
+    check_payload_len(
+        parts
+            .sections
+            .iter()
+            .map(|section| section.stored.len() as u64),
+    )?;
     for (row, section) in rows.iter_mut().zip(parts.sections) {
         *row = row_of(section)?;
     }
     scratch.clear();
-    Facts { sections: rows, ..parts.facts }.encode(scratch)?;
+    Facts {
+        sections: rows,
+        ..parts.facts
+    }
+    .encode(scratch)?;
     let start = write_frame(FrameType::Event, out, |out| {
         let all_present = (1u32 << parts.sections.len()) - 1;
         write_head(out, scratch.len(), all_present as u16)?;
-        out.extend_from_slice(&[0; 80]);
+        out.extend_from_slice(&[0; ORDER_LEN]);
         out.extend_from_slice(&parts.facts_salt);
         out.extend_from_slice(scratch);
         for section in parts.sections {
@@ -168,22 +126,28 @@ const EMPTY_ROW: SectionRow<'static> = SectionRow {
 };
 
 fn row_of<'a>(section: &SectionParts<'a>) -> Result<SectionRow<'a>, FormatError> {
-    let limit = FormatError::Limit { what: "section", limit: u64::from(u32::MAX) };
     if section.sealed.is_some() != matches!(section.secret, SectionSecret::Nonce(_)) {
         return Err(FormatError::Invalid("salt or nonce of a section"));
     }
     Ok(SectionRow {
         name: section.name,
-        stored_len: u32::try_from(section.stored.len()).map_err(|_| limit)?,
+        stored_len: section.stored.len() as u32, // at most 16 MiB by now
         encoding: section.encoding,
         hash: section_hash(&section.secret, section.stored),
         sealed: section.sealed,
     })
 }
 
-fn write_head(out: &mut Vec<u8>, facts_len: usize, present: u16) -> Result<(), FormatError> {
-    let facts_len = u16::try_from(facts_len)
-        .map_err(|_| FormatError::Limit { what: "facts", limit: MAX_FACTS_LEN as u64 })?;
+/// What every event frame and payload stub begins with, before its place.
+pub(crate) fn write_head(
+    out: &mut Vec<u8>,
+    facts_len: usize,
+    present: u16,
+) -> Result<(), FormatError> {
+    let facts_len = u16::try_from(facts_len).map_err(|_| FormatError::Limit {
+        what: "facts",
+        limit: MAX_FACTS_LEN as u64,
+    })?;
     out.extend_from_slice(&0u16.to_le_bytes()); // flags
     out.extend_from_slice(&facts_len.to_le_bytes());
     out.extend_from_slice(&present.to_le_bytes());
@@ -215,8 +179,11 @@ impl<'a> EventFrame<'a> {
     /// # Errors
     /// [`FormatError`] for anything that the encoders would not have written.
     pub fn decode(kind: FrameType, body: &'a [u8]) -> Result<Self, FormatError> {
+        if !matches!(kind, FrameType::Event | FrameType::PayloadStub) {
+            return Err(FormatError::Invalid("type of an event frame"));
+        }
         let mut input = Cursor::new(body, "event frame");
-        input.zeros(2)?;
+        input.no_flags()?;
         let facts_len = usize::from(input.u16()?);
         let present = input.u16()?;
         input.zeros(2)?;
@@ -229,6 +196,7 @@ impl<'a> EventFrame<'a> {
         if u32::from(present) & !all != 0 || complete != (kind == FrameType::Event) {
             return Err(FormatError::Invalid("sections of an event frame"));
         }
+        // The facts bound the sum of all stored lengths.
         let mut payload_len = 0usize;
         for (index, row) in facts.sections.iter().enumerate() {
             if present >> index & 1 == 1 {
@@ -237,7 +205,14 @@ impl<'a> EventFrame<'a> {
         }
         let payload = input.take(payload_len)?;
         input.finish()?;
-        Ok(Self { order, facts_salt, facts_bytes, facts, present, payload })
+        Ok(Self {
+            order,
+            facts_salt,
+            facts_bytes,
+            facts,
+            present,
+            payload,
+        })
     }
 
     /// Each section's table row with its salt or nonce and its bytes; `None` where it is erased.
@@ -246,18 +221,22 @@ impl<'a> EventFrame<'a> {
     ) -> impl Iterator<Item = (SectionRow<'a>, Option<(SectionSecret, &'a [u8])>)> + use<'a> {
         let present = self.present;
         let mut payload = Cursor::new(self.payload, "payload");
-        self.facts.sections.iter().enumerate().map(move |(index, row)| {
-            if present >> index & 1 == 0 {
-                return (row, None);
-            }
-            // `decode` has checked that the payload holds exactly these.
-            let secret = match row.sealed {
-                None => payload.array().ok().map(SectionSecret::Salt),
-                Some(_) => payload.array().ok().map(SectionSecret::Nonce),
-            };
-            let stored = payload.take(row.stored_len as usize).ok();
-            (row, secret.zip(stored))
-        })
+        self.facts
+            .sections
+            .iter()
+            .enumerate()
+            .map(move |(index, row)| {
+                if present >> index & 1 == 0 {
+                    return (row, None);
+                }
+                // `decode` has checked that the payload holds exactly these.
+                let secret = match row.sealed {
+                    None => payload.array().ok().map(SectionSecret::Salt),
+                    Some(_) => payload.array().ok().map(SectionSecret::Nonce),
+                };
+                let stored = payload.take(row.stored_len as usize).ok();
+                (row, secret.zip(stored))
+            })
     }
 
     /// Re-hashes every section that is there and compares it with the table.
@@ -278,7 +257,8 @@ impl<'a> EventFrame<'a> {
     /// The event's spine, with the facts hash computed from the stored facts.
     #[must_use]
     pub fn spine(&self, journal: &JournalId) -> Spine {
-        self.order.spine(journal, facts_hash(&self.facts_salt, self.facts_bytes))
+        self.order
+            .spine(journal, facts_hash(&self.facts_salt, self.facts_bytes))
     }
 
     /// The event hash.
@@ -286,77 +266,4 @@ impl<'a> EventFrame<'a> {
     pub fn event_hash(&self, journal: &JournalId) -> Digest {
         event_hash(&self.spine(journal))
     }
-}
-
-/// Appends the stub that keeps only the sections in the bitmap `keep` of an event, CRC left open.
-/// Returns where the frame starts.
-///
-/// # Errors
-/// [`FormatError::Invalid`] if `keep` names a section that isn't there or keeps all of them.
-pub fn encode_payload_stub(
-    event: &EventFrame<'_>,
-    keep: u16,
-    out: &mut Vec<u8>,
-) -> Result<usize, FormatError> {
-    let all = (1u32 << event.facts.sections.len()) - 1;
-    if keep & !event.present != 0 || u32::from(keep) == all {
-        return Err(FormatError::Invalid("sections kept by a stub"));
-    }
-    write_frame(FrameType::PayloadStub, out, |out| {
-        write_head(out, event.facts_bytes.len(), keep)?;
-        out.extend_from_slice(&event.order.encode());
-        out.extend_from_slice(&event.facts_salt);
-        out.extend_from_slice(event.facts_bytes);
-        for (index, (_, content)) in event.sections().enumerate() {
-            if keep >> index & 1 == 0 {
-                continue;
-            }
-            let (secret, stored) = content.ok_or(FormatError::Invalid("sections kept by a stub"))?;
-            out.extend_from_slice(secret.as_bytes());
-            out.extend_from_slice(stored);
-        }
-        Ok(())
-    })
-}
-
-/// A full stub: an event's spine and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FullStub {
-    /// The event's place.
-    pub order: Ordering,
-    /// Hash of the facts that are gone.
-    pub facts_hash: Digest,
-}
-
-impl FullStub {
-    /// Reads the body of a frame of type [`FrameType::FullStub`].
-    ///
-    /// # Errors
-    /// [`FormatError`] for anything that [`encode_full_stub`] would not have written.
-    pub fn decode(body: &[u8]) -> Result<Self, FormatError> {
-        let mut input = Cursor::new(body, "full stub");
-        input.zeros(8)?;
-        let stub = Self { order: Ordering::decode(&mut input)?, facts_hash: input.array()? };
-        input.finish()?;
-        Ok(stub)
-    }
-
-    /// The event hash: the same as before the erasure.
-    #[must_use]
-    pub fn event_hash(&self, journal: &JournalId) -> Digest {
-        event_hash(&self.order.spine(journal, self.facts_hash))
-    }
-}
-
-/// Appends the frame of a full stub, CRC left open. Returns where it starts.
-///
-/// # Errors
-/// None in practice: the body is far below every limit.
-pub fn encode_full_stub(stub: &FullStub, out: &mut Vec<u8>) -> Result<usize, FormatError> {
-    write_frame(FrameType::FullStub, out, |out| {
-        out.extend_from_slice(&[0; 8]);
-        out.extend_from_slice(&stub.order.encode());
-        out.extend_from_slice(&stub.facts_hash);
-        Ok(())
-    })
 }

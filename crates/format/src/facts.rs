@@ -3,6 +3,7 @@ use crate::{
     check_scope,
     cursor::Cursor,
     name::{decode_name, encode_name},
+    section::check_payload_len,
 };
 
 const OCCURRED_AT: u16 = 1 << 0;
@@ -58,9 +59,26 @@ impl Facts<'_> {
     ///
     /// # Errors
     /// [`FormatError`] if a name, count or the whole is over its limit, or tags are not sorted and
-    /// unique; `out` may then hold a part.
+    /// unique; `out` is then as before.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
         let start = out.len();
+        let result = self.encode_all(out).and_then(|()| {
+            if out.len() - start > MAX_FACTS_LEN {
+                let limit = MAX_FACTS_LEN as u64;
+                return Err(FormatError::Limit {
+                    what: "facts",
+                    limit,
+                });
+            }
+            Ok(())
+        });
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn encode_all(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
         out.extend_from_slice(&self.event_id);
         encode_name(self.entity, "entity", out)?;
         check_scope(self.scope)?;
@@ -70,26 +88,41 @@ impl Facts<'_> {
         self.encode_tags(out)?;
         self.encode_optional(out)?;
         if self.sections.len() > MAX_SECTIONS {
-            return Err(FormatError::Limit { what: "sections", limit: MAX_SECTIONS as u64 });
+            return Err(FormatError::Limit {
+                what: "sections",
+                limit: MAX_SECTIONS as u64,
+            });
         }
         out.push(self.sections.len() as u8);
         for (index, section) in self.sections.iter().enumerate() {
-            if self.sections.iter().take(index).any(|other| other.name == section.name) {
+            if self
+                .sections
+                .iter()
+                .take(index)
+                .any(|other| other.name == section.name)
+            {
                 return Err(FormatError::Invalid("two sections of one name"));
             }
             section.encode(out)?;
         }
-        if out.len() - start > MAX_FACTS_LEN {
-            return Err(FormatError::Limit { what: "facts", limit: MAX_FACTS_LEN as u64 });
-        }
-        Ok(())
+        check_payload_len(
+            self.sections
+                .iter()
+                .map(|section| u64::from(section.stored_len)),
+        )
     }
 
     fn encode_tags(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
         if self.tags.len() > MAX_TAGS {
-            return Err(FormatError::Limit { what: "tags", limit: MAX_TAGS as u64 });
+            return Err(FormatError::Limit {
+                what: "tags",
+                limit: MAX_TAGS as u64,
+            });
         }
-        if !self.tags.is_sorted_by(|left, right| left.as_bytes() < right.as_bytes()) {
+        if !self
+            .tags
+            .is_sorted_by(|left, right| left.as_bytes() < right.as_bytes())
+        {
             return Err(FormatError::Invalid("order of tags"));
         }
         out.push(self.tags.len() as u8);
@@ -170,7 +203,10 @@ impl<'a> FactsRef<'a> {
     /// [`FormatError`] for anything that [`Facts::encode`] would not have written.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         if bytes.len() > MAX_FACTS_LEN {
-            return Err(FormatError::Limit { what: "facts", limit: MAX_FACTS_LEN as u64 });
+            return Err(FormatError::Limit {
+                what: "facts",
+                limit: MAX_FACTS_LEN as u64,
+            });
         }
         let mut input = Cursor::new(bytes, "facts");
         let event_id = input.array()?;
@@ -186,7 +222,9 @@ impl<'a> FactsRef<'a> {
         }
         let has = |bit| present & bit != 0;
         let occurred_at = has(OCCURRED_AT).then(|| input.i64()).transpose()?;
-        let actor = has(ACTOR).then(|| decode_name(&mut input, "actor")).transpose()?;
+        let actor = has(ACTOR)
+            .then(|| decode_name(&mut input, "actor"))
+            .transpose()?;
         let correlation = has(CORRELATION).then(|| input.array()).transpose()?;
         let causation = has(CAUSATION).then(|| input.array()).transpose()?;
         let trace = has(TRACE).then(|| decode_trace(&mut input)).transpose()?;
@@ -214,8 +252,11 @@ impl<'a> FactsRef<'a> {
 }
 
 fn decode_trace(input: &mut Cursor<'_>) -> Result<TraceContext, FormatError> {
-    let trace =
-        TraceContext { trace_id: input.array()?, span_id: input.array()?, flags: input.u8()? };
+    let trace = TraceContext {
+        trace_id: input.array()?,
+        span_id: input.array()?,
+        flags: input.u8()?,
+    };
     if trace.trace_id == [0; 16] || trace.span_id == [0; 8] {
         return Err(FormatError::Invalid("trace context"));
     }

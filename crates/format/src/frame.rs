@@ -89,7 +89,10 @@ impl<'a> Frame<'a> {
             return Err(FormatError::Invalid("frame length"));
         }
         if len > MAX_FRAME_BODY {
-            return Err(FormatError::Limit { what: "frame", limit: MAX_FRAME_BODY as u64 });
+            return Err(FormatError::Limit {
+                what: "frame",
+                limit: MAX_FRAME_BODY as u64,
+            });
         }
         Ok(whole_len(len))
     }
@@ -112,7 +115,12 @@ impl<'a> Frame<'a> {
         if seed.crc(bytes, body_end) != crc {
             return Err(FormatError::Checksum("frame"));
         }
-        Ok(Self { kind: FrameType::from_code(code)?, crc, body, len })
+        Ok(Self {
+            kind: FrameType::from_code(code)?,
+            crc,
+            body,
+            len,
+        })
     }
 }
 
@@ -124,7 +132,8 @@ fn whole_len(body_len: usize) -> usize {
 /// Returns where the frame starts.
 ///
 /// # Errors
-/// What `write` returns, or [`FormatError::Limit`] for a body over the limit; `out` is then cut back.
+/// What `write` returns, [`FormatError::Limit`] for a body over the limit, [`FormatError::Invalid`]
+/// for an empty one; `out` is then cut back.
 pub fn write_frame(
     kind: FrameType,
     out: &mut Vec<u8>,
@@ -134,12 +143,22 @@ pub fn write_frame(
     out.extend_from_slice(&[0; FRAME_HEADER_LEN]);
     let result = write(out).and_then(|()| {
         let body_len = out.len() - start - FRAME_HEADER_LEN;
+        if body_len == 0 {
+            return Err(FormatError::Invalid("frame length"));
+        }
         if body_len > MAX_FRAME_BODY {
-            return Err(FormatError::Limit { what: "frame", limit: MAX_FRAME_BODY as u64 });
+            return Err(FormatError::Limit {
+                what: "frame",
+                limit: MAX_FRAME_BODY as u64,
+            });
         }
         out.resize(start + whole_len(body_len), 0);
-        out[start..start + 4].copy_from_slice(&(body_len as u32).to_le_bytes());
-        out[start + COVERED_FROM] = kind.code();
+        let mut header = [0u8; FRAME_HEADER_LEN];
+        header[..CRC_AT.start].copy_from_slice(&(body_len as u32).to_le_bytes());
+        header[COVERED_FROM] = kind.code();
+        if let Some(open) = out.get_mut(start..start + FRAME_HEADER_LEN) {
+            open.copy_from_slice(&header);
+        }
         Ok(start)
     });
     if result.is_err() {
@@ -152,10 +171,15 @@ pub fn write_frame(
 ///
 /// # Panics
 /// Never for a frame made by [`write_frame`]; a shorter slice is a mistake of the caller.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the frame is the caller's own, not input, and its length is asserted"
+)]
 pub fn seal_frame(seed: CrcSeed, frame: &mut [u8]) -> u32 {
-    assert!(frame.len() >= FRAME_HEADER_LEN, "a frame has a header");
-    let len = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
-    let crc = seed.crc(frame, FRAME_HEADER_LEN + len);
+    let len = Frame::peek_len(frame).unwrap_or(usize::MAX);
+    assert!(frame.len() >= len, "not a whole frame");
+    let body_len = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
+    let crc = seed.crc(frame, FRAME_HEADER_LEN + body_len);
     frame[CRC_AT].copy_from_slice(&crc.to_le_bytes());
     crc
 }

@@ -19,6 +19,7 @@ context!(SEALED_SECTION, "factlog 1 sealed section");
 context!(FACTS, "factlog 1 facts");
 context!(EVENT, "factlog 1 event");
 context!(GROUP_KEY, "factlog 1 group key");
+context!(HEADERS, "factlog 1 segment headers");
 context!(COORDINATE, "factlog 1 coordinate");
 context!(JOURNAL_KEY, "factlog 1 journal key");
 
@@ -68,7 +69,42 @@ pub fn event_hash(spine: &Spine) -> Digest {
 }
 
 fn hash_spine_bytes(spine: &[u8; SPINE_LEN]) -> Digest {
-    *Hasher::new_from_context_key(&EVENT).update(spine).finalize().as_bytes()
+    *Hasher::new_from_context_key(&EVENT)
+        .update(spine)
+        .finalize()
+        .as_bytes()
+}
+
+/// The hash over a segment's header and its commit headers that MANIFEST keeps for a sealed segment:
+/// BLAKE3 `derive_key` over `segment header ‖ whole frame of each commit header in order`.
+#[derive(Clone)]
+pub struct HeadersHasher(Hasher);
+
+impl HeadersHasher {
+    /// Begins with the encoded header of the segment, its CRC and zeros included.
+    #[must_use]
+    pub fn new(segment_header: &[u8]) -> Self {
+        let mut hasher = Hasher::new_from_context_key(&HEADERS);
+        hasher.update(segment_header);
+        Self(hasher)
+    }
+
+    /// Adds the next commit header: its frame with header and padding.
+    pub fn add(&mut self, commit_frame: &[u8]) {
+        self.0.update(commit_frame);
+    }
+
+    /// The hash over all that was added so far.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+impl std::fmt::Debug for HeadersHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HeadersHasher(..)")
+    }
 }
 
 /// The key by which derived indexes know a coordinate: 16 bytes of a hash over
@@ -86,9 +122,17 @@ pub fn coordinate_key(scope: &str, entity: &str) -> [u8; 16] {
 #[must_use]
 pub fn journal_key(secret: &[u8; 32], purpose: &str) -> Digest {
     let mut hasher = Hasher::new_from_context_key(&JOURNAL_KEY);
-    *hasher.update(secret).update(purpose.as_bytes()).finalize().as_bytes()
+    *hasher
+        .update(secret)
+        .update(purpose.as_bytes())
+        .finalize()
+        .as_bytes()
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the bounds are computed from the very lengths that are copied"
+)]
 fn padded_hash(context: &ContextKey, secret: &[u8], stored: &[u8]) -> Digest {
     const BLOCK: usize = 64;
     const SMALL: usize = 16 * BLOCK;
@@ -107,7 +151,10 @@ fn padded_hash(context: &ContextKey, secret: &[u8], stored: &[u8]) -> Digest {
         return *hasher.update(&buffer[..padded]).finalize().as_bytes();
     }
     hasher.update(&len).update(secret).update(stored);
-    *hasher.update(&[0u8; BLOCK][..padded - used]).finalize().as_bytes()
+    *hasher
+        .update(&[0u8; BLOCK][..padded - used])
+        .finalize()
+        .as_bytes()
 }
 
 fn truncated(hasher: &Hasher) -> [u8; 16] {
@@ -129,7 +176,9 @@ impl GroupKey {
     pub fn derive(salt: &[u8; 16], journal: &JournalId, first: u64, generation: u32) -> Self {
         let mut hasher = Hasher::new_from_context_key(&GROUP_KEY);
         hasher.update(salt).update(journal);
-        hasher.update(&first.to_le_bytes()).update(&generation.to_le_bytes());
+        hasher
+            .update(&first.to_le_bytes())
+            .update(&generation.to_le_bytes());
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -185,7 +234,10 @@ mod tests {
                 section_hash(&SectionSecret::Nonce([9; 24]), stored),
                 by_the_book("factlog 1 sealed section", &[9; 24], stored)
             );
-            assert_eq!(facts_hash(&[3; 16], stored), by_the_book("factlog 1 facts", &[3; 16], stored));
+            assert_eq!(
+                facts_hash(&[3; 16], stored),
+                by_the_book("factlog 1 facts", &[3; 16], stored)
+            );
         }
     }
 

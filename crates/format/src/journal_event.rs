@@ -1,7 +1,11 @@
-use crate::{FormatError, JournalId, cursor::Cursor, identity::check_origin};
+use crate::{FormatError, JournalId, check_origin, cursor::Cursor};
 
 const VERSION: u8 = 1;
 const MAX_KEYS: usize = 16;
+const TOO_MANY_KEYS: FormatError = FormatError::Limit {
+    what: "keys of journal.created",
+    limit: MAX_KEYS as u64,
+};
 
 /// Whether a journal must be signed, as sequence 0 records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +93,28 @@ impl JournalEvent {
         }
     }
 
+    /// Refuses what [`decode`](Self::decode) would refuse to read back.
+    ///
+    /// # Errors
+    /// [`FormatError::Limit`] for too many keys or too long an origin, [`FormatError::Invalid`] for an
+    /// origin that is no name of this journal, and for keys that don't fit the signing policy.
+    pub fn check(&self) -> Result<(), FormatError> {
+        match self {
+            Self::Created(created) => created.check(),
+            Self::Recovered(_) | Self::ClockSteppedBack(_) => Ok(()),
+        }
+    }
+
     /// The payload's bytes.
+    ///
+    /// # Panics
+    /// If [`check`](Self::check) refuses the event: what is written must be readable.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        assert!(
+            self.check().is_ok(),
+            "a journal event that can't be read back"
+        );
         let mut out = vec![VERSION];
         match self {
             Self::Created(created) => created.encode(&mut out),
@@ -129,6 +152,17 @@ impl JournalEvent {
 }
 
 impl JournalCreated {
+    fn check(&self) -> Result<(), FormatError> {
+        check_origin(&self.origin, &self.journal)?;
+        if self.keys.len() > MAX_KEYS {
+            return Err(TOO_MANY_KEYS);
+        }
+        if self.keys.is_empty() != (self.signing == SigningPolicyCode::Unsigned) {
+            return Err(FormatError::Invalid("keys of journal.created"));
+        }
+        Ok(())
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.journal);
         out.extend_from_slice(&self.created.to_le_bytes());
@@ -157,7 +191,6 @@ impl JournalCreated {
     }
 
     fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
-        let invalid = FormatError::Invalid("journal.created");
         let journal = input.array()?;
         let created = input.i64()?;
         let signing = match input.u8()? {
@@ -167,11 +200,11 @@ impl JournalCreated {
             _ => return Err(FormatError::Unsupported("signing policy")),
         };
         let origin_len = usize::from(input.u8()?);
-        let origin = str::from_utf8(input.take(origin_len)?).map_err(|_| invalid)?;
-        check_origin(origin, &journal)?;
+        let origin =
+            str::from_utf8(input.take(origin_len)?).map_err(|_| FormatError::Invalid("origin"))?;
         let key_count = usize::from(input.u8()?);
-        if key_count > MAX_KEYS || (key_count == 0) != (signing == SigningPolicyCode::Unsigned) {
-            return Err(invalid);
+        if key_count > MAX_KEYS {
+            return Err(TOO_MANY_KEYS);
         }
         let mut keys = Vec::with_capacity(key_count);
         for _ in 0..key_count {
@@ -183,12 +216,21 @@ impl JournalCreated {
         let forked_from = match input.u8()? {
             0 => None,
             1 => Some((input.array()?, input.u64()?)),
-            _ => return Err(invalid),
+            _ => return Err(FormatError::Invalid("origin of a fork")),
         };
         if input.u8()? != 0 || input.u16()? != 0 {
             return Err(FormatError::Unsupported("extensions of journal.created"));
         }
-        Ok(Self { journal, origin: origin.to_owned(), created, signing, keys, forked_from })
+        let created = Self {
+            journal,
+            origin: origin.to_owned(),
+            created,
+            signing,
+            keys,
+            forked_from,
+        };
+        created.check()?;
+        Ok(created)
     }
 }
 

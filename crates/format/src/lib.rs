@@ -14,6 +14,16 @@
 //! assert_ne!(hash, section_hash(&SectionSecret::Salt([8; 16]), b"{\"amount\":5}"));
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod commit;
 mod cursor;
@@ -27,23 +37,23 @@ mod journal_event;
 mod limits;
 mod manifest;
 mod name;
+mod order;
 mod record;
 mod section;
 mod segment;
 mod spine;
+mod stub;
 
 pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;
-pub use event::{
-    EventFrame, FrameParts, FullStub, Ordering, PreparedFrame, SectionParts, encode_event,
-    encode_full_stub, encode_payload_stub,
-};
+pub use event::{EventFrame, FrameParts, PreparedFrame, SectionParts, encode_event};
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
-    GroupKey, SectionSecret, coordinate_key, event_hash, facts_hash, journal_key, section_hash,
+    GroupKey, HeadersHasher, SectionSecret, coordinate_key, event_hash, facts_hash, journal_key,
+    section_hash,
 };
-pub use identity::Identity;
+pub use identity::{Identity, check_origin};
 pub use journal_event::{
     ClockSteppedBack, JournalCreated, JournalEvent, JournalRecovered, RecoveryReason,
     SigningPolicyCode,
@@ -51,10 +61,12 @@ pub use journal_event::{
 pub use limits::*;
 pub use manifest::{CachedValue, Manifest, ManifestRow};
 pub use name::{Names, category_of, check_entity, check_kind, check_name, check_scope};
+pub use order::Ordering;
 pub use record::EventRecord;
 pub use section::{Encoding, SealedRow, SectionRow, SectionRows};
 pub use segment::{SegmentHeader, SegmentInput};
 pub use spine::{SPINE_LEN, Spine};
+pub use stub::{FullStub, encode_full_stub, encode_payload_stub};
 
 /// The format version that this build writes. Version 0 promises nothing to later versions.
 pub const FORMAT_VERSION: u8 = 0;

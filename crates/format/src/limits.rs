@@ -1,5 +1,5 @@
-/// The largest stored payload section an encoder accepts by default, in bytes (16 MiB). The sum of
-/// an event's sections is bound by it too.
+/// The most payload bytes that one event stores, all its sections together, salts and nonces not
+/// counted (16 MiB). A store may allow less.
 pub const MAX_PAYLOAD_LEN: usize = 16 << 20;
 /// The longest name (entity, scope, kind, tag, actor, section), in bytes of UTF-8.
 pub const MAX_NAME_LEN: usize = 255;
@@ -9,9 +9,9 @@ pub const MAX_TAGS: usize = 32;
 pub const MAX_SECTIONS: usize = 16;
 /// The longest encoding of an event's facts, in bytes (32 KiB).
 pub const MAX_FACTS_LEN: usize = 32 << 10;
-/// The most events in one batch and in one group.
+/// The most events in one batch. The writer keeps it; a group of a compacted segment holds more.
 pub const MAX_BATCH_EVENTS: usize = 65_536;
-/// The most bytes in one batch, frames included (64 MiB).
+/// The most bytes in one batch, frames included (64 MiB). The writer keeps it.
 pub const MAX_BATCH_BYTES: usize = 64 << 20;
 /// The default size at which a segment is sealed, in bytes (64 MiB).
 pub const DEFAULT_SEGMENT_LEN: u64 = 64 << 20;
@@ -21,5 +21,9 @@ pub const MAX_SEGMENT_LEN: u64 = u32::MAX as u64;
 pub const MAX_SIGNATURE_LEN: usize = 2_420;
 /// The most signatures that a commit header carries.
 pub const MAX_HEADER_SIGNATURES: usize = 16;
+/// The shortest frame that stands for an event: a full stub.
+pub(crate) const MIN_EVENT_FRAME_LEN: u64 = 136;
+/// The longest header of a segment, in bytes (1 MiB): some 65,000 inputs.
+pub const MAX_SEGMENT_HEADER_LEN: usize = 1 << 20;
 /// The longest body of any frame: a payload of the largest size with its facts and framing.
 pub const MAX_FRAME_BODY: usize = MAX_PAYLOAD_LEN + MAX_FACTS_LEN + 1024;

@@ -1,4 +1,6 @@
-use crate::{Digest, FORMAT_VERSION, Features, FormatError, JournalId, cursor::Cursor};
+use crate::{
+    Digest, FORMAT_VERSION, Features, FormatError, JournalId, MAX_SEGMENT_LEN, cursor::Cursor,
+};
 
 const MAGIC: &[u8; 8] = b"FACTMAN\0";
 const ROW_LEN: usize = 96;
@@ -18,9 +20,10 @@ pub struct ManifestRow {
     /// Length of the file that was durable and whole at a clean close, in bytes; below it damage is
     /// corruption. 0 if never closed.
     pub proven_end: u64,
-    /// Where a sealed segment ends, in bytes; what follows is never read.
+    /// Where a sealed segment ends, in bytes; what follows is never read. 0 while it is being written.
     pub sealed_end: u64,
-    /// BLAKE3 over the segment header and every commit header frame, zeros while it is being written.
+    /// Hash over the segment header and every commit header frame, as
+    /// [`HeadersHasher`](crate::HeadersHasher) makes it; zeros while it is being written.
     pub headers_hash: Digest,
 }
 
@@ -48,14 +51,18 @@ pub struct Manifest {
     pub incarnation: u32,
     /// Live segments in order of their sequences; only the last is being written.
     pub rows: Vec<ManifestRow>,
-    /// Cached `$journal` values.
+    /// Cached `$journal` values, in order of sequence and code.
     pub values: Vec<CachedValue>,
 }
 
 impl Manifest {
     /// The encoded manifest, ending in a CRC-32.
+    ///
+    /// # Panics
+    /// If [`check`](Self::check) refuses the manifest: what is written must be readable.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        assert!(self.check().is_ok(), "a manifest that can't be read back");
         let mut out = Vec::with_capacity(80 + self.rows.len() * ROW_LEN);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&u16::from(FORMAT_VERSION).to_le_bytes());
@@ -118,15 +125,40 @@ impl Manifest {
         let row_count = input.u32()? as usize;
         let value_count = input.u32()? as usize;
         input.bounded(row_count, ROW_LEN)?;
-        let rows =
-            (0..row_count).map(|_| decode_row(&mut input)).collect::<Result<Vec<_>, _>>()?;
+        let rows = (0..row_count)
+            .map(|_| decode_row(&mut input))
+            .collect::<Result<Vec<_>, _>>()?;
         input.bounded(value_count, 16)?;
-        let values =
-            (0..value_count).map(|_| decode_value(&mut input)).collect::<Result<_, _>>()?;
+        let values = (0..value_count)
+            .map(|_| decode_value(&mut input))
+            .collect::<Result<_, _>>()?;
         input.finish()?;
-        let manifest = Self { features, journal, next_generation, incarnation, rows, values };
-        manifest.check_rows()?;
+        let manifest = Self {
+            features,
+            journal,
+            next_generation,
+            incarnation,
+            rows,
+            values,
+        };
+        manifest.check()?;
         Ok(manifest)
+    }
+
+    /// Refuses a manifest whose parts contradict each other: rows that overlap, leave a gap, share a
+    /// generation, are sealed without events or long beyond any segment; values out of order.
+    ///
+    /// # Errors
+    /// [`FormatError::Invalid`].
+    pub fn check(&self) -> Result<(), FormatError> {
+        self.check_rows()?;
+        let ordered = self
+            .values
+            .is_sorted_by(|left, right| (left.sequence, left.code) < (right.sequence, right.code));
+        if !ordered {
+            return Err(FormatError::Invalid("values of MANIFEST"));
+        }
+        Ok(())
     }
 
     fn check_rows(&self) -> Result<(), FormatError> {
@@ -137,13 +169,25 @@ impl Manifest {
             if row.first_sequence != next || row.generation >= self.next_generation {
                 return wrong;
             }
-            match row.count.map(|count| next.checked_add(count)) {
-                Some(Some(end)) => next = end,
-                None if last => {}
+            let ends_fit = row.proven_end <= MAX_SEGMENT_LEN && row.sealed_end <= MAX_SEGMENT_LEN;
+            match row.count {
+                Some(count) if count > 0 && row.sealed_end > 0 && ends_fit => {
+                    let Some(end) = next.checked_add(count) else {
+                        return wrong;
+                    };
+                    next = end;
+                }
+                // Nothing is said yet of a segment that is being written.
+                None if last && row.sealed_end == 0 && row.headers_hash == [0; 32] && ends_fit => {}
                 _ => return wrong,
             }
         }
-        Ok(())
+        let mut generations: Vec<u32> = self.rows.iter().map(|row| row.generation).collect();
+        generations.sort_unstable();
+        if generations.is_sorted_by(|left, right| left < right) {
+            return Ok(());
+        }
+        wrong
     }
 }
 
@@ -162,7 +206,10 @@ fn decode_row(input: &mut Cursor<'_>) -> Result<ManifestRow, FormatError> {
         headers_hash: input.array()?,
     };
     input.zeros(8)?;
-    if flags > SEALED || (flags == 0 && (count != 0 || row.sealed_end != 0)) {
+    if flags & !SEALED != 0 {
+        return Err(FormatError::Unsupported("flags of a MANIFEST row"));
+    }
+    if flags == 0 && count != 0 {
         return Err(FormatError::Invalid("row of MANIFEST"));
     }
     Ok(row)
@@ -173,5 +220,9 @@ fn decode_value(input: &mut Cursor<'_>) -> Result<CachedValue, FormatError> {
     let code = input.u16()?;
     input.zeros(2)?;
     let len = input.u32()? as usize;
-    Ok(CachedValue { sequence, code, value: input.take(len)?.to_vec() })
+    Ok(CachedValue {
+        sequence,
+        code,
+        value: input.take(len)?.to_vec(),
+    })
 }

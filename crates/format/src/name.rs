@@ -11,7 +11,10 @@ const CLASS_PLAIN: u8 = 0;
 /// control character.
 pub fn check_name(name: &str, what: &'static str) -> Result<(), FormatError> {
     if name.len() > MAX_NAME_LEN {
-        return Err(FormatError::Limit { what, limit: MAX_NAME_LEN as u64 });
+        return Err(FormatError::Limit {
+            what,
+            limit: MAX_NAME_LEN as u64,
+        });
     }
     if name.is_empty() {
         return Err(FormatError::Invalid(what));
@@ -60,7 +63,11 @@ pub fn category_of(kind: &str) -> &str {
     kind.split_once('.').map_or(kind, |(category, _)| category)
 }
 
-pub(crate) fn encode_name(name: &str, what: &'static str, out: &mut Vec<u8>) -> Result<(), FormatError> {
+pub(crate) fn encode_name(
+    name: &str,
+    what: &'static str,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
     check_name(name, what)?;
     out.push(CLASS_PLAIN);
     out.push(u8::try_from(name.len()).map_err(|_| FormatError::Invalid(what))?);
@@ -97,7 +104,10 @@ impl<'a> Names<'a> {
     ) -> Result<Self, FormatError> {
         let count = input.u8()?;
         if usize::from(count) > max {
-            return Err(FormatError::Limit { what, limit: max as u64 });
+            return Err(FormatError::Limit {
+                what,
+                limit: max as u64,
+            });
         }
         let start = input.rest();
         let mut last: Option<&str> = None;
@@ -109,7 +119,10 @@ impl<'a> Names<'a> {
             last = Some(name);
         }
         let used = start.len() - input.rest().len();
-        Ok(Self { encoded: start.get(..used).unwrap_or_default(), count })
+        Ok(Self {
+            encoded: start.get(..used).unwrap_or_default(),
+            count,
+        })
     }
 
     /// How many names there are.

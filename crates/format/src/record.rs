@@ -23,7 +23,10 @@ impl EventRecord {
         if facts_hash(&salt, &facts) != spine.facts_hash {
             return Err(FormatError::Checksum("facts"));
         }
-        Ok(Self { spine, facts: Some((salt, facts)) })
+        Ok(Self {
+            spine,
+            facts: Some((salt, facts)),
+        })
     }
 
     /// A record without facts (type 2).
@@ -36,7 +39,11 @@ impl EventRecord {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1 + SPINE_LEN + 16);
-        out.push(if self.facts.is_some() { SPINE_AND_FACTS } else { SPINE_ONLY });
+        out.push(if self.facts.is_some() {
+            SPINE_AND_FACTS
+        } else {
+            SPINE_ONLY
+        });
         out.extend_from_slice(&self.spine.encode());
         if let Some((salt, facts)) = &self.facts {
             out.extend_from_slice(salt);
@@ -76,13 +83,17 @@ impl EventRecord {
     #[must_use]
     pub fn facts(&self) -> Option<FactsRef<'_>> {
         // Checked when the record was made.
-        self.facts.as_ref().and_then(|(_, facts)| FactsRef::decode(facts).ok())
+        self.facts
+            .as_ref()
+            .and_then(|(_, facts)| FactsRef::decode(facts).ok())
     }
 
     /// The salt of the facts and their bytes, if the record has them.
     #[must_use]
     pub fn salted_facts(&self) -> Option<(&[u8; 16], &[u8])> {
-        self.facts.as_ref().map(|(salt, facts)| (salt, facts.as_slice()))
+        self.facts
+            .as_ref()
+            .map(|(salt, facts)| (salt, facts.as_slice()))
     }
 
     /// The event hash: the leaf data of the Merkle tree.

@@ -1,5 +1,5 @@
 use crate::{
-    Digest, FormatError, MAX_SECTIONS,
+    Digest, FormatError, MAX_PAYLOAD_LEN, MAX_SECTIONS,
     cursor::Cursor,
     name::{decode_name, encode_name},
 };
@@ -90,6 +90,30 @@ pub struct SealedRow {
     pub key_commitment: Digest,
 }
 
+const SUITE: &str = "cipher suite or padding of a section";
+
+impl SealedRow {
+    fn is_known(&self) -> bool {
+        matches!(self.suite, 1 | 2) && self.padding <= 1
+    }
+}
+
+/// Refuses sections that are together larger than a payload may be. With this in the facts, no frame
+/// and no receipt can announce more, and sums of stored lengths fit a `usize` everywhere.
+pub(crate) fn check_payload_len(
+    stored_lens: impl IntoIterator<Item = u64>,
+) -> Result<(), FormatError> {
+    let sum: u64 = stored_lens.into_iter().fold(0, u64::saturating_add);
+    if sum > MAX_PAYLOAD_LEN as u64 {
+        let limit = MAX_PAYLOAD_LEN as u64;
+        return Err(FormatError::Limit {
+            what: "payload",
+            limit,
+        });
+    }
+    Ok(())
+}
+
 impl<'a> SectionRow<'a> {
     /// The length of what stands before the section's bytes: a 16-byte salt, or a 24-byte nonce.
     #[must_use]
@@ -100,13 +124,15 @@ impl<'a> SectionRow<'a> {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
         encode_name(self.name, "section name", out)?;
         out.extend_from_slice(&self.stored_len.to_le_bytes());
-        let (suite, padding) = self.sealed.map_or((0, 0), |sealed| (sealed.suite, sealed.padding));
+        let (suite, padding) = self
+            .sealed
+            .map_or((0, 0), |sealed| (sealed.suite, sealed.padding));
         // encoding, cipher suite, compression (none), padding, flags (none)
         out.extend_from_slice(&[self.encoding.code(), suite, 0, padding, 0]);
         out.extend_from_slice(&self.hash);
         if let Some(sealed) = &self.sealed {
-            if !matches!(sealed.suite, 1 | 2) || sealed.padding > 1 {
-                return Err(FormatError::Invalid("cipher suite or padding of a section"));
+            if !sealed.is_known() {
+                return Err(FormatError::Unsupported(SUITE));
             }
             out.extend_from_slice(&sealed.key_id);
             out.extend_from_slice(&sealed.key_commitment);
@@ -123,20 +149,37 @@ impl<'a> SectionRow<'a> {
         let padding = input.u8()?;
         let flags = input.u8()?;
         if compression != 0 || flags != 0 {
-            return Err(FormatError::Unsupported("compression or flags of a section"));
+            return Err(FormatError::Unsupported(
+                "compression or flags of a section",
+            ));
         }
         let hash = input.array()?;
         let sealed = match suite {
+            // Padding is inside of what is encrypted, so a plain section has none.
             0 if padding == 0 => None,
-            1 | 2 if padding <= 1 => Some(SealedRow {
-                suite,
-                padding,
-                key_id: input.array()?,
-                key_commitment: input.array()?,
-            }),
-            _ => return Err(FormatError::Unsupported("cipher suite or padding of a section")),
+            0 => return Err(FormatError::Invalid(SUITE)),
+            _ => {
+                let key_id = input.array()?;
+                let key_commitment = input.array()?;
+                let sealed = SealedRow {
+                    suite,
+                    padding,
+                    key_id,
+                    key_commitment,
+                };
+                if !sealed.is_known() {
+                    return Err(FormatError::Unsupported(SUITE));
+                }
+                Some(sealed)
+            }
         };
-        Ok(Self { name, stored_len, encoding, hash, sealed })
+        Ok(Self {
+            name,
+            stored_len,
+            encoding,
+            hash,
+            sealed,
+        })
     }
 }
 
@@ -148,11 +191,14 @@ pub struct SectionRows<'a> {
 }
 
 impl<'a> SectionRows<'a> {
-    /// Checks every row, and that no two share a name.
+    /// Checks every row, that no two share a name, and the length of the payload.
     pub(crate) fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
         let count = input.u8()?;
         if usize::from(count) > MAX_SECTIONS {
-            return Err(FormatError::Limit { what: "sections", limit: MAX_SECTIONS as u64 });
+            return Err(FormatError::Limit {
+                what: "sections",
+                limit: MAX_SECTIONS as u64,
+            });
         }
         let start = input.rest();
         let mut names = [""; MAX_SECTIONS];
@@ -167,7 +213,12 @@ impl<'a> SectionRows<'a> {
             }
         }
         let used = start.len() - input.rest().len();
-        Ok(Self { encoded: start.get(..used).unwrap_or_default(), count })
+        let rows = Self {
+            encoded: start.get(..used).unwrap_or_default(),
+            count,
+        };
+        check_payload_len(rows.iter().map(|row| u64::from(row.stored_len)))?;
+        Ok(rows)
     }
 
     /// How many sections the event has, erased ones included.

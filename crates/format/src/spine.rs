@@ -25,6 +25,9 @@ pub struct Spine {
 
 impl Spine {
     /// The 128 bytes that are hashed, little-endian.
+    ///
+    /// [`decode`](Self::decode) refuses a previous hash at revision 0; it is up to the caller not to
+    /// make such a spine.
     #[must_use]
     pub fn encode(&self) -> [u8; SPINE_LEN] {
         let mut out = [0u8; SPINE_LEN];
@@ -52,7 +55,8 @@ impl Spine {
         if input.u8()? != HASH_SUITE {
             return Err(FormatError::Unsupported("hash suite"));
         }
-        input.zeros(6)?;
+        input.no_flags()?;
+        input.zeros(4)?;
         let spine = Self {
             journal: input.array()?,
             sequence: input.u64()?,

@@ -24,7 +24,9 @@
 //! ```
 
 #[cfg(not(unix))]
-compile_error!("factlog supports Unix-like systems only: it needs advisory locks and directory sync");
+compile_error!(
+    "factlog supports Unix-like systems only: it needs advisory locks and directory sync"
+);
 
 pub mod conformance;
 mod loops;

@@ -94,7 +94,8 @@ pub trait StoreFs: Debug + Send + Sync {
     /// Never waits. The lock excludes every other lock on that file, in this process too,
     /// and lasts until the value is dropped or the process ends; opening and closing other
     /// handles of the file does not release it. On success the locked file is the one
-    /// that `path` names, so a lock file may be removed by the one who holds its lock.
+    /// that `path` names, so a lock file may be removed by the one who holds its lock; that
+    /// gives the lock up, as the next caller makes and locks a new file.
     ///
     /// A forked child inherits the lock with its descriptors, so the lock can outlive the
     /// process that took it for as long as a child lives that did not `exec`.

@@ -10,6 +10,25 @@
 //! * C2SP tlog-proofs, and receipts, which are tlog-proofs whose extra data is an event:
 //!   [`TlogProof`], [`UnverifiedReceipt`], [`VerifiedReceipt`], [`UnsignedProof`].
 //!
+//! ```
+//! use factlog_proof::{Checkpoint, Frontier, Policy, SigningKey, TlogProof, leaf_hash};
+//!
+//! // The log's side: append three leaves, sign the tree, prove the second leaf.
+//! let key = SigningKey::generate("example.com/log", [7; 32])?; // a real seed is random
+//! let leaves = [b"a", b"b", b"c"].map(|data| leaf_hash(data));
+//! let span = Frontier::new().extend(&leaves);
+//! let checkpoint = Checkpoint::new("example.com/log", span.end(), span.root())?.sign(&key)?;
+//! let path = span.inclusion(1).ok_or("not in the run")?;
+//! let proof = TlogProof::new(None, 1, path, checkpoint)?.to_string();
+//!
+//! // Anyone's side, with nothing but the text and the log's public key.
+//! let policy = Policy::from(key.verifier().clone());
+//! let (index, checkpoint) =
+//!     TlogProof::parse(proof.as_bytes())?.verify_inclusion_of(&leaf_hash(b"b"), &policy)?;
+//! assert_eq!((index, checkpoint.size()), (1, 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! It does no I/O, reads no clock and starts no thread. Every text form is parsed strictly: what
 //! [`parse`](SignedNote::parse) accepts, `to_string` gives back byte for byte. What a caller may
 //! rely on can only be read after verification; names that begin with `claimed_` say what an
@@ -47,4 +66,7 @@ pub use merkle::{
 };
 pub use note::{NoteSignature, SignedNote};
 pub use policy::Policy;
-pub use receipt::{TlogProof, UnsignedProof, UnverifiedReceipt, VerifiedReceipt};
+pub use receipt::{SuppliedSection, TlogProof, UnsignedProof, UnverifiedReceipt, VerifiedReceipt};
+
+/// Types of the event format that stand in this crate's API.
+pub use factlog_format::{EventRecord, SectionSecret};

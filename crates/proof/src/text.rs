@@ -39,7 +39,9 @@ mod tests {
     fn base64_is_canonical() {
         assert_eq!(decode_base64(""), Some(vec![]));
         assert_eq!(decode_base64("AQI="), Some(vec![1, 2]));
-        for bad in ["AQI", "AQJ=", "AQ==AQ==", "AQI=AQI=", "A", "AQI=\n", " AQI=", "-_-_"] {
+        for bad in [
+            "AQI", "AQJ=", "AQ==AQ==", "AQI=AQI=", "A", "AQI=\n", " AQI=", "-_-_",
+        ] {
             assert_eq!(decode_base64(bad), None, "{bad}");
         }
     }
@@ -48,7 +50,18 @@ mod tests {
     fn decimals_are_canonical() {
         assert_eq!(decode_decimal("0"), Some(0));
         assert_eq!(decode_decimal("18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "00", "01", "+1", "-1", " 1", "1 ", "1_0", "18446744073709551616", "١"] {
+        for bad in [
+            "",
+            "00",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1_0",
+            "18446744073709551616",
+            "١",
+        ] {
             assert_eq!(decode_decimal(bad), None, "{bad}");
         }
     }
@@ -60,7 +73,17 @@ mod tests {
             assert!(is_name(good), "{good}");
         }
         let long = "n".repeat(256);
-        for bad in ["", "a b", "a+b", "a\u{a0}b", "a\u{2003}b", "a\nb", "a\u{7f}b", "a\u{85}b", &long] {
+        for bad in [
+            "",
+            "a b",
+            "a+b",
+            "a\u{a0}b",
+            "a\u{2003}b",
+            "a\nb",
+            "a\u{7f}b",
+            "a\u{85}b",
+            &long,
+        ] {
             assert!(!is_name(bad), "{bad}");
         }
     }

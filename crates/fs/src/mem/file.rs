@@ -117,8 +117,10 @@ pub(crate) struct MemLock(Arc<Contents>);
 
 impl MemLock {
     pub(crate) fn take(contents: Arc<Contents>) -> Option<Self> {
-        let was_locked = contents.locked.swap(true, Ordering::AcqRel);
-        (!was_locked).then_some(Self(contents))
+        if contents.locked.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(Self(contents))
     }
 }
 

@@ -8,9 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{
-    Access, DirEntry, FileLock, LockError, Metadata, OpenMode, StoreFile, StoreFs,
-};
+use crate::{Access, DirEntry, FileLock, LockError, Metadata, OpenMode, StoreFile, StoreFs};
 use file::{Contents, MemFile, MemLock};
 use tree::{Node, Tree};
 

@@ -48,7 +48,10 @@ impl Pages {
         while done < buf.len() {
             let (page, start) = place(offset + done as u64);
             let n = (PAGE - start).min(buf.len() - done);
-            let page = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE]));
+            let page = self
+                .pages
+                .entry(page)
+                .or_insert_with(|| Box::new([0; PAGE]));
             page[start..start + n].copy_from_slice(&buf[done..done + n]);
             done += n;
         }
@@ -60,7 +63,8 @@ impl Pages {
         end(0, len)?;
         if len < self.len {
             let (last, keep) = place(len);
-            self.pages.split_off(&last.saturating_add(u64::from(keep > 0)));
+            self.pages
+                .split_off(&last.saturating_add(u64::from(keep > 0)));
             if let Some(page) = self.pages.get_mut(&last) {
                 page[keep..].fill(0);
             }

@@ -86,9 +86,14 @@ impl Span {
     fn complete(&self, level: u32, index: u64) -> Option<&Hash> {
         let base = self.first().checked_shr(level)?;
         if let Some(offset) = index.checked_sub(base) {
-            return self.levels.get(level as usize)?.get(usize::try_from(offset).ok()?);
+            return self
+                .levels
+                .get(level as usize)?
+                .get(usize::try_from(offset).ok()?);
         }
-        (index + 1 == base).then(|| self.before.at_level(level)).flatten()
+        (index + 1 == base)
+            .then(|| self.before.at_level(level))
+            .flatten()
     }
 
     fn right_edge(&self) -> Option<Vec<Hash>> {
@@ -143,6 +148,12 @@ fn edge_after(before: &Frontier, end: u64, levels: &[Vec<Hash>]) -> Frontier {
         .rev()
         .filter(|(level, _)| (end >> level) & 1 == 1)
         .filter_map(|(_, subtrees)| subtrees.last());
-    let hashes = before.hashes().iter().take(shared as usize).chain(own).copied().collect();
+    let hashes = before
+        .hashes()
+        .iter()
+        .take(shared as usize)
+        .chain(own)
+        .copied()
+        .collect();
     Frontier::from_trusted(end, hashes)
 }

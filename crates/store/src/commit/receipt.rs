@@ -1,0 +1,235 @@
+use std::sync::Arc;
+
+use factlog_format::{
+    Digest, EventFrame, EventRecord, FRAME_HEADER_LEN, Frame, FrameType, JournalId, Ordering, StreamId,
+};
+use factlog_proof::{SignedCheckpoint, Span, TlogProof};
+use uuid::Uuid;
+
+use super::batch::Batch;
+use crate::{Error, Misuse};
+
+/// What all receipts of one group share.
+#[derive(Debug)]
+pub(crate) struct GroupProof {
+    pub(crate) span: Span,
+    pub(crate) signed: Option<Arc<SignedCheckpoint>>,
+}
+
+/// Where a receipt's proof comes from.
+#[derive(Clone, Debug)]
+enum Proof {
+    /// The event was appended by this call: its frame and its group are in memory.
+    Appended { group: Arc<GroupProof>, batch: Arc<Batch>, index: usize },
+    /// The event was there before: the text was made from the journal.
+    Stored { record: Arc<EventRecord>, text: Option<Arc<str>> },
+}
+
+/// What an acknowledged append returns: the event is durable, and this proves it.
+///
+/// It holds what a proof needs and makes its text only when asked.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    journal: JournalId,
+    event_id: Uuid,
+    order: Ordering,
+    hash: Digest,
+    proof: Proof,
+}
+
+/// The receipts of an atomic batch.
+#[derive(Clone, Debug)]
+pub struct BatchReceipt {
+    pub(crate) receipts: Receipts,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Receipts {
+    Appended { journal: JournalId, group: Arc<GroupProof>, batch: Arc<Batch> },
+    Stored(Vec<Receipt>),
+}
+
+impl BatchReceipt {
+    /// How many events the batch had.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        match &self.receipts {
+            Receipts::Appended { batch, .. } => batch.events.len(),
+            Receipts::Stored(receipts) => receipts.len(),
+        }
+    }
+
+    /// The receipt of the batch's event at `index`, from 0.
+    #[must_use]
+    pub fn receipt(&self, index: usize) -> Option<Receipt> {
+        match &self.receipts {
+            Receipts::Appended { journal, group, batch } => {
+                Receipt::appended(journal, Arc::clone(group), Arc::clone(batch), index)
+            }
+            Receipts::Stored(receipts) => receipts.get(index).cloned(),
+        }
+    }
+
+    /// The receipts in the order of the batch.
+    pub fn iter(&self) -> impl Iterator<Item = Receipt> + '_ {
+        (0..self.len()).filter_map(|index| self.receipt(index))
+    }
+
+    /// Sequence of the batch's first event. A repeated batch may stand elsewhere than in one run.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        self.receipt(0).map_or(0, |receipt| receipt.sequence())
+    }
+
+    /// Whether the batch was in the journal before: an idempotent repeat.
+    #[must_use]
+    pub fn already(&self) -> bool {
+        matches!(self.receipts, Receipts::Stored(_))
+    }
+}
+
+impl Receipt {
+    fn appended(
+        journal: &JournalId,
+        group: Arc<GroupProof>,
+        batch: Arc<Batch>,
+        index: usize,
+    ) -> Option<Self> {
+        let event = batch.events.get(index)?;
+        let frame = decode(&batch, index)?;
+        Some(Self {
+            journal: *journal,
+            event_id: Uuid::from_bytes(event.frame.event_id),
+            order: frame.order,
+            hash: frame.event_hash(journal),
+            proof: Proof::Appended { group, batch, index },
+        })
+    }
+
+    /// The receipt of an event that was there before; `text` is there if the journal is signed.
+    pub(crate) fn stored(event: &crate::Event, journal: JournalId, text: Option<String>) -> Self {
+        let record = event.record();
+        Self {
+            journal,
+            event_id: event.id().unwrap_or_default(),
+            order: Ordering {
+                sequence: event.sequence(),
+                revision: event.revision(),
+                stream: event.stream_id(),
+                recorded_at: event.recorded_at(),
+                previous: event.previous_hash(),
+                previous_sequence: event.previous_sequence(),
+            },
+            hash: record.event_hash(),
+            proof: Proof::Stored { record: Arc::new(record), text: text.map(Arc::from) },
+        }
+    }
+
+    /// Place in the journal, dense from 0.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.order.sequence
+    }
+
+    /// Place in the stream, dense from 0.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.order.revision
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream_id(&self) -> StreamId {
+        self.order.stream
+    }
+
+    /// The event's id.
+    #[must_use]
+    pub fn event_id(&self) -> Uuid {
+        self.event_id
+    }
+
+    /// The event hash: the leaf data of the Merkle tree.
+    #[must_use]
+    pub fn event_hash(&self) -> Digest {
+        self.hash
+    }
+
+    /// When the journal took the event, in microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn recorded_at(&self) -> i64 {
+        self.order.recorded_at
+    }
+
+    /// Whether the event was in the journal before: an idempotent repeat.
+    #[must_use]
+    pub fn already(&self) -> bool {
+        matches!(self.proof, Proof::Stored { .. })
+    }
+
+    /// Whether a signature covers it, so that [`text`](Self::text) can be made.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        match &self.proof {
+            Proof::Appended { group, .. } => group.signed.is_some(),
+            Proof::Stored { text, .. } => text.is_some(),
+        }
+    }
+
+    /// The receipt as a C2SP tlog-proof, which anyone can verify offline with the log's key.
+    ///
+    /// # Errors
+    /// [`Misuse::Unsigned`] if the journal isn't signed.
+    pub fn text(&self) -> Result<String, Error> {
+        match &self.proof {
+            Proof::Stored { text, .. } => {
+                text.as_ref().map(ToString::to_string).ok_or_else(|| Misuse::Unsigned.into())
+            }
+            Proof::Appended { group, .. } => {
+                let signed = group.signed.as_deref().ok_or(Misuse::Unsigned)?;
+                let path = group.span.inclusion(self.order.sequence).ok_or(Misuse::Unsigned)?;
+                proof_text(&self.record(), path, signed)
+            }
+        }
+    }
+
+    /// Spine and facts of the event, as the receipt carries them.
+    #[must_use]
+    pub fn record(&self) -> EventRecord {
+        match &self.proof {
+            Proof::Stored { record, .. } => EventRecord::clone(record),
+            Proof::Appended { batch, index, .. } => {
+                let record = decode(batch, *index).and_then(|frame| {
+                    let spine = frame.spine(&self.journal);
+                    EventRecord::with_facts(spine, frame.facts_salt, frame.facts_bytes.to_vec()).ok()
+                });
+                // The batch was encoded by us, so that it decodes.
+                record.unwrap_or_else(|| {
+                    EventRecord::spine_only(self.order.spine(&self.journal, [0; 32]))
+                })
+            }
+        }
+    }
+}
+
+/// The text of a receipt over one signed checkpoint.
+pub(crate) fn proof_text(
+    record: &EventRecord,
+    path: Vec<factlog_proof::Hash>,
+    signed: &SignedCheckpoint,
+) -> Result<String, Error> {
+    let index = record.spine().sequence;
+    TlogProof::new(Some(record.encode()), index, path, signed.clone())
+        .map(|proof| proof.to_string())
+        .map_err(|error| Misuse::Receipt(error.to_string()).into())
+}
+
+fn decode(batch: &Batch, index: usize) -> Option<EventFrame<'_>> {
+    let frame = batch.events.get(index)?.frame;
+    let bytes = batch.buffer.get(frame.start..frame.start + frame.len)?;
+    debug_assert!(Frame::peek_len(bytes).is_ok_and(|len| len == frame.len));
+    let body_len = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
+    let body = bytes.get(FRAME_HEADER_LEN..FRAME_HEADER_LEN + body_len)?;
+    EventFrame::decode(FrameType::Event, body).ok()
+}

@@ -1,0 +1,198 @@
+use std::{path::PathBuf, sync::Arc};
+
+use factlog_format::DEFAULT_SEGMENT_LEN;
+use factlog_fs::{RealFs, StoreFs};
+use factlog_proof::{SignedCheckpoint, SigningKey};
+
+use super::{Clock, Random, SystemClock, SystemRandom};
+use crate::KnownJournals;
+
+/// Where a journal's signing key comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum KeySource {
+    /// No signing: at creation the journal becomes unsigned; an open can't append to a signed one.
+    None,
+    /// A key made at creation and kept in memory only.
+    Fresh,
+    /// A key held by the caller.
+    Memory(Arc<SigningKey>),
+    /// A file of the caller's, made at creation if missing; the signer's state stands beside it.
+    File(PathBuf),
+    /// A folder of the caller's, where the key of each journal is `{id}.key`.
+    Folder(PathBuf),
+}
+
+/// Whether a signed journal may be opened for writing without its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SigningPolicy {
+    /// Without its key it opens, and refuses appends.
+    #[default]
+    Optional,
+    /// Without its key a writable open is refused, before anything is touched.
+    Required,
+}
+
+/// What an open does about a torn tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recovery {
+    /// Sets a torn tail aside, as the recovery rules allow.
+    #[default]
+    Normal,
+    /// Refuses to open for writing if anything would have to be set aside.
+    Strict,
+}
+
+/// How a journal is created or opened.
+///
+/// ```
+/// use factlog::Options;
+///
+/// let options = Options::new().origin("example.com/ledger").signing_key_file("/secure/ledger.key");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) fs: Arc<dyn StoreFs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) origin: String,
+    pub(crate) key: KeySource,
+    pub(crate) signing: SigningPolicy,
+    pub(crate) recovery: Recovery,
+    pub(crate) known: Option<KnownJournals>,
+    pub(crate) evidence: Vec<SignedCheckpoint>,
+    pub(crate) segment_len: u64,
+    pub(crate) housekeeper: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Options {
+    /// The real file system, clock and randomness; origin `factlog.local`; no signing key.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            fs: Arc::new(RealFs),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom::default()),
+            origin: "factlog.local".to_owned(),
+            key: KeySource::None,
+            signing: SigningPolicy::Optional,
+            recovery: Recovery::Normal,
+            known: None,
+            evidence: Vec::new(),
+            segment_len: DEFAULT_SEGMENT_LEN,
+            housekeeper: true,
+        }
+    }
+
+    /// The public name at creation, without the journal's id, which is added behind a `/`: 1 to 200
+    /// bytes without blanks or `+`, best a name under a domain of yours.
+    #[must_use]
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        Self { origin: origin.into(), ..self }
+    }
+
+    /// Signs with the key in this file, which a creation makes if it is missing (mode 0600); the
+    /// signer's state is kept beside it. Keep both outside the journal.
+    #[must_use]
+    pub fn signing_key_file(self, path: impl Into<PathBuf>) -> Self {
+        Self { key: KeySource::File(path.into()), ..self }
+    }
+
+    /// Signs with the key `{journal id in hex}.key` in this folder: a creation makes it, an open looks
+    /// for it there. As [`signing_key_file`](Self::signing_key_file) otherwise.
+    #[must_use]
+    pub fn signing_key_dir(self, folder: impl Into<PathBuf>) -> Self {
+        Self { key: KeySource::Folder(folder.into()), ..self }
+    }
+
+    /// Signs with a key that the caller holds; there is no signer's state, so a rollback of the whole
+    /// journal isn't noticed at the open.
+    #[must_use]
+    pub fn signing_key(self, key: SigningKey) -> Self {
+        Self { key: KeySource::Memory(Arc::new(key)), ..self }
+    }
+
+    /// Creates the journal with a fresh key in memory: for tests, and where the key's text is asked
+    /// for and kept elsewhere.
+    #[must_use]
+    pub fn fresh_signing_key(self) -> Self {
+        Self { key: KeySource::Fresh, ..self }
+    }
+
+    /// Whether a signed journal may be opened without its key; recorded at creation.
+    #[must_use]
+    pub fn signing_policy(self, policy: SigningPolicy) -> Self {
+        Self { signing: policy, ..self }
+    }
+
+    /// What an open does about a torn tail.
+    #[must_use]
+    pub fn recovery(self, recovery: Recovery) -> Self {
+        Self { recovery, ..self }
+    }
+
+    /// The user's record of journals: creation pins the new journal in it, an open consults it before
+    /// it believes a tail, a close advances it.
+    #[must_use]
+    pub fn known_journals(self, known: KnownJournals) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    /// A checkpoint kept elsewhere: an open consults it before it believes that a tail was never
+    /// acknowledged. Only those signed by the journal's key count.
+    #[must_use]
+    pub fn evidence(mut self, checkpoint: SignedCheckpoint) -> Self {
+        self.evidence.push(checkpoint);
+        self
+    }
+
+    /// The size at which a segment is sealed, in bytes; 64 MiB by default, 64 KiB to 4 GiB − 1. Small
+    /// segments are dropped sooner by retention, large ones mean fewer files.
+    #[must_use]
+    pub fn segment_len(self, bytes: u64) -> Self {
+        let segment_len = bytes.clamp(64 << 10, factlog_format::MAX_SEGMENT_LEN);
+        Self { segment_len, ..self }
+    }
+
+    /// The file system to live on: [`MemFs`](factlog_fs::MemFs), a simulated one, or one of yours.
+    #[must_use]
+    pub fn file_system(self, fs: Arc<dyn StoreFs>) -> Self {
+        Self { fs, ..self }
+    }
+
+    /// What only simulations and test kits should touch.
+    #[must_use]
+    pub fn dangerous(self) -> Dangerous {
+        Dangerous(self)
+    }
+}
+
+/// Options that can break a journal's promises; see [`Options::dangerous`].
+#[derive(Debug, Clone)]
+pub struct Dangerous(Options);
+
+impl Dangerous {
+    /// Reads time from here.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Options {
+        Options { clock, ..self.0 }
+    }
+
+    /// Draws salts, ids and keys from here: guessable ones void every promise about erased payloads.
+    #[must_use]
+    pub fn random(self, random: Arc<dyn Random>) -> Options {
+        Options { random, ..self.0 }
+    }
+
+    /// Starts no housekeeper thread; [`Journal::housekeep`](crate::Journal::housekeep) does its work
+    /// when called.
+    #[must_use]
+    pub fn without_housekeeper(self) -> Options {
+        Options { housekeeper: false, ..self.0 }
+    }
+}

@@ -1,0 +1,351 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use factlog_format::FormatError;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// What a call of this crate can fail with, by who is at fault.
+///
+/// Every error has a stable [`code`](Self::code); codes never change meaning.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: `read`, `sync`, `rename`.
+        operation: &'static str,
+        /// The file or directory concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is on disk isn't what was written, or isn't a journal.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The caller asked for something that can't be done; nothing was changed.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// The journal's state doesn't allow it now; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// An expectation doesn't hold, or an event id stands for another event.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// What the user's known journals say stands against it.
+    #[error(transparent)]
+    Known(#[from] crate::known::KnownError),
+    /// A write or sync failed, so the writer stopped for good; reads go on, reopening recovers.
+    #[error(transparent)]
+    Writer(#[from] WriterFailure),
+}
+
+impl Error {
+    /// A stable, machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk.full",
+            Self::Io { .. } => "io.failed",
+            Self::Damaged(damage) => damage.code,
+            Self::Misuse(misuse) => misuse.code(),
+            Self::Refused(refusal) => refusal.code(),
+            Self::Conflict(conflict) => conflict.code(),
+            Self::Known(known) => known.code(),
+            Self::Writer(failure) => failure.code(),
+        }
+    }
+
+    pub(crate) fn io<'a>(
+        operation: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io { operation, path: path.to_owned(), source }
+    }
+}
+
+/// Bytes on disk that are not what was written: where, and what is wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{detail} ({code}) in {}{}{}", path.display(), At(" at byte ", *offset), At(", sequence ", *sequence))]
+pub struct Damage {
+    /// A stable, machine-readable code: `segment.corrupt`, `manifest.missing`, …
+    pub code: &'static str,
+    /// The file concerned.
+    pub path: PathBuf,
+    /// Where in the file, in bytes.
+    pub offset: Option<u64>,
+    /// The sequence concerned.
+    pub sequence: Option<u64>,
+    /// What is wrong, as a sentence without a full stop.
+    pub detail: String,
+}
+
+impl Damage {
+    pub(crate) fn new(code: &'static str, path: &Path, detail: impl Into<String>) -> Self {
+        Self { code, path: path.to_owned(), offset: None, sequence: None, detail: detail.into() }
+    }
+
+    pub(crate) fn at(self, offset: u64) -> Self {
+        Self { offset: Some(offset), ..self }
+    }
+
+    pub(crate) fn sequence(self, sequence: u64) -> Self {
+        Self { sequence: Some(sequence), ..self }
+    }
+
+    /// Damage found by decoding; a newer version is told apart from damage.
+    pub(crate) fn format(code: &'static str, path: &Path, error: FormatError) -> Self {
+        let code = match error {
+            FormatError::Unsupported(_) => "journal.unsupported_version",
+            _ => code,
+        };
+        Self::new(code, path, error.to_string())
+    }
+}
+
+struct At(&'static str, Option<u64>);
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.1.map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
+    }
+}
+
+/// A mistake of the caller; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// A name, size or count is not allowed.
+    #[error("the event can't be stored: {0}")]
+    Event(#[from] FormatError),
+    /// A batch has no event, or more events or bytes than one group holds.
+    #[error("a batch holds 1 to 65,536 events and at most 64 MiB")]
+    BatchSize,
+    /// A scope that starts with `$` belongs to the journal itself.
+    #[error("scopes that start with $ belong to the journal itself")]
+    ReservedScope,
+    /// Two events of one batch have the same id.
+    #[error("two events of one batch have the id {0}")]
+    RepeatedId(Uuid),
+    /// A payload that would not come out as it went in.
+    #[error("the payload can't be encoded without loss: {0}")]
+    Payload(String),
+    /// The origin isn't a name of 1 to 200 bytes without blanks or `+`.
+    #[error("an origin is a name of 1 to 200 bytes without blanks or +")]
+    Origin,
+    /// There is something at the path already.
+    #[error("{} exists already and is not an empty directory", .0.display())]
+    Exists(PathBuf),
+    /// There is no journal at the path.
+    #[error("{} is not a journal", .0.display())]
+    NotAJournal(PathBuf),
+    /// A key already used for another journal.
+    #[error("the signing key belongs to {found}, not to {wanted}: every journal has a key of its own")]
+    KeyOfAnotherJournal {
+        /// The origin that the key names.
+        found: String,
+        /// The journal's origin.
+        wanted: String,
+    },
+    /// There is a file where a new key was to be written.
+    #[error("{} exists already, and keys are never overwritten", .0.display())]
+    KeyExists(PathBuf),
+    /// A payload can't be read as the type that was asked for.
+    #[error("the payload can't be read as {wanted}: {detail}")]
+    PayloadType {
+        /// The name of the Rust type.
+        wanted: &'static str,
+        /// What stood in the way.
+        detail: String,
+    },
+    /// The journal isn't signed, so it has no receipts and no checkpoints.
+    #[error("the journal is not signed, so nothing of it can be proved to a third party")]
+    Unsigned,
+    /// The receipt would pass the limits of its text form.
+    #[error("the receipt can't be written: {0}")]
+    Receipt(String),
+    /// Nothing in the journal has this sequence or id.
+    #[error("there is no event {0}")]
+    NoSuchEvent(String),
+}
+
+impl Misuse {
+    /// A stable, machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Event(error) => match error {
+                FormatError::Limit { .. } => "event.limit",
+                _ => "event.invalid",
+            },
+            Self::BatchSize => "batch.size",
+            Self::ReservedScope => "event.reserved_scope",
+            Self::RepeatedId(_) => "batch.repeated_id",
+            Self::Payload(_) => "payload.lossy",
+            Self::Origin => "origin.invalid",
+            Self::Exists(_) => "journal.exists",
+            Self::NotAJournal(_) => "journal.not_found",
+            Self::KeyOfAnotherJournal { .. } => "signer.other_journal",
+            Self::KeyExists(_) => "signer.key_exists",
+            Self::PayloadType { .. } => "payload.type",
+            Self::Unsigned => "journal.unsigned",
+            Self::Receipt(_) => "receipt.limit",
+            Self::NoSuchEvent(_) => "event.not_found",
+        }
+    }
+}
+
+/// The journal's state doesn't allow the call; nothing was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Another process, or another handle of this one, writes to the journal.
+    #[error("{} is open for writing elsewhere", .0.display())]
+    Locked(PathBuf),
+    /// The file system lacks locks or directory sync.
+    #[error("the file system of {} can't hold a journal: {detail}", path.display())]
+    FileSystem {
+        /// The journal's directory.
+        path: PathBuf,
+        /// What is missing.
+        detail: String,
+    },
+    /// The journal can be read but not written; why stands in the error inside.
+    #[error("the journal is open read-only: {0}")]
+    ReadOnly(std::sync::Arc<Error>),
+    /// The journal was opened read-only, as the caller asked.
+    #[error("the journal was opened read-only")]
+    OpenedReadOnly,
+    /// The journal is signed, and its key isn't here.
+    #[error("the journal is signed, and its signing key was not given")]
+    KeyMissing,
+    /// The signer's state is in use by another journal handle.
+    #[error("the signer's state {} is in use: another copy of the journal is open", .0.display())]
+    SignerInUse(PathBuf),
+    /// Others than its owner have access to the private key.
+    #[error("{} can be read by others than its owner; make it private (chmod 600) first", .0.display())]
+    KeyPermissions(PathBuf),
+    /// The signer's state can't be read.
+    #[error("the signer's state {} can't be read: {detail}", path.display())]
+    SignerState {
+        /// The state's file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// The journal is behind what its signer remembers, or has another history.
+    #[error("the signer remembers {remembered} events, and this journal does not continue them")]
+    HistoryMismatch {
+        /// The size that the signer signed last.
+        remembered: u64,
+    },
+    /// A strict open found a tail that would have to be cut.
+    #[error("recovery would have to cut a torn tail, and the open is strict: {0}")]
+    StrictRecovery(Damage),
+    /// The journal is closed.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl Refusal {
+    /// A stable, machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Locked(_) => "journal.locked",
+            Self::FileSystem { .. } => "fs.unsupported",
+            Self::ReadOnly(why) => why.code(),
+            Self::OpenedReadOnly => "journal.read_only",
+            Self::KeyMissing => "signer.key_missing",
+            Self::SignerInUse(_) => "signer.in_use",
+            Self::KeyPermissions(_) => "signer.key_permissions",
+            Self::SignerState { .. } => "signer.state_unreadable",
+            Self::HistoryMismatch { .. } => "signer.history_mismatch",
+            Self::StrictRecovery(_) => "recovery.strict",
+            Self::Closed => "journal.closed",
+        }
+    }
+}
+
+/// An answer that is about the journal's content: the append was decided, against the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// The stream isn't as expected.
+    #[error("{scope}/{entity}: expected {expected}, found {}", Found(*.found))]
+    Expectation {
+        /// The stream's scope.
+        scope: String,
+        /// The stream's entity.
+        entity: String,
+        /// What was expected.
+        expected: crate::Expect,
+        /// The stream's last revision; `None` if there is no stream.
+        found: Option<u64>,
+    },
+    /// The event id stands for an event with other content.
+    #[error("the id {id} stands for another event, at sequence {sequence}")]
+    IdReused {
+        /// The id.
+        id: Uuid,
+        /// Where the other event is.
+        sequence: u64,
+    },
+    /// Some events of a batch are in the journal already and some are not.
+    #[error("{known} of the {events} events of the batch are in the journal already; a batch repeats whole")]
+    PartialRepeat {
+        /// How many are known.
+        known: usize,
+        /// How many the batch has.
+        events: usize,
+    },
+}
+
+struct Found(Option<u64>);
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None => f.write_str("no stream"),
+            Some(revision) => write!(f, "revision {revision}"),
+        }
+    }
+}
+
+impl Conflict {
+    /// A stable, machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Expectation { .. } => "conflict.expectation",
+            Self::IdReused { .. } => "conflict.id_reused",
+            Self::PartialRepeat { .. } => "conflict.partial_repeat",
+        }
+    }
+}
+
+/// What became of an append when the writer failed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum WriterFailure {
+    /// The group was being written: it may or may not be there after the next open.
+    #[error("the write failed, so the event may or may not be durable; reopen to know: {0}")]
+    Indeterminate(std::sync::Arc<Error>),
+    /// The writer had failed before; nothing of this append was written.
+    #[error("the writer has stopped after a failure, and nothing of this append was written: {0}")]
+    Poisoned(std::sync::Arc<Error>),
+}
+
+impl WriterFailure {
+    /// A stable, machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Indeterminate(_) => "append.indeterminate",
+            Self::Poisoned(_) => "writer.poisoned",
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use factlog_format::{
+    Digest, Encoding, EventFrame, EventRecord, FactsRef, FormatError, FrameType, FullStub, JournalId,
+    Ordering, SectionSecret, StreamId, event_hash,
+};
+use uuid::Uuid;
+
+use super::DATA_SECTION;
+
+/// An event as read from a journal; what an erasure took is missing, the rest is as it was appended.
+#[derive(Clone, Debug)]
+pub struct Event {
+    kind: FrameType,
+    body: Vec<u8>,
+    order: Ordering,
+    journal: JournalId,
+}
+
+/// One payload section as read.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// The section's name.
+    pub name: &'a str,
+    /// How its bytes are to be read.
+    pub encoding: Encoding,
+    /// The section hash that the event's facts commit to.
+    pub hash: Digest,
+    /// Salt or nonce and the bytes as stored; `None` if erased.
+    pub content: Option<(SectionSecret, &'a [u8])>,
+}
+
+impl<'a> Section<'a> {
+    /// The bytes; `None` if erased.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        self.content.map(|(_, bytes)| bytes)
+    }
+}
+
+impl Event {
+    /// Decodes a frame's body and keeps it; its CRC has been checked.
+    pub(crate) fn decode(
+        journal: &JournalId,
+        kind: FrameType,
+        body: Vec<u8>,
+    ) -> Result<Self, FormatError> {
+        let order = match kind {
+            FrameType::FullStub => FullStub::decode(&body)?.order,
+            _ => EventFrame::decode(kind, &body)?.order,
+        };
+        Ok(Self { kind, body, order, journal: *journal })
+    }
+
+    fn frame(&self) -> Option<EventFrame<'_>> {
+        // Decoded once before, when the event was made.
+        EventFrame::decode(self.kind, &self.body).ok().filter(|_| self.kind != FrameType::FullStub)
+    }
+
+    /// Place in the journal, dense from 0.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.order.sequence
+    }
+
+    /// Place in the stream, dense from 0.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.order.revision
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream_id(&self) -> StreamId {
+        self.order.stream
+    }
+
+    /// When the journal took it, in microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn recorded_at(&self) -> i64 {
+        self.order.recorded_at
+    }
+
+    /// Event hash of the stream's previous event; zeros at revision 0.
+    #[must_use]
+    pub fn previous_hash(&self) -> Digest {
+        self.order.previous
+    }
+
+    /// Sequence of the stream's previous event, as the journal hints; `None` at revision 0.
+    #[must_use]
+    pub fn previous_sequence(&self) -> Option<u64> {
+        self.order.previous_sequence
+    }
+
+    /// Everything visible besides the payload; `None` if an erasure took it (a full stub).
+    #[must_use]
+    pub fn facts(&self) -> Option<FactsRef<'_>> {
+        self.frame().map(|frame| frame.facts)
+    }
+
+    /// The event's id; `None` in a full stub.
+    #[must_use]
+    pub fn id(&self) -> Option<Uuid> {
+        self.facts().map(|facts| Uuid::from_bytes(facts.event_id))
+    }
+
+    /// The payload sections in order; none in a full stub.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
+        self.frame().into_iter().flat_map(|frame| {
+            frame.sections().map(|(row, content)| Section {
+                name: row.name,
+                encoding: row.encoding,
+                hash: row.hash,
+                content,
+            })
+        })
+    }
+
+    /// The section of this name.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<Section<'_>> {
+        self.sections().find(|section| section.name == name)
+    }
+
+    /// The section that [`NewEvent::data`](super::NewEvent::data) filled.
+    #[must_use]
+    pub fn data(&self) -> Option<Section<'_>> {
+        self.section(DATA_SECTION)
+    }
+
+    /// Spine and facts, as a receipt carries them; for a full stub the spine alone.
+    #[must_use]
+    pub fn record(&self) -> EventRecord {
+        if let Some(frame) = self.frame() {
+            let spine = frame.spine(&self.journal);
+            let facts = frame.facts_bytes.to_vec();
+            if let Ok(record) = EventRecord::with_facts(spine, frame.facts_salt, facts) {
+                return record;
+            }
+        }
+        let facts_hash = FullStub::decode(&self.body).map_or([0; 32], |stub| stub.facts_hash);
+        EventRecord::spine_only(self.order.spine(&self.journal, facts_hash))
+    }
+
+    /// The event hash: what the stream's next event and the Merkle tree commit to.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        event_hash(self.record().spine())
+    }
+
+    /// Re-hashes every payload section that is there.
+    ///
+    /// # Errors
+    /// [`FormatError::Checksum`] if one isn't what the facts commit to.
+    pub fn check_sections(&self) -> Result<(), FormatError> {
+        self.frame().map_or(Ok(()), |frame| frame.check_sections())
+    }
+}

@@ -1,0 +1,98 @@
+use factlog_format::{CrcSeed, FRAME_HEADER_LEN, FormatError, Frame, FrameType};
+use factlog_fs::{StoreFile, read_up_to};
+
+/// How much is read ahead; one frame may need more.
+const READ_AHEAD: usize = 256 << 10;
+
+/// A frame and where it stands.
+pub(crate) struct ReadFrame<'a> {
+    pub(crate) offset: u64,
+    pub(crate) kind: FrameType,
+    pub(crate) crc: u32,
+    pub(crate) body: &'a [u8],
+    /// The frame as stored, header and padding included.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What [`FrameReader::next`] came to instead of a frame.
+#[derive(Debug)]
+pub(crate) enum FrameStop {
+    /// The limit, exactly at a frame's end.
+    End,
+    /// Bytes that are no frame, or one that passes the limit.
+    Bad(FormatError),
+    /// The file can't be read.
+    Io(std::io::Error),
+}
+
+/// Reads frames one after another by position, holding no more than a buffer.
+pub(crate) struct FrameReader<'f> {
+    file: &'f dyn StoreFile,
+    seed: CrcSeed,
+    buffer: Vec<u8>,
+    /// Where the buffer starts in the file.
+    buffer_at: u64,
+    /// Where the next frame starts in the file.
+    next: u64,
+    end: u64,
+}
+
+impl<'f> FrameReader<'f> {
+    /// Reads from `start` and never past `end`.
+    pub(crate) fn new(file: &'f dyn StoreFile, seed: CrcSeed, start: u64, end: u64) -> Self {
+        Self { file, seed, buffer: Vec::new(), buffer_at: start, next: start, end }
+    }
+
+    /// Where the next frame starts.
+    pub(crate) fn offset(&self) -> u64 {
+        self.next
+    }
+
+    /// The next frame. After an error the reader stays where it is.
+    pub(crate) fn next(&mut self) -> Result<ReadFrame<'_>, FrameStop> {
+        if self.next >= self.end {
+            return Err(FrameStop::End);
+        }
+        self.fill(FRAME_HEADER_LEN)?;
+        let len = Frame::peek_len(self.ahead()).map_err(FrameStop::Bad)?;
+        if len as u64 > self.end - self.next {
+            return Err(FrameStop::Bad(FormatError::Truncated("frame")));
+        }
+        self.fill(len)?;
+        let offset = self.next;
+        let start = (offset - self.buffer_at) as usize;
+        let ahead = self.buffer.get(start..).unwrap_or_default();
+        let frame = Frame::read(self.seed, ahead).map_err(FrameStop::Bad)?;
+        self.next += frame.len as u64;
+        let bytes = ahead.get(..frame.len).unwrap_or_default();
+        Ok(ReadFrame { offset, kind: frame.kind, crc: frame.crc, body: frame.body, bytes })
+    }
+
+    fn ahead(&self) -> &[u8] {
+        self.buffer.get((self.next - self.buffer_at) as usize..).unwrap_or_default()
+    }
+
+    /// Makes the bytes from the next frame on available, `need` of them if the file has as many.
+    fn fill(&mut self, need: usize) -> Result<(), FrameStop> {
+        let have = self.ahead().len();
+        if have >= need {
+            return Ok(());
+        }
+        let used = (self.next - self.buffer_at) as usize;
+        self.buffer.drain(..used.min(self.buffer.len()));
+        self.buffer_at = self.next;
+        let want = need.max(READ_AHEAD).min((self.end - self.next) as usize);
+        self.buffer.resize(want.max(have), 0);
+        let into = self.buffer.get_mut(have..).unwrap_or_default();
+        match read_up_to(self.file, into, self.buffer_at + have as u64) {
+            Ok(got) => {
+                self.buffer.truncate(have + got);
+                Ok(())
+            }
+            Err(error) => {
+                self.buffer.truncate(have);
+                Err(FrameStop::Io(error))
+            }
+        }
+    }
+}

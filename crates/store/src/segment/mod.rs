@@ -1,0 +1,16 @@
+//! Segment files: where events live.
+//!
+//! A segment is a header and then groups; a group is a commit header frame and its event frames.
+
+mod file;
+mod frames;
+mod groups;
+pub(crate) mod offsets;
+mod statements;
+mod writer;
+
+pub(crate) use file::{SegmentFile, offsets_name, parse_segment_name, segment_name};
+pub(crate) use frames::{FrameReader, ReadFrame};
+pub(crate) use groups::{GroupScanner, ScanStop, ScannedEvent, ScannedGroup};
+pub(crate) use statements::largest_statement;
+pub(crate) use writer::SegmentWriter;

@@ -1,0 +1,49 @@
+use factlog_format::{CommitHeader, FRAME_HEADER_LEN, Frame, FrameType};
+use factlog_fs::read_up_to;
+
+use super::SegmentFile;
+use crate::Error;
+
+const STEP: usize = 8;
+const WINDOW: usize = 1 << 20;
+/// A commit header with the most and longest signatures.
+const MAX_HEADER_FRAME: usize = 64 << 10;
+
+/// What the writer itself said to be durable, found anywhere in a segment from `offset` on: the
+/// largest `durable` of any commit header that passes both its CRC and its keyed header check, also
+/// beyond a hole and also of a torn group. 0 if there is none.
+pub(crate) fn largest_statement(segment: &SegmentFile, offset: u64) -> Result<u64, Error> {
+    let end = segment.len()?;
+    let mut largest = 0;
+    let mut at = offset.next_multiple_of(STEP as u64);
+    let mut window = Vec::new();
+    while at < end {
+        // Windows overlap by the longest header, so that none is missed at a seam.
+        window.resize(WINDOW + MAX_HEADER_FRAME, 0);
+        let got = read_up_to(segment.file.as_ref(), &mut window, at)
+            .map_err(Error::io("read", &segment.path))?;
+        window.truncate(got);
+        for start in (0..got.min(WINDOW)).step_by(STEP) {
+            if let Some(header) = header_at(segment, window.get(start..).unwrap_or_default()) {
+                largest = largest.max(header.durable);
+            }
+        }
+        at += WINDOW as u64;
+    }
+    Ok(largest)
+}
+
+fn header_at(segment: &SegmentFile, bytes: &[u8]) -> Option<CommitHeader> {
+    // Type 1 and three zeros: decides nearly every place without a checksum.
+    if bytes.get(8..FRAME_HEADER_LEN)? != [1, 0, 0, 0] {
+        return None;
+    }
+    if Frame::peek_len(bytes).ok()? > MAX_HEADER_FRAME {
+        return None;
+    }
+    let frame = Frame::read(segment.seed, bytes).ok()?;
+    if frame.kind != FrameType::Commit {
+        return None;
+    }
+    CommitHeader::decode(&segment.key, frame.body).ok()
+}

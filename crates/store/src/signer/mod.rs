@@ -1,0 +1,274 @@
+//! The private key of a journal and what its holder remembers, both outside the journal.
+//!
+//! Three files stand side by side: the key (`<path>`, 0600), the state (`<path>.state`: the last
+//! size and root whose signature was released) and the lock (`<path>.lock`, empty), held while a
+//! [`Signer`] lives. `docs/keys-and-known-journals.md` describes them.
+//!
+//! **Which file comes first.** The initial state is durable before the key exists, and the key
+//! appears whole. So a key without a state has *lost* its state and is refused, whatever the
+//! reason; a state without a key, or beside an empty key file, is a creation that was cut short,
+//! and as long as it remembers nothing the next creation takes its place.
+
+mod dirs;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use factlog_fs::{
+    Access, FileKind, FileLock, LockError, StoreFs, read_file, replace_file,
+};
+use factlog_proof::{Checkpoint, Hash, NoteSignature, SigningKey, VerifierKey};
+use zeroize::Zeroizing;
+
+use crate::{Damage, Error, Misuse, Refusal};
+
+pub(crate) use dirs::create_private_dirs;
+pub use state::{SignerState, read_state_only};
+
+/// The longest key file: prefix, a name of 255 bytes, key id and seed, generously.
+const MAX_KEY_FILE: usize = 1024;
+
+/// What signs a journal's checkpoints: its private key, and the memory of what was signed.
+///
+/// While one lives no other can be opened on the same key file, in this process or another on
+/// this machine, so two copies of a journal can't both sign here. It is wiped from memory when
+/// dropped, and `Debug` doesn't show the secret.
+pub struct Signer {
+    key: SigningKey,
+    remembered: Mutex<Option<(u64, Hash)>>,
+    files: Option<Files>,
+}
+
+struct Files {
+    fs: Arc<dyn StoreFs>,
+    state: PathBuf,
+    /// Dropping it ends the exclusion, so it lives as long as the signer.
+    _lock: Box<dyn FileLock>,
+}
+
+impl Signer {
+    /// Writes a new key and its initial state, and opens them.
+    ///
+    /// Directories that are missing are made for the owner alone. On success key, state and
+    /// their directories are durable. On an error nothing of the key is left, or an empty file
+    /// by its name, which the next attempt replaces.
+    ///
+    /// # Errors
+    /// `signer.key_exists` if there is anything at `key_path`; `signer.in_use` if another signer
+    /// holds its lock; `signer.state_unreadable` if a state is there that remembers something, or
+    /// can't be read; [`Error::Io`].
+    pub fn create(
+        fs: Arc<dyn StoreFs>,
+        key_path: &Path,
+        key: SigningKey,
+    ) -> Result<Self, Error> {
+        let (dir, name) = split(key_path)?;
+        create_private_dirs(fs.as_ref(), dir)?;
+        let lock = lock(fs.as_ref(), key_path)?;
+        let reserved = is_unused(fs.as_ref(), key_path)?;
+        state::refuse_a_used_one(fs.as_ref(), key_path)?;
+        let state = state::path_of(key_path);
+        state::write(fs.as_ref(), &state, key.verifier(), None)?;
+        if !reserved {
+            // Excludes those who don't know the lock: from here on the name is ours.
+            fs.create_new(key_path, Access::Private)
+                .map_err(|e| exists_or_io(e, key_path))?;
+        }
+        let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE));
+        text.push_str(&key.to_text());
+        text.push('\n');
+        if let Err(error) =
+            replace_file(fs.as_ref(), dir, name, text.as_bytes(), Access::Private)
+        {
+            // Nothing was signed with it yet. If it can't be removed it is empty, or whole.
+            let _ = fs.remove_file(key_path);
+            return Err(Error::io("write", key_path)(error));
+        }
+        let files = Some(Files { fs, state, _lock: lock });
+        Ok(Self { key, remembered: Mutex::new(None), files })
+    }
+
+    /// Opens an existing key for signing.
+    ///
+    /// # Errors
+    /// `signer.key_permissions` if others than the owner have access to the key file;
+    /// `signer.key_unreadable` if it isn't a key in its one spelling; `signer.in_use` if another
+    /// signer holds its lock; `signer.state_unreadable` if the state is missing, damaged or that
+    /// of another key; [`Error::Io`], also if there is no key file.
+    pub fn open(fs: Arc<dyn StoreFs>, key_path: &Path) -> Result<Self, Error> {
+        let key = read_key(fs.as_ref(), key_path)?;
+        let lock = lock(fs.as_ref(), key_path)?;
+        let read = read_state_only(fs.as_ref(), key_path)?;
+        let state = state::path_of(key_path);
+        if read.key != *key.verifier() {
+            let detail = "it is that of another key".to_owned();
+            return Err(Refusal::SignerState { path: state, detail }.into());
+        }
+        let files = Some(Files { fs, state, _lock: lock });
+        Ok(Self { key, remembered: Mutex::new(read.remembered), files })
+    }
+
+    /// A signer without files, which forgets with the process: for tests and for journals in
+    /// memory.
+    #[must_use]
+    pub fn in_memory(key: SigningKey) -> Self {
+        Self { key, remembered: Mutex::new(None), files: None }
+    }
+
+    /// The origin that the key is named after.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.key.verifier().name()
+    }
+
+    /// The public half of the key.
+    #[must_use]
+    pub fn verifier(&self) -> VerifierKey {
+        self.key.verifier().clone()
+    }
+
+    /// Signs a checkpoint, in memory: nothing is remembered before [`remember`](Self::remember).
+    ///
+    /// # Errors
+    /// `signer.other_journal` if the checkpoint has another origin than the key;
+    /// `signer.history_mismatch` if it is smaller than what is remembered, or of the same size
+    /// with another root.
+    pub fn sign(&self, checkpoint: &Checkpoint) -> Result<NoteSignature, Error> {
+        self.check_continues(*self.memory(), checkpoint.size(), checkpoint.root())?;
+        let other = || Misuse::KeyOfAnotherJournal {
+            found: self.origin().to_owned(),
+            wanted: checkpoint.origin().to_owned(),
+        };
+        let signed = checkpoint.sign(&self.key).map_err(|_| other())?;
+        let signature = signed.signatures().first().cloned();
+        Ok(signature.ok_or_else(other)?)
+    }
+
+    /// The last size and root whose signature was released, as far as is known here; `None` for
+    /// a key that was never used.
+    #[must_use]
+    pub fn remembered(&self) -> Option<(u64, Hash)> {
+        *self.memory()
+    }
+
+    /// Remembers, durably, that the signature of this size and root was released.
+    ///
+    /// What is remembered already is not written again. After an [`Error::Io`] the memory is as
+    /// before; the file may hold either.
+    ///
+    /// # Errors
+    /// `signer.history_mismatch` as [`sign`](Self::sign); [`Error::Io`].
+    pub fn remember(&self, size: u64, root: Hash) -> Result<(), Error> {
+        let mut memory = self.memory();
+        self.check_continues(*memory, size, root)?;
+        if size == 0 || *memory == Some((size, root)) {
+            return Ok(());
+        }
+        if let Some(Files { fs, state, .. }) = &self.files {
+            state::write(fs.as_ref(), state, self.key.verifier(), Some((size, root)))?;
+        }
+        *memory = Some((size, root));
+        Ok(())
+    }
+
+    fn check_continues(
+        &self,
+        memory: Option<(u64, Hash)>,
+        size: u64,
+        root: Hash,
+    ) -> Result<(), Error> {
+        match memory {
+            Some((known, known_root)) if size < known || (size == known && root != known_root) => {
+                Err(Refusal::HistoryMismatch { remembered: known }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Option<(u64, Hash)>> {
+        // The value is replaced in one step, so a panic elsewhere can't leave half of it.
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer")
+            .field("verifier", self.key.verifier())
+            .field("remembered", &self.remembered())
+            .field("state", &self.files.as_ref().map(|files| &files.state))
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_key(fs: &dyn StoreFs, path: &Path) -> Result<SigningKey, Error> {
+    let metadata = fs.metadata(path).map_err(Error::io("read", path))?;
+    if metadata.is_some_and(|found| found.kind == FileKind::File && !found.private) {
+        return Err(Refusal::KeyPermissions(path.to_owned()).into());
+    }
+    let unreadable = |detail: String| Damage::new("signer.key_unreadable", path, detail);
+    let bytes = match read_file(fs, path, MAX_KEY_FILE) {
+        Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(unreadable("it is too long for a key".to_owned()).into());
+        }
+        read => Zeroizing::new(read.map_err(Error::io("read", path))?),
+    };
+    if bytes.is_empty() {
+        return Err(unreadable("it is empty: its creation was cut short".to_owned()).into());
+    }
+    let text = str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    let text = text.ok_or_else(|| unreadable("it is not one line of text".to_owned()))?;
+    Ok(SigningKey::from_text(text).map_err(|e| unreadable(e.to_string()))?)
+}
+
+/// Whether the name is taken by an empty file that a creation left; an error if by anything else.
+fn is_unused(fs: &dyn StoreFs, path: &Path) -> Result<bool, Error> {
+    match fs.metadata(path).map_err(Error::io("read", path))? {
+        None => Ok(false),
+        Some(found) if found.kind == FileKind::File && found.len == 0 => Ok(true),
+        Some(_) => Err(Misuse::KeyExists(path.to_owned()).into()),
+    }
+}
+
+fn exists_or_io(error: io::Error, path: &Path) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Misuse::KeyExists(path.to_owned()).into(),
+        _ => Error::io("create", path)(error),
+    }
+}
+
+fn lock(fs: &dyn StoreFs, key_path: &Path) -> Result<Box<dyn FileLock>, Error> {
+    let path = beside(key_path, ".lock");
+    fs.lock(&path).map_err(|error| match error {
+        LockError::Held => Refusal::SignerInUse(state::path_of(key_path)).into(),
+        LockError::Io(source) => Error::io("lock", &path)(source),
+        error => Refusal::FileSystem { path: path.clone(), detail: error.to_string() }.into(),
+    })
+}
+
+/// The directory and the name of a file.
+pub(crate) fn split(path: &Path) -> Result<(&Path, &str), Error> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (path.parent(), name) {
+        (Some(dir), Some(name)) => Ok((dir, name)),
+        _ => {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file");
+            Err(Error::io("create", path)(source))
+        }
+    }
+}
+
+/// The path with a suffix added to its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,38 @@
+//! The locks and condition variables of the whole crate, so that a scheduler can be put under them.
+//!
+//! A panic while a lock is held doesn't poison it: state that a panic could leave half made is guarded
+//! where it is changed.
+
+use std::{sync, time::Duration};
+
+pub(crate) use std::sync::MutexGuard;
+
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(sync::PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn wait<'g, T>(&self, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
+        self.0.wait(guard).unwrap_or_else(sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn wait_for<'g, T>(&self, guard: MutexGuard<'g, T>, most: Duration) -> MutexGuard<'g, T> {
+        self.0.wait_timeout(guard, most).unwrap_or_else(sync::PoisonError::into_inner).0
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
