@@ -27,3 +27,11 @@ pub(crate) const MIN_EVENT_FRAME_LEN: u64 = 136;
 pub const MAX_SEGMENT_HEADER_LEN: usize = 1 << 20;
 /// The longest body of any frame: a payload of the largest size with its facts and framing.
 pub const MAX_FRAME_BODY: usize = MAX_PAYLOAD_LEN + MAX_FACTS_LEN + 1024;
+
+// The largest event that the other limits allow fits a frame, and lengths fit their fields.
+const _: () = assert!(MAX_FRAME_BODY >= MAX_PAYLOAD_LEN + MAX_FACTS_LEN + 104 + 24 * MAX_SECTIONS);
+const _: () = assert!(MAX_FACTS_LEN <= u16::MAX as usize);
+const _: () = assert!(MAX_SECTIONS <= u16::BITS as usize);
+const _: () = assert!(MAX_NAME_LEN <= u8::MAX as usize);
+const _: () = assert!(MAX_TAGS <= u8::MAX as usize);
+const _: () = assert!(MAX_SIGNATURE_LEN <= u16::MAX as usize);

@@ -202,23 +202,20 @@ impl<'a> SectionRows<'a> {
         }
         let start = input.rest();
         let mut names = [""; MAX_SECTIONS];
+        let mut stored_lens = [0; MAX_SECTIONS];
         for index in 0..usize::from(count) {
             let row = SectionRow::decode(input)?;
-            let (seen, free) = names.split_at_mut(index);
-            if seen.contains(&row.name) {
+            if names.iter().take(index).any(|name| *name == row.name) {
                 return Err(FormatError::Invalid("two sections of one name"));
             }
-            if let Some(slot) = free.first_mut() {
-                *slot = row.name;
+            if let (Some(name), Some(len)) = (names.get_mut(index), stored_lens.get_mut(index)) {
+                (*name, *len) = (row.name, u64::from(row.stored_len));
             }
         }
+        check_payload_len(stored_lens)?;
         let used = start.len() - input.rest().len();
-        let rows = Self {
-            encoded: start.get(..used).unwrap_or_default(),
-            count,
-        };
-        check_payload_len(rows.iter().map(|row| u64::from(row.stored_len)))?;
-        Ok(rows)
+        let encoded = start.get(..used).unwrap_or_default();
+        Ok(Self { encoded, count })
     }
 
     /// How many sections the event has, erased ones included.

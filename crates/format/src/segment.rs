@@ -4,7 +4,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"FACTLOG\0";
-const FIXED_LEN: usize = 112;
+const FIXED_LEN: usize = 104;
 /// CRC and four zeros: the end of a segment header in every version.
 const END_LEN: usize = 8;
 const TOO_LONG: FormatError = FormatError::Limit {

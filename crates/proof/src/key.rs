@@ -240,10 +240,10 @@ fn typed_key(typed: &[u8]) -> Result<[u8; 32], KeyError> {
 /// [`text::decode_base64`] for 33 secret bytes, leaving no copy.
 fn decode_secret(text: &str) -> Result<Zeroizing<[u8; 33]>, KeyError> {
     let mut bytes = Zeroizing::new([0; 33]);
-    // 44 characters without padding are 33 bytes and have one spelling.
-    if text.len() != 44 || text.contains('=') {
+    if text.len() != 44 {
         return Err(KeyError::Malformed);
     }
+    // 44 characters that give 33 bytes have no padding, and then there is one spelling.
     match BASE64.decode_mut(text.as_bytes(), bytes.as_mut_slice()) {
         Ok(33) => Ok(bytes),
         _ => Err(KeyError::Malformed),

@@ -23,8 +23,8 @@
 //!
 //! // Anyone's side, with nothing but the text and the log's public key.
 //! let policy = Policy::from(key.verifier().clone());
-//! let (index, checkpoint) =
-//!     TlogProof::parse(proof.as_bytes())?.verify_inclusion_of(&leaf_hash(b"b"), &policy)?;
+//! let proof = TlogProof::parse(proof.as_bytes())?;
+//! let (index, checkpoint) = proof.verify_inclusion_of(&leaf_hash(b"b"), &policy)?;
 //! assert_eq!((index, checkpoint.size()), (1, 3));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -3,7 +3,6 @@
 use factlog_proof::{
     KeyError, NoteError, NoteSignature, Policy, SignedNote, SigningKey, VerifierKey,
 };
-
 use proptest::prelude::*;
 
 mod common;
@@ -284,6 +283,19 @@ fn a_policy_tells_its_keys_apart() {
     let policy = Policy::new([a.clone(), b.clone(), a.clone()]).unwrap();
     assert_eq!(policy.keys(), [a.clone(), b.clone()]);
     assert!(Policy::new([]).unwrap().keys().is_empty());
+
+    // Key ids are short: these two seeds give one, under the same name.
+    let [one, two] = [65_544_u32, 106_977].map(|number| {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&number.to_le_bytes());
+        SigningKey::generate("log.example", seed).unwrap()
+    });
+    assert_eq!(one.verifier().key_id(), two.verifier().key_id());
+    let both = [one.verifier().clone(), two.verifier().clone()];
+    assert_eq!(
+        Policy::new(both).err().map(|error| error.code()),
+        Some("key.ambiguous")
+    );
 }
 
 proptest! {

@@ -19,13 +19,20 @@ const SEQUENCE: u64 = 6;
 const SIZE: u64 = 11;
 
 fn event(journal: [u8; 16], sequence: u64) -> EventRecord {
-    let row = SectionRow {
+    event_with(journal, sequence, row())
+}
+
+fn row() -> SectionRow<'static> {
+    SectionRow {
         name: "payload",
         stored_len: PAYLOAD.len() as u32,
         encoding: Encoding::Json,
         hash: section_hash(&SectionSecret::Salt(SALT), PAYLOAD),
         sealed: None,
-    };
+    }
+}
+
+fn event_with(journal: [u8; 16], sequence: u64, row: SectionRow<'_>) -> EventRecord {
     let facts = Facts {
         event_id: [1; 16],
         entity: "account-1",
@@ -313,6 +320,33 @@ fn supplied_sections_are_checked() {
     };
     let result = bare.verify_with_sections(&policy, &[section]);
     assert_eq!(result, Err(ReceiptError::SectionUnknown));
+}
+
+#[test]
+fn a_section_table_that_contradicts_its_hash_convinces_nobody() {
+    let nonce = SectionSecret::Nonce([5; 24]);
+    let too_long = SectionRow {
+        stored_len: PAYLOAD.len() as u32 + 1,
+        ..row()
+    };
+    let hash_of_sealed = SectionRow {
+        hash: section_hash(&nonce, PAYLOAD),
+        ..row()
+    };
+    for (row, secret) in [
+        (too_long, SectionSecret::Salt(SALT)),
+        (hash_of_sealed, nonce),
+    ] {
+        let event = event_with(JOURNAL, SEQUENCE, row);
+        let receipt = UnverifiedReceipt::from(receipt_of(&event, ORIGIN, &[1]));
+        let section = SuppliedSection {
+            name: "payload",
+            secret,
+            stored: PAYLOAD,
+        };
+        let result = receipt.verify_with_sections(&policy(&[1]), &[section]);
+        assert_eq!(result, Err(ReceiptError::SectionMismatch));
+    }
 }
 
 #[test]

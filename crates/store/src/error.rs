@@ -164,6 +164,9 @@ pub enum Misuse {
     /// The journal isn't signed, so it has no receipts and no checkpoints.
     #[error("the journal is not signed, so nothing of it can be proved to a third party")]
     Unsigned,
+    /// No stored signature covers the event yet: the next commit, or 20 ms of idleness, stores one.
+    #[error("no stored signature covers event {0} yet")]
+    NotYetSigned(u64),
     /// The receipt would pass the limits of its text form.
     #[error("the receipt can't be written: {0}")]
     Receipt(String),
@@ -192,6 +195,7 @@ impl Misuse {
             Self::KeyExists(_) => "signer.key_exists",
             Self::PayloadType { .. } => "payload.type",
             Self::Unsigned => "journal.unsigned",
+            Self::NotYetSigned(_) => "receipt.not_yet_signed",
             Self::Receipt(_) => "receipt.limit",
             Self::NoSuchEvent(_) => "event.not_found",
         }

@@ -1,15 +1,49 @@
 //! An embedded, append-only event store with hash-chained, signed receipts.
+//!
+//! One directory is one *journal*: one writer, any number of readers. Events of a stream are chained
+//! by hash, the whole journal is a Merkle tree, and every acknowledged append returns a [`Receipt`]
+//! that anyone can verify offline with the journal's public key.
+//!
+//! Begin with [`Journal`], [`NewEvent`] and [`Query`]; check with [`verify`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod commit;
 mod config;
 mod error;
 mod event;
+mod housekeeper;
 mod index;
+mod journal;
+mod journal_events;
 mod known;
+mod layout;
+mod open;
+mod read;
+mod recover;
+mod segment;
 mod signer;
+mod sync;
 mod tree;
+mod view;
+mod writable;
 
-pub use config::{Clock, Random, SystemClock, SystemRandom};
+pub use commit::{BatchReceipt, Receipt};
+pub use config::{
+    Clock, Dangerous, Options, Random, Recovery, SigningPolicy, SystemClock, SystemRandom,
+};
 pub use error::{Conflict, Damage, Error, Misuse, Refusal, WriterFailure};
-pub use event::Expect;
+pub use event::{DATA_SECTION, Event, Expect, NewEvent, Payload, Section, to_display_json};
+pub use factlog_format::{
+    Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,
+    TraceContext,
+};
+pub use factlog_proof::{
+    Checkpoint, Hash, Policy, SignedCheckpoint, SigningKey, UnverifiedReceipt, VerifiedReceipt,
+    VerifierKey,
+};
+pub use journal::Journal;
+pub use known::{KnownError, KnownJournal, KnownJournals, Standing};
+pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo, Streams};
+pub use recover::RecoveryReport;
+pub use uuid::Uuid;

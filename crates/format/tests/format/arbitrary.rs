@@ -8,7 +8,7 @@ use proptest::{collection, option, prelude::*};
 use crate::canonical::JOURNAL;
 
 /// A legal name: mostly short and readable, sometimes of every script, sometimes as long as it gets.
-pub fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-z][a-z0-9.:_/-]{0,20}",
         2 => "\\PC{1,60}".prop_filter("at most 255 bytes", |name| name.len() <= 255),
@@ -23,7 +23,7 @@ fn scope() -> impl Strategy<Value = String> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Section {
+pub(crate) struct Section {
     name: String,
     encoding: Encoding,
     secret: SectionSecret,
@@ -36,25 +36,46 @@ fn encoding() -> impl Strategy<Value = Encoding> {
 }
 
 fn sealed() -> impl Strategy<Value = (SealedRow, SectionSecret)> {
-    (1u8..3, 0u8..2, any::<[u8; 16]>(), any::<[u8; 32]>(), any::<[u8; 24]>()).prop_map(
-        |(suite, padding, key_id, key_commitment, nonce)| {
-            let row = SealedRow { suite, padding, key_id, key_commitment };
-            (row, SectionSecret::Nonce(nonce))
-        },
+    (
+        1u8..3,
+        0u8..2,
+        any::<[u8; 16]>(),
+        any::<[u8; 32]>(),
+        any::<[u8; 24]>(),
     )
+        .prop_map(|(suite, padding, key_id, key_commitment, nonce)| {
+            let row = SealedRow {
+                suite,
+                padding,
+                key_id,
+                key_commitment,
+            };
+            (row, SectionSecret::Nonce(nonce))
+        })
 }
 
 fn sections() -> impl Strategy<Value = Vec<Section>> {
     let stored = collection::vec(any::<u8>(), 0..200);
-    let section = (name(), encoding(), any::<[u8; 16]>(), option::of(sealed()), stored).prop_map(
-        |(name, encoding, salt, sealed, stored)| {
+    let section = (
+        name(),
+        encoding(),
+        any::<[u8; 16]>(),
+        option::of(sealed()),
+        stored,
+    )
+        .prop_map(|(name, encoding, salt, sealed, stored)| {
             let (sealed, secret) = match sealed {
                 Some((row, nonce)) => (Some(row), nonce),
                 None => (None, SectionSecret::Salt(salt)),
             };
-            Section { name, encoding, secret, sealed, stored }
-        },
-    );
+            Section {
+                name,
+                encoding,
+                secret,
+                sealed,
+                stored,
+            }
+        });
     collection::vec(section, 0..=MAX_SECTIONS).prop_map(|mut sections| {
         let mut seen = BTreeSet::new();
         sections.retain(|section| seen.insert(section.name.clone()));
@@ -64,25 +85,31 @@ fn sections() -> impl Strategy<Value = Vec<Section>> {
 
 fn trace() -> impl Strategy<Value = TraceContext> {
     (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>())
-        .prop_filter("not all zeros", |(trace, span, _)| *trace != [0; 16] && *span != [0; 8])
-        .prop_map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags })
+        .prop_filter("not all zeros", |(trace, span, _)| {
+            *trace != [0; 16] && *span != [0; 8]
+        })
+        .prop_map(|(trace_id, span_id, flags)| TraceContext {
+            trace_id,
+            span_id,
+            flags,
+        })
 }
 
 /// An event that owns its parts.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     names: (String, String, String, Option<String>),
     tags: BTreeSet<String>,
     ids: (EventId, Option<[u8; 16]>, Option<EventId>),
     payload_version: u16,
     occurred_at: Option<i64>,
     trace: Option<TraceContext>,
-    pub salt: [u8; 16],
-    pub sections: Vec<Section>,
-    pub order: Ordering,
+    pub(crate) salt: [u8; 16],
+    pub(crate) sections: Vec<Section>,
+    pub(crate) order: Ordering,
 }
 
-pub fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     (
         (name(), scope(), name(), option::of(name())),
         collection::btree_set(name(), 0..=MAX_TAGS),
@@ -92,17 +119,30 @@ pub fn event() -> impl Strategy<Value = Event> {
         sections(),
         order(),
     )
-        .prop_map(|(names, tags, ids, (payload_version, occurred_at, salt), trace, sections, order)| {
-            Event { names, tags, ids, payload_version, occurred_at, trace, salt, sections, order }
-        })
+        .prop_map(
+            |(names, tags, ids, (payload_version, occurred_at, salt), trace, sections, order)| {
+                Event {
+                    names,
+                    tags,
+                    ids,
+                    payload_version,
+                    occurred_at,
+                    trace,
+                    salt,
+                    sections,
+                    order,
+                }
+            },
+        )
 }
 
-pub fn order() -> impl Strategy<Value = Ordering> {
+pub(crate) fn order() -> impl Strategy<Value = Ordering> {
     let place = any::<(u64, u64, StreamId, i64, Digest)>();
     (place, option::of(any::<u64>())).prop_map(
         |((sequence, revision, stream, recorded_at, previous), before)| {
-            let previous_sequence =
-                before.filter(|_| sequence > 0 && revision > 0).map(|before| before % sequence);
+            let previous_sequence = before
+                .filter(|_| sequence > 0 && revision > 0)
+                .map(|before| before % sequence);
             let first = previous_sequence.is_none();
             Ordering {
                 sequence,
@@ -118,24 +158,30 @@ pub fn order() -> impl Strategy<Value = Ordering> {
 
 impl Event {
     /// Hands the event to `use_it` as the encoder takes it.
-    pub fn with_parts<T>(&self, use_it: impl FnOnce(&FrameParts<'_>) -> T) -> T {
+    pub(crate) fn with_parts<T>(&self, use_it: impl FnOnce(&FrameParts<'_>) -> T) -> T {
         let tags: Vec<&str> = self.tags.iter().map(String::as_str).collect();
-        let section = |section: &Section| SectionRow {
-            name: "",
-            stored_len: section.stored.len() as u32,
-            encoding: section.encoding,
-            hash: section_hash(&section.secret, &section.stored),
-            sealed: section.sealed,
-        };
-        let mut rows: Vec<SectionRow<'_>> = self.sections.iter().map(section).collect();
-        for (row, section) in rows.iter_mut().zip(&self.sections) {
-            row.name = &section.name;
-        }
-        let parts = |section| {
-            let Section { name, encoding, secret, sealed, stored } = section;
-            SectionParts { name, encoding: *encoding, secret: *secret, sealed: *sealed, stored }
-        };
-        let sections: Vec<SectionParts<'_>> = self.sections.iter().map(parts).collect();
+        let rows: Vec<SectionRow<'_>> = self
+            .sections
+            .iter()
+            .map(|section| SectionRow {
+                name: &section.name,
+                stored_len: section.stored.len() as u32,
+                encoding: section.encoding,
+                hash: section_hash(&section.secret, &section.stored),
+                sealed: section.sealed,
+            })
+            .collect();
+        let sections: Vec<SectionParts<'_>> = self
+            .sections
+            .iter()
+            .map(|section| SectionParts {
+                name: &section.name,
+                encoding: section.encoding,
+                secret: section.secret,
+                sealed: section.sealed,
+                stored: &section.stored,
+            })
+            .collect();
         let (entity, scope, kind, actor) = &self.names;
         let facts = Facts {
             event_id: self.ids.0,
@@ -151,43 +197,70 @@ impl Event {
             trace: self.trace,
             sections: &rows,
         };
-        use_it(&FrameParts { facts, facts_salt: self.salt, sections: &sections })
+        use_it(&FrameParts {
+            facts,
+            facts_salt: self.salt,
+            sections: &sections,
+        })
     }
 }
 
-pub fn commit_header() -> impl Strategy<Value = CommitHeader> {
-    let signature = (any::<u8>(), any::<[u8; 4]>(), collection::vec(any::<u8>(), 1..100))
-        .prop_map(|(kind, key_id, bytes)| HeaderSignature { kind, key_id, bytes });
-    let numbers = (0u64..1000, any::<u32>(), 0u32..1000, 0..u64::MAX / 2, any::<u64>());
-    let rest = (any::<i64>(), any::<Digest>(), any::<[u8; 16]>(), 0u32..1000);
-    (numbers, rest, collection::vec(signature, 0..=MAX_HEADER_SIGNATURES)).prop_map(
-        |((number, incarnation, count, first_sequence, durable), rest, mut signatures)| {
-            let (raw_clock, root, frames_check, more) = rest;
-            let durable = match number {
-                0 => (first_sequence + u64::from(count)).saturating_add(durable),
-                _ => durable % (first_sequence + 1),
-            };
-            if number == 0 {
-                signatures.clear();
-            }
-            let frames_len = if count == 0 { 0 } else { count * 136 + more * 8 };
-            CommitHeader {
-                number,
-                incarnation,
-                count,
-                first_sequence,
-                frames_len,
-                durable,
-                raw_clock,
-                root,
-                signatures,
-                frames_check,
-            }
-        },
+pub(crate) fn commit_header() -> impl Strategy<Value = CommitHeader> {
+    let signature = (
+        any::<u8>(),
+        any::<[u8; 4]>(),
+        collection::vec(any::<u8>(), 1..100),
     )
+        .prop_map(|(kind, key_id, bytes)| HeaderSignature {
+            kind,
+            key_id,
+            bytes,
+        });
+    let numbers = (
+        0u64..1000,
+        any::<u32>(),
+        0u32..1000,
+        0..u64::MAX / 2,
+        any::<u64>(),
+    );
+    let rest = (any::<i64>(), any::<Digest>(), any::<[u8; 16]>(), 0u32..1000);
+    (
+        numbers,
+        rest,
+        collection::vec(signature, 0..=MAX_HEADER_SIGNATURES),
+    )
+        .prop_map(
+            |((number, incarnation, count, first_sequence, durable), rest, mut signatures)| {
+                let (raw_clock, root, frames_check, more) = rest;
+                let durable = match number {
+                    0 => (first_sequence + u64::from(count)).saturating_add(durable),
+                    _ => durable % (first_sequence + 1),
+                };
+                if number == 0 {
+                    signatures.clear();
+                }
+                let frames_len = if count == 0 {
+                    0
+                } else {
+                    count * 136 + more * 8
+                };
+                CommitHeader {
+                    number,
+                    incarnation,
+                    count,
+                    first_sequence,
+                    frames_len,
+                    durable,
+                    raw_clock,
+                    root,
+                    signatures,
+                    frames_check,
+                }
+            },
+        )
 }
 
-pub fn features() -> impl Strategy<Value = Features> {
+pub(crate) fn features() -> impl Strategy<Value = Features> {
     (any::<u64>(), any::<u64>()).prop_map(|(read_only_compatible, compatible)| Features {
         incompatible: 0,
         read_only_compatible,
@@ -195,8 +268,14 @@ pub fn features() -> impl Strategy<Value = Features> {
     })
 }
 
-pub fn segment_header() -> impl Strategy<Value = SegmentHeader> {
-    let numbers = (any::<u64>(), 1u32.., any::<u32>(), any::<[u8; 16]>(), any::<u64>());
+pub(crate) fn segment_header() -> impl Strategy<Value = SegmentHeader> {
+    let numbers = (
+        any::<u64>(),
+        1u32..,
+        any::<u32>(),
+        any::<[u8; 16]>(),
+        any::<u64>(),
+    );
     let inputs = collection::btree_map(any::<u64>(), any::<u32>(), 0..20);
     (features(), numbers, inputs, any::<u8>()).prop_map(
         |(features, (first, generation, incarnation, salt, durable), inputs, fill)| {
@@ -209,7 +288,10 @@ pub fn segment_header() -> impl Strategy<Value = SegmentHeader> {
                 })
                 .collect();
             if !inputs.is_empty() {
-                let own = SegmentInput { first_sequence: first, generation: generation - 1 };
+                let own = SegmentInput {
+                    first_sequence: first,
+                    generation: generation - 1,
+                };
                 inputs.insert(0, own);
             }
             let compacted = !inputs.is_empty();
@@ -220,7 +302,11 @@ pub fn segment_header() -> impl Strategy<Value = SegmentHeader> {
                 generation,
                 incarnation,
                 salt,
-                durable: if compacted { durable } else { durable.min(first) },
+                durable: if compacted {
+                    durable
+                } else {
+                    durable.min(first)
+                },
                 edge: vec![[fill; 32]; first.count_ones() as usize],
                 inputs,
             }
@@ -228,13 +314,29 @@ pub fn segment_header() -> impl Strategy<Value = SegmentHeader> {
     )
 }
 
-pub fn manifest() -> impl Strategy<Value = Manifest> {
-    let row = (1u64..1 << 40, any::<[u8; 16]>(), any::<u32>(), 1u32.., any::<Digest>());
-    let value = ((any::<u64>(), any::<u16>()), collection::vec(any::<u8>(), 0..40));
+pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
+    let row = (
+        1u64..1 << 40,
+        any::<[u8; 16]>(),
+        any::<u32>(),
+        1u32..,
+        any::<Digest>(),
+    );
+    let value = (
+        (any::<u64>(), any::<u16>()),
+        collection::vec(any::<u8>(), 0..40),
+    );
     let rows = collection::vec(row, 0..12);
     let values = collection::btree_map(value.0, value.1, 0..8);
-    (features(), any::<JournalId>(), any::<u32>(), rows, any::<bool>(), values).prop_map(
-        |(features, journal, incarnation, rows, closed, values)| {
+    (
+        features(),
+        any::<JournalId>(),
+        any::<u32>(),
+        rows,
+        any::<bool>(),
+        values,
+    )
+        .prop_map(|(features, journal, incarnation, rows, closed, values)| {
             let mut next = 0;
             let last = rows.len();
             let row = |(index, (count, salt, proven_end, sealed_end, headers_hash))| {
@@ -254,29 +356,53 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
             let rows: Vec<ManifestRow> = rows.into_iter().enumerate().map(row).collect();
             let values = values
                 .into_iter()
-                .map(|((sequence, code), value)| CachedValue { sequence, code, value })
+                .map(|((sequence, code), value)| CachedValue {
+                    sequence,
+                    code,
+                    value,
+                })
                 .collect();
             let next_generation = last as u32 + 1;
-            Manifest { features, journal, next_generation, incarnation, rows, values }
-        },
-    )
+            Manifest {
+                features,
+                journal,
+                next_generation,
+                incarnation,
+                rows,
+                values,
+            }
+        })
 }
 
 /// A journal id with an origin that ends in it.
-pub fn origin() -> impl Strategy<Value = (JournalId, String)> {
-    let prefix = prop_oneof!["[a-z0-9./-]{1,60}", "[^\\s\\pC+]{1,40}", Just("o".repeat(222))];
+pub(crate) fn origin() -> impl Strategy<Value = (JournalId, String)> {
+    let prefix = prop_oneof![
+        "[a-z0-9./-]{1,60}",
+        "[^\\s\\pC+]{1,40}",
+        Just("o".repeat(222))
+    ];
     (any::<JournalId>(), prefix)
-        .prop_map(|(id, prefix)| (id, format!("{prefix}/{}", data_encoding::HEXLOWER.encode(&id))))
+        .prop_map(|(id, prefix)| {
+            (
+                id,
+                format!("{prefix}/{}", data_encoding::HEXLOWER.encode(&id)),
+            )
+        })
         .prop_filter("at most 255 bytes", |(_, origin)| origin.len() <= 255)
 }
 
-pub fn identity() -> impl Strategy<Value = Identity> {
+pub(crate) fn identity() -> impl Strategy<Value = Identity> {
     (features(), origin(), any::<i64>()).prop_map(|(features, (journal, origin), created)| {
-        Identity { features, journal, origin, created }
+        Identity {
+            features,
+            journal,
+            origin,
+            created,
+        }
     })
 }
 
-pub fn journal_event() -> impl Strategy<Value = JournalEvent> {
+pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
     let created = (
         origin(),
         any::<i64>(),
@@ -284,19 +410,32 @@ pub fn journal_event() -> impl Strategy<Value = JournalEvent> {
         collection::vec(any::<[u8; 32]>(), 0..=16),
         any::<Option<(JournalId, u64)>>(),
     )
-        .prop_map(|((journal, origin), created, required, keys, forked_from)| {
-            let signing = match (keys.is_empty(), required) {
-                (true, _) => SigningPolicyCode::Unsigned,
-                (false, false) => SigningPolicyCode::Optional,
-                (false, true) => SigningPolicyCode::Required,
-            };
-            let created = JournalCreated { journal, origin, created, signing, keys, forked_from };
-            JournalEvent::Created(created)
-        });
+        .prop_map(
+            |((journal, origin), created, required, keys, forked_from)| {
+                let signing = match (keys.is_empty(), required) {
+                    (true, _) => SigningPolicyCode::Unsigned,
+                    (false, false) => SigningPolicyCode::Optional,
+                    (false, true) => SigningPolicyCode::Required,
+                };
+                let created = JournalCreated {
+                    journal,
+                    origin,
+                    created,
+                    signing,
+                    keys,
+                    forked_from,
+                };
+                JournalEvent::Created(created)
+            },
+        );
     let recovered = any::<(bool, u64, u32, u64, u64, u64)>().prop_map(
         |(torn, segment_first, segment_generation, sealed_end, set_aside, copied)| {
             JournalEvent::Recovered(JournalRecovered {
-                reason: if torn { RecoveryReason::TornTail } else { RecoveryReason::Unproven },
+                reason: if torn {
+                    RecoveryReason::TornTail
+                } else {
+                    RecoveryReason::Unproven
+                },
                 segment_first,
                 segment_generation,
                 sealed_end,
@@ -305,8 +444,7 @@ pub fn journal_event() -> impl Strategy<Value = JournalEvent> {
             })
         },
     );
-    let clock = any::<(i64, i64)>().prop_map(|(before, now)| {
-        JournalEvent::ClockSteppedBack(ClockSteppedBack { before, now })
-    });
+    let clock = any::<(i64, i64)>()
+        .prop_map(|(before, now)| JournalEvent::ClockSteppedBack(ClockSteppedBack { before, now }));
     prop_oneof![created, recovered, clock]
 }

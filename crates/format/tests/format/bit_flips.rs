@@ -83,7 +83,11 @@ fn a_flipped_version_is_damage_and_not_a_newer_format() {
             }
             _ => continue,
         };
-        assert_eq!(found.map_err(|error| error.code()), Err("format.checksum"), "{name}");
+        assert_eq!(
+            found.map_err(|error| error.code()),
+            Err("format.checksum"),
+            "{name}"
+        );
     }
 }
 

@@ -40,7 +40,12 @@ fn hashes_are_derive_key_over_the_stated_bytes() {
 
 #[test]
 fn a_frames_crc_is_that_of_the_journal_id_and_the_frame_in_one() {
-    for frame in [frame_of(&EVENT, &ORDER).0, full_stub(), payload_stub(), commit_frame()] {
+    for frame in [
+        frame_of(&EVENT, &ORDER).0,
+        full_stub(),
+        payload_stub(),
+        commit_frame(),
+    ] {
         let body_len = u32::from_le_bytes(frame[..4].try_into().expect("4 bytes")) as usize;
         let mut covered = JOURNAL.to_vec();
         covered.extend_from_slice(&frame[..4]);

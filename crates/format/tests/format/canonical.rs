@@ -8,17 +8,17 @@
 use factlog_format::*;
 
 /// The journal of all examples.
-pub const JOURNAL: JournalId = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+pub(crate) const JOURNAL: JournalId = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 /// The segment salt of all examples.
-pub const SEGMENT_SALT: [u8; 16] = [0x5a; 16];
+pub(crate) const SEGMENT_SALT: [u8; 16] = [0x5a; 16];
 
 /// The key of the commit checks in all examples.
-pub fn group_key() -> GroupKey {
+pub(crate) fn group_key() -> GroupKey {
     GroupKey::derive(&SEGMENT_SALT, &JOURNAL, 6, 3)
 }
 
 /// Any bytes as the start of a frame.
-pub fn frame(data: &[u8]) -> bool {
+pub(crate) fn frame(data: &[u8]) -> bool {
     let seed = CrcSeed::of(&JOURNAL);
     let mut fixed = data.to_vec();
     if Frame::peek_len(data).is_ok_and(|len| len <= data.len()) {
@@ -41,7 +41,7 @@ pub fn frame(data: &[u8]) -> bool {
 }
 
 /// Any bytes as the body of an event, a payload stub and a full stub.
-pub fn event_body(data: &[u8]) -> bool {
+pub(crate) fn event_body(data: &[u8]) -> bool {
     let mut decoded = false;
     for kind in [FrameType::Event, FrameType::PayloadStub] {
         if let Ok(event) = EventFrame::decode(kind, data) {
@@ -120,7 +120,11 @@ fn check_stubs(event: &EventFrame<'_>) {
     for keep in [0, event.present, event.present & 0x5555] {
         let mut out = Vec::new();
         let stub = encode_payload_stub(event, keep, &mut out);
-        assert_eq!(stub.is_ok(), u32::from(keep) != all, "keep {keep:b} of {all:b}");
+        assert_eq!(
+            stub.is_ok(),
+            u32::from(keep) != all,
+            "keep {keep:b} of {all:b}"
+        );
         if stub.is_ok() {
             let stub = EventFrame::decode(FrameType::PayloadStub, body_of(&out)).expect("a stub");
             assert_eq!(stub.present, keep);
@@ -129,7 +133,10 @@ fn check_stubs(event: &EventFrame<'_>) {
         }
     }
     let facts_hash = event.spine(&JOURNAL).facts_hash;
-    let stub = FullStub { order: event.order, facts_hash };
+    let stub = FullStub {
+        order: event.order,
+        facts_hash,
+    };
     assert_eq!(stub.event_hash(&JOURNAL), hash);
     let mut out = Vec::new();
     assert_eq!(encode_full_stub(&stub, &mut out), Ok(0));
@@ -137,13 +144,13 @@ fn check_stubs(event: &EventFrame<'_>) {
 }
 
 /// The body of the one frame in `bytes`.
-pub fn body_of(bytes: &[u8]) -> &[u8] {
+pub(crate) fn body_of(bytes: &[u8]) -> &[u8] {
     let len = u32::from_le_bytes(bytes[..4].try_into().expect("4 bytes")) as usize;
     &bytes[FRAME_HEADER_LEN..FRAME_HEADER_LEN + len]
 }
 
 /// Decoded facts as the encoder takes them.
-pub fn owned_facts<'a>(
+pub(crate) fn owned_facts<'a>(
     facts: &FactsRef<'a>,
     tags: &'a [&'a str],
     sections: &'a [SectionRow<'a>],
@@ -165,7 +172,7 @@ pub fn owned_facts<'a>(
 }
 
 /// Any bytes as facts.
-pub fn facts(data: &[u8]) -> bool {
+pub(crate) fn facts(data: &[u8]) -> bool {
     let Ok(facts) = FactsRef::decode(data) else {
         return false;
     };
@@ -174,13 +181,16 @@ pub fn facts(data: &[u8]) -> bool {
     assert_eq!(tags.len(), facts.tags.len());
     assert_eq!(sections.len(), facts.sections.len());
     let mut again = Vec::new();
-    assert_eq!(owned_facts(&facts, &tags, &sections).encode(&mut again), Ok(()));
+    assert_eq!(
+        owned_facts(&facts, &tags, &sections).encode(&mut again),
+        Ok(())
+    );
     assert_eq!(again, data);
     true
 }
 
 /// Any bytes as the body of a commit header.
-pub fn commit_header(data: &[u8]) -> bool {
+pub(crate) fn commit_header(data: &[u8]) -> bool {
     let key = group_key();
     let mut fixed = data.to_vec();
     if let Some(fields) = data.len().checked_sub(16) {
@@ -203,7 +213,7 @@ pub fn commit_header(data: &[u8]) -> bool {
 }
 
 /// Any bytes as the start of a segment.
-pub fn segment_header(data: &[u8]) -> bool {
+pub(crate) fn segment_header(data: &[u8]) -> bool {
     let mut fixed = data.to_vec();
     if let Ok(len) = SegmentHeader::peek_len(data)
         && len <= data.len()
@@ -221,7 +231,7 @@ pub fn segment_header(data: &[u8]) -> bool {
 }
 
 /// Any bytes as MANIFEST.
-pub fn manifest(data: &[u8]) -> bool {
+pub(crate) fn manifest(data: &[u8]) -> bool {
     let mut fixed = data.to_vec();
     if let Some(covered) = data.len().checked_sub(4) {
         fixed.truncate(covered);
@@ -238,7 +248,7 @@ pub fn manifest(data: &[u8]) -> bool {
 }
 
 /// Any bytes as JOURNAL.
-pub fn identity(data: &[u8]) -> bool {
+pub(crate) fn identity(data: &[u8]) -> bool {
     let mut fixed = data.to_vec();
     if let Some(covered) = data.len().checked_sub("crc32 00000000\n".len()) {
         fixed.truncate(covered);
@@ -255,8 +265,14 @@ pub fn identity(data: &[u8]) -> bool {
 }
 
 /// Any bytes as the payload of each kind of `$journal` event.
-pub fn journal_event(data: &[u8]) -> bool {
-    ["journal.created", "journal.recovered", "clock.stepped_back", "no.such"].map(|kind| {
+pub(crate) fn journal_event(data: &[u8]) -> bool {
+    [
+        "journal.created",
+        "journal.recovered",
+        "clock.stepped_back",
+        "no.such",
+    ]
+    .map(|kind| {
         let Ok(event) = JournalEvent::decode(kind, data) else {
             return false;
         };
@@ -266,7 +282,7 @@ pub fn journal_event(data: &[u8]) -> bool {
 }
 
 /// Any bytes as what a receipt says of its event, and as a spine.
-pub fn event_record(data: &[u8]) -> bool {
+pub(crate) fn event_record(data: &[u8]) -> bool {
     let mut fixed = data.to_vec();
     if let [1, rest @ ..] = data
         && let Some((_, rest)) = rest.split_first_chunk::<SPINE_LEN>()
@@ -291,10 +307,10 @@ pub fn event_record(data: &[u8]) -> bool {
 }
 
 /// A property: feeds any bytes to one decoder.
-pub type Property = fn(&[u8]) -> bool;
+pub(crate) type Property = fn(&[u8]) -> bool;
 
 /// Every property under the name of its fuzz target.
-pub const ALL: [(&str, Property); 9] = [
+pub(crate) const ALL: [(&str, Property); 9] = [
     ("frame", frame),
     ("event_body", event_body),
     ("facts", facts),

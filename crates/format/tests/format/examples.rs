@@ -3,20 +3,20 @@
 use crate::canonical::{JOURNAL, SEGMENT_SALT, group_key};
 use factlog_format::*;
 
-pub const STREAM: StreamId = [0x11; 16];
-pub const EVENT_ID: EventId = [
+pub(crate) const STREAM: StreamId = [0x11; 16];
+pub(crate) const EVENT_ID: EventId = [
     0x01, 0x9a, 0x3c, 0x5e, 0x7b, 0x1a, 0x7c, 0x3d, 0x8e, 0x4f, 0xa0, 0xb1, 0xc2, 0xd3, 0xe4, 0xf5,
 ];
-pub const FACTS_SALT: [u8; 16] = [0x22; 16];
-pub const BODY: &[u8] = br#"{"amount":100,"currency":"EUR"}"#;
-pub const BODY_SALT: SectionSecret = SectionSecret::Salt([0x33; 16]);
+pub(crate) const FACTS_SALT: [u8; 16] = [0x22; 16];
+pub(crate) const BODY: &[u8] = br#"{"amount":100,"currency":"EUR"}"#;
+pub(crate) const BODY_SALT: SectionSecret = SectionSecret::Salt([0x33; 16]);
 /// Not a real ciphertext: the format never looks inside.
-pub const CUSTOMER: [u8; 32] = [0xc5; 32];
-pub const CUSTOMER_NONCE: SectionSecret = SectionSecret::Nonce([0x44; 24]);
-pub const CREATED: i64 = 1_763_777_777_000_000;
-pub const ORIGIN: &str = "example.com/ledger/000102030405060708090a0b0c0d0e0f";
+pub(crate) const CUSTOMER: [u8; 32] = [0xc5; 32];
+pub(crate) const CUSTOMER_NONCE: SectionSecret = SectionSecret::Nonce([0x44; 24]);
+pub(crate) const CREATED: i64 = 1_763_777_777_000_000;
+pub(crate) const ORIGIN: &str = "example.com/ledger/000102030405060708090a0b0c0d0e0f";
 
-pub const ORDER: Ordering = Ordering {
+pub(crate) const ORDER: Ordering = Ordering {
     sequence: 7,
     revision: 1,
     stream: STREAM,
@@ -48,7 +48,7 @@ const SECTIONS: [SectionParts<'static>; 2] = [
 ];
 
 /// The event of the worked examples: one plain and one encrypted section.
-pub const EVENT: FrameParts<'static> = FrameParts {
+pub(crate) const EVENT: FrameParts<'static> = FrameParts {
     facts: Facts {
         event_id: EVENT_ID,
         entity: "account-0042",
@@ -68,7 +68,7 @@ pub const EVENT: FrameParts<'static> = FrameParts {
 };
 
 /// A placed and sealed event frame, and its facts.
-pub fn frame_of(parts: &FrameParts<'_>, order: &Ordering) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn frame_of(parts: &FrameParts<'_>, order: &Ordering) -> (Vec<u8>, Vec<u8>) {
     let (mut facts, mut out) = (Vec::new(), Vec::new());
     let frame = encode_event(parts, &mut facts, &mut out).expect("an event within limits");
     frame.place(&mut out, order);
@@ -76,13 +76,13 @@ pub fn frame_of(parts: &FrameParts<'_>, order: &Ordering) -> (Vec<u8>, Vec<u8>) 
     (out, facts)
 }
 
-pub fn spine() -> Spine {
+pub(crate) fn spine() -> Spine {
     let (_, facts) = frame_of(&EVENT, &ORDER);
     ORDER.spine(&JOURNAL, facts_hash(&FACTS_SALT, &facts))
 }
 
 /// The stub that keeps the plain section of the event.
-pub fn payload_stub() -> Vec<u8> {
+pub(crate) fn payload_stub() -> Vec<u8> {
     let (frame, _) = frame_of(&EVENT, &ORDER);
     let frame = Frame::read(CrcSeed::of(&JOURNAL), &frame).expect("a frame");
     let event = EventFrame::decode(frame.kind, frame.body).expect("an event");
@@ -92,7 +92,7 @@ pub fn payload_stub() -> Vec<u8> {
     out
 }
 
-pub fn full_stub() -> Vec<u8> {
+pub(crate) fn full_stub() -> Vec<u8> {
     let stub = FullStub {
         order: ORDER,
         facts_hash: spine().facts_hash,
@@ -104,7 +104,7 @@ pub fn full_stub() -> Vec<u8> {
 }
 
 /// The header of the group that holds the event of the worked examples and nothing else.
-pub fn commit_header() -> CommitHeader {
+pub(crate) fn commit_header() -> CommitHeader {
     let (event, _) = frame_of(&EVENT, &ORDER);
     let crc = u32::from_le_bytes(event[4..8].try_into().expect("4 bytes"));
     CommitHeader {
@@ -125,14 +125,14 @@ pub fn commit_header() -> CommitHeader {
     }
 }
 
-pub fn commit_frame() -> Vec<u8> {
+pub(crate) fn commit_frame() -> Vec<u8> {
     let mut out = Vec::new();
     let written = commit_header().write(CrcSeed::of(&JOURNAL), &group_key(), &mut out);
     written.expect("a header within limits");
     out
 }
 
-pub fn segment_header() -> SegmentHeader {
+pub(crate) fn segment_header() -> SegmentHeader {
     SegmentHeader {
         features: Features::default(),
         journal: JOURNAL,
@@ -147,7 +147,7 @@ pub fn segment_header() -> SegmentHeader {
 }
 
 /// The header of a compacted segment.
-pub fn compacted_segment_header() -> SegmentHeader {
+pub(crate) fn compacted_segment_header() -> SegmentHeader {
     let inputs = [(4, 1), (5, 2)].map(|(first_sequence, generation)| SegmentInput {
         first_sequence,
         generation,
@@ -163,13 +163,13 @@ pub fn compacted_segment_header() -> SegmentHeader {
 }
 
 /// MANIFEST's hash over the example segment: its header and one commit header.
-pub fn headers_hash() -> Digest {
+pub(crate) fn headers_hash() -> Digest {
     let mut hasher = HeadersHasher::new(&segment_header().encode());
     hasher.add(&commit_frame());
     hasher.digest()
 }
 
-pub fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     let sealed = ManifestRow {
         first_sequence: 0,
         count: Some(6),
@@ -202,7 +202,7 @@ pub fn manifest() -> Manifest {
     }
 }
 
-pub fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     Identity {
         features: Features::default(),
         journal: JOURNAL,
@@ -211,7 +211,7 @@ pub fn identity() -> Identity {
     }
 }
 
-pub fn created() -> JournalEvent {
+pub(crate) fn created() -> JournalEvent {
     JournalEvent::Created(JournalCreated {
         journal: JOURNAL,
         origin: ORIGIN.to_owned(),
@@ -222,7 +222,7 @@ pub fn created() -> JournalEvent {
     })
 }
 
-pub fn recovered() -> JournalEvent {
+pub(crate) fn recovered() -> JournalEvent {
     JournalEvent::Recovered(JournalRecovered {
         reason: RecoveryReason::TornTail,
         segment_first: 6,
@@ -233,18 +233,18 @@ pub fn recovered() -> JournalEvent {
     })
 }
 
-pub fn clock() -> JournalEvent {
+pub(crate) fn clock() -> JournalEvent {
     JournalEvent::ClockSteppedBack(ClockSteppedBack {
         before: CREATED,
         now: CREATED - 5_000_000,
     })
 }
 
-pub fn record() -> EventRecord {
+pub(crate) fn record() -> EventRecord {
     let (_, facts) = frame_of(&EVENT, &ORDER);
     EventRecord::with_facts(spine(), FACTS_SALT, facts).expect("the spine's own facts")
 }
 
-pub fn bare_record() -> EventRecord {
+pub(crate) fn bare_record() -> EventRecord {
     EventRecord::spine_only(spine())
 }

@@ -13,17 +13,17 @@ use crate::{
 /// Set to write what differs instead of failing: for a change of the format that is meant.
 const BLESS: &str = "FACTLOG_BLESS";
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Lowercase hex, 32 bytes a line.
-pub fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     let lines = bytes.chunks(32).map(|line| HEXLOWER.encode(line) + "\n");
     lines.collect()
 }
 
-pub fn from_hex(text: &str) -> Vec<u8> {
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_ascii_whitespace().collect();
     HEXLOWER_PERMISSIVE
         .decode(digits.as_bytes())
@@ -31,7 +31,7 @@ pub fn from_hex(text: &str) -> Vec<u8> {
 }
 
 /// Compares a file of the repository with what it should hold.
-pub fn expect_file(path: &str, expected: &[u8]) {
+pub(crate) fn expect_file(path: &str, expected: &[u8]) {
     let full = root().join(path);
     if fs::read(&full).is_ok_and(|found| found == expected) {
         return;
@@ -45,7 +45,7 @@ pub fn expect_file(path: &str, expected: &[u8]) {
 }
 
 /// Every worked example: its name, its bytes, and which property must decode it, if any.
-pub fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
+pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     let (event, facts) = frame_of(&EVENT, &ORDER);
     let facts_hash = facts_hash(&FACTS_SALT, &facts).to_vec();
     let hash = |secret, stored| section_hash(secret, stored).to_vec();
@@ -54,7 +54,11 @@ pub fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
     let compacted = compacted_segment_header().encode();
     vec![
         ("section-hash", hash(&BODY_SALT, BODY), None),
-        ("sealed-section-hash", hash(&CUSTOMER_NONCE, &CUSTOMER), None),
+        (
+            "sealed-section-hash",
+            hash(&CUSTOMER_NONCE, &CUSTOMER),
+            None,
+        ),
         ("facts", facts, Some("facts")),
         ("facts-hash", facts_hash, None),
         ("spine", spine().encode().to_vec(), Some("event_record")),
@@ -65,22 +69,45 @@ pub fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ("full-stub", full_stub(), Some("frame")),
         ("commit-header", commit_frame(), Some("frame")),
         ("segment-header", segment, Some("segment_header")),
-        ("compacted-segment-header", compacted, Some("segment_header")),
+        (
+            "compacted-segment-header",
+            compacted,
+            Some("segment_header"),
+        ),
         ("headers-hash", headers_hash().to_vec(), None),
         ("manifest", manifest().encode(), Some("manifest")),
-        ("journal-file", identity().encode().into_bytes(), Some("identity")),
+        (
+            "journal-file",
+            identity().encode().into_bytes(),
+            Some("identity"),
+        ),
         ("journal-created", created().encode(), Some("journal_event")),
-        ("journal-recovered", recovered().encode(), Some("journal_event")),
-        ("clock-stepped-back", clock().encode(), Some("journal_event")),
+        (
+            "journal-recovered",
+            recovered().encode(),
+            Some("journal_event"),
+        ),
+        (
+            "clock-stepped-back",
+            clock().encode(),
+            Some("journal_event"),
+        ),
         ("event-record", record().encode(), Some("event_record")),
-        ("event-record-spine-only", bare_record().encode(), Some("event_record")),
+        (
+            "event-record-spine-only",
+            bare_record().encode(),
+            Some("event_record"),
+        ),
     ]
 }
 
 #[test]
 fn golden_files_are_what_the_encoders_write() {
     for (name, bytes, _) in all() {
-        expect_file(&format!("fixtures/format/{name}.hex"), to_hex(&bytes).as_bytes());
+        expect_file(
+            &format!("fixtures/format/{name}.hex"),
+            to_hex(&bytes).as_bytes(),
+        );
     }
 }
 
@@ -88,7 +115,10 @@ fn golden_files_are_what_the_encoders_write() {
 fn every_golden_file_has_its_example() {
     for entry in fs::read_dir(root().join("fixtures/format")).expect("the golden files") {
         let path = entry.expect("an entry").path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let known = path.is_dir() || all().iter().any(|(known, ..)| *known == name);
         assert!(known, "no example makes {}", path.display());
     }

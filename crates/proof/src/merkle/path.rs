@@ -18,14 +18,6 @@ pub trait NodeSource {
     fn node(&self, level: u32, index: u64) -> Result<Hash, Self::Error>;
 }
 
-impl<S: NodeSource + ?Sized> NodeSource for &S {
-    type Error = S::Error;
-
-    fn node(&self, level: u32, index: u64) -> Result<Hash, Self::Error> {
-        (**self).node(level, index)
-    }
-}
-
 /// The root of the tree of the first `size` leaves (RFC 6962, section 2.1), from at most 64 nodes.
 ///
 /// # Errors

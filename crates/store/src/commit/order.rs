@@ -59,7 +59,6 @@ pub(crate) struct OrderedEvent {
     pub(crate) stream: StreamId,
     pub(crate) coordinate: [u8; 16],
     pub(crate) revision: u64,
-    pub(crate) recorded_at: i64,
     pub(crate) hash: Digest,
 }
 
@@ -234,7 +233,6 @@ impl Order {
                 stream: order.stream,
                 coordinate: event.coordinate,
                 revision: order.revision,
-                recorded_at: order.recorded_at,
                 hash,
             });
             self.recent_ids.insert(event.frame.event_id, order.sequence, order.sequence);

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
-use factlog_format::DEFAULT_SEGMENT_LEN;
+use data_encoding::HEXLOWER;
+use factlog_format::{DEFAULT_SEGMENT_LEN, JournalId};
 use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey};
 
@@ -20,6 +21,17 @@ pub(crate) enum KeySource {
     File(PathBuf),
     /// A folder of the caller's, where the key of each journal is `{id}.key`.
     Folder(PathBuf),
+}
+
+impl KeySource {
+    /// The key's file for a journal, if the source is one.
+    pub(crate) fn path(&self, journal: &JournalId) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Folder(folder) => Some(folder.join(format!("{}.key", HEXLOWER.encode(journal)))),
+            Self::None | Self::Fresh | Self::Memory(_) => None,
+        }
+    }
 }
 
 /// Whether a signed journal may be opened for writing without its key.

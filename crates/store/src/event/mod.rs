@@ -1,12 +1,13 @@
 //! Events as a user writes and reads them.
 
 mod new;
+mod payload;
 mod stored;
 
 use std::fmt;
 
-pub(crate) use new::NewSection;
 pub use new::{DATA_SECTION, NewEvent};
+pub use payload::{Payload, to_display_json};
 pub use stored::{Event, Section};
 
 /// What an append expects of its stream.

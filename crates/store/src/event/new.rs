@@ -1,9 +1,11 @@
 use std::borrow::Cow;
 
 use factlog_format::{Encoding, TraceContext};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::Expect;
+use super::{Expect, Payload};
+use crate::Misuse;
 
 /// The name of the section that [`NewEvent::data`] fills; most events have no other.
 pub const DATA_SECTION: &str = "data";
@@ -76,6 +78,20 @@ impl<'a> NewEvent<'a> {
     #[must_use]
     pub fn data(self, encoding: Encoding, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
         self.section(DATA_SECTION, encoding, bytes)
+    }
+
+    /// Adds a value as JSON, as the section [`DATA_SECTION`].
+    ///
+    /// # Errors
+    /// [`Misuse::Payload`] for a value that wouldn't come out as it went in, such as a NaN.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, Misuse> {
+        Ok(self.payload(Payload::json(value)?))
+    }
+
+    /// Adds a payload, as the section [`DATA_SECTION`].
+    #[must_use]
+    pub fn payload(self, payload: Payload<'a>) -> Self {
+        self.section(DATA_SECTION, payload.encoding, payload.bytes)
     }
 
     /// Adds a part of the payload that is erased and disclosed on its own; at most 16, with different

@@ -2,9 +2,11 @@ use factlog_format::{
     Digest, Encoding, EventFrame, EventRecord, FactsRef, FormatError, FrameType, FullStub, JournalId,
     Ordering, SectionSecret, StreamId, event_hash,
 };
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::DATA_SECTION;
+use super::{DATA_SECTION, payload::decode};
+use crate::Misuse;
 
 /// An event as read from a journal; what an erasure took is missing, the rest is as it was appended.
 #[derive(Clone, Debug)]
@@ -33,6 +35,14 @@ impl<'a> Section<'a> {
     #[must_use]
     pub fn bytes(&self) -> Option<&'a [u8]> {
         self.content.map(|(_, bytes)| bytes)
+    }
+
+    /// Reads the bytes as their encoding says; `None` if erased.
+    ///
+    /// # Errors
+    /// [`Misuse::Payload`] if the bytes are no such value.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<Option<T>, Misuse> {
+        self.bytes().map(|bytes| decode(self.encoding, bytes)).transpose()
     }
 }
 

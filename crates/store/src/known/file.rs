@@ -12,7 +12,7 @@ use factlog_fs::{Access, StoreFs, read_file, replace_file};
 use factlog_proof::{SignedCheckpoint, VerifierKey};
 use serde::{Deserialize, Serialize};
 
-use super::{KnownJournal, split};
+use super::KnownJournal;
 use crate::{Damage, Error};
 
 const VERSION: u32 = 1;
@@ -105,7 +105,11 @@ fn encode(journal: &KnownJournal) -> Line {
         origin: journal.origin.clone(),
         key: journal.key.as_ref().map(VerifierKey::to_string),
         key_file: journal.key_file.as_deref().map(store),
-        checkpoints: journal.checkpoints.iter().map(SignedCheckpoint::to_string).collect(),
+        checkpoints: journal
+            .checkpoints
+            .iter()
+            .map(SignedCheckpoint::to_string)
+            .collect(),
         paths: journal.paths.iter().map(|path| store(path)).collect(),
     }
 }
@@ -120,13 +124,20 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
         return Err(("known.newer_version", why));
     }
     let line: Line = serde_json::from_str(line).map_err(json)?;
-    let id = HEXLOWER.decode(line.id.as_bytes()).ok().and_then(|id| id.try_into().ok());
+    let id = HEXLOWER
+        .decode(line.id.as_bytes())
+        .ok()
+        .and_then(|id| id.try_into().ok());
     let id = id.ok_or_else(|| unreadable("the id is not 32 hex digits".to_owned()))?;
     let key = line.key.as_deref().map(VerifierKey::parse).transpose();
     let key = key.map_err(|error| unreadable(error.to_string()))?;
-    let checkpoints = line.checkpoints.iter().map(|note| SignedCheckpoint::parse(note.as_bytes()));
-    let checkpoints =
-        checkpoints.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
+    let checkpoints = line
+        .checkpoints
+        .iter()
+        .map(|note| SignedCheckpoint::parse(note.as_bytes()));
+    let checkpoints = checkpoints
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(error.to_string()))?;
     let load = |path| load(path).ok_or_else(|| unreadable("a path is not base64".to_owned()));
     let journal = KnownJournal {
         id,
@@ -136,14 +147,18 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
         checkpoints,
         paths: line.paths.into_iter().map(load).collect::<Result<_, _>>()?,
     };
-    journal.check_shape().map_err(|error| unreadable(error.to_string()))?;
+    journal
+        .check_shape()
+        .map_err(|error| unreadable(error.to_string()))?;
     Ok(journal)
 }
 
 fn store(path: &Path) -> StoredPath {
     match path.to_str() {
         Some(text) => StoredPath::Text(text.to_owned()),
-        None => StoredPath::Bytes(PathBytes { base64: BASE64.encode(path.as_os_str().as_bytes()) }),
+        None => StoredPath::Bytes(PathBytes {
+            base64: BASE64.encode(path.as_os_str().as_bytes()),
+        }),
     }
 }
 

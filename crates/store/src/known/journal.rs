@@ -46,7 +46,10 @@ impl KnownJournal {
     pub(super) fn check_shape(&self) -> Result<(), KnownError> {
         let invalid = |why| Err(KnownError::Invalid(why));
         let id = HEXLOWER.encode(&self.id);
-        if !self.origin.strip_suffix(&id).is_some_and(|rest| rest.len() > 1 && rest.ends_with('/'))
+        if !self
+            .origin
+            .strip_suffix(&id)
+            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('/'))
         {
             return invalid("its origin does not end in its id");
         }
@@ -59,7 +62,11 @@ impl KnownJournal {
             }
             _ => {}
         }
-        if self.checkpoints.iter().any(|checkpoint| checkpoint.claimed().origin() != self.origin) {
+        if self
+            .checkpoints
+            .iter()
+            .any(|checkpoint| checkpoint.claimed().origin() != self.origin)
+        {
             return invalid("a checkpoint is one of another journal");
         }
         if !self.known_roots().is_sorted_by(|(a, _), (b, _)| a < b) {
@@ -106,7 +113,9 @@ impl KnownJournal {
             });
         }
         if let Some((size, _)) = self.known_roots().find(|(size, root)| {
-            other.known_roots().any(|(other_size, other)| other_size == *size && other != *root)
+            other
+                .known_roots()
+                .any(|(other_size, other)| other_size == *size && other != *root)
         }) {
             return Err(KnownError::Forked { size });
         }
@@ -140,7 +149,10 @@ impl KnownJournal {
         let (size, root) = (claimed.size(), claimed.root());
         // Kept signatures count for as much as the new one, so they are checked as well.
         self.check_signatures()?;
-        if self.known_roots().any(|(known, other)| known == size && other != root) {
+        if self
+            .known_roots()
+            .any(|(known, other)| known == size && other != root)
+        {
             return Err(KnownError::Forked { size });
         }
         let path = match self.newest() {
@@ -167,10 +179,10 @@ impl KnownJournal {
 
     /// Before a newer one comes: the newest so far goes, unless it is the first of its doubling.
     fn keep_one_per_doubling(&mut self) {
-        let mut doublings = self.known_roots().rev().map(|(size, _)| size.checked_ilog2());
-        if let (Some(last), Some(before)) = (doublings.next(), doublings.next())
-            && last == before
-        {
+        let doubling = |(size, _): (u64, Hash)| size.checked_ilog2();
+        let last = self.known_roots().next_back().map(doubling);
+        let before = self.known_roots().rev().nth(1).map(doubling);
+        if before.is_some() && last == before {
             self.checkpoints.pop();
         }
     }

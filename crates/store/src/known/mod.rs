@@ -58,7 +58,10 @@ impl KnownJournals {
 
     /// The known journals of this file on another file system.
     pub fn with_fs(fs: Arc<dyn StoreFs>, path: impl Into<PathBuf>) -> Self {
-        Self { fs, path: path.into() }
+        Self {
+            fs,
+            path: path.into(),
+        }
     }
 
     /// The file.
@@ -91,7 +94,11 @@ impl KnownJournals {
     /// As [`find`](Self::find).
     pub fn find_path(&self, dir: &Path) -> Result<Option<KnownJournal>, Error> {
         let dir = absolute(dir);
-        self.checked(self.list()?.into_iter().find(|journal| journal.paths.contains(&dir)))
+        self.checked(
+            self.list()?
+                .into_iter()
+                .find(|journal| journal.paths.contains(&dir)),
+        )
     }
 
     /// Checks that no other journal is known at this directory.
@@ -162,7 +169,9 @@ impl KnownJournals {
     ) -> Result<(), Error> {
         self.change(|journals| {
             let known = journals.iter_mut().find(|journal| journal.id == *id);
-            known.ok_or(KnownError::Unknown(*id))?.advance(checkpoint, path_from)
+            known
+                .ok_or(KnownError::Unknown(*id))?
+                .advance(checkpoint, path_from)
         })
     }
 
@@ -267,9 +276,11 @@ impl KnownJournals {
 
 fn no_other_at(journals: &[KnownJournal], path: &PathBuf, id: &[u8; 16]) -> Result<(), KnownError> {
     match journals.iter().find(|journal| journal.paths.contains(path)) {
-        Some(other) if other.id != *id => {
-            Err(KnownError::Replaced { path: path.clone(), pinned: other.id, found: *id })
-        }
+        Some(other) if other.id != *id => Err(KnownError::Replaced {
+            path: path.clone(),
+            pinned: other.id,
+            found: *id,
+        }),
         _ => Ok(()),
     }
 }

@@ -46,19 +46,20 @@ impl Standing {
     ///
     /// Take `known` from [`KnownJournals::find`](super::KnownJournals::find), which checks
     /// signatures; they are not checked here.
-    pub fn compare(
-        known: &KnownJournal,
-        size: u64,
-        root_at: impl Fn(u64) -> Option<Hash>,
-    ) -> Self {
-        let Some((newest, _)) = known.newest() else { return Self::NotChecked };
+    pub fn compare(known: &KnownJournal, size: u64, root_at: impl Fn(u64) -> Option<Hash>) -> Self {
+        let Some((newest, _)) = known.newest() else {
+            return Self::NotChecked;
+        };
         let mut agrees_through = None;
         let mut undecided = None;
         for (at, root) in known.known_roots().take_while(|(at, _)| *at <= size) {
             match root_at(at) {
                 Some(found) if found == root => agrees_through = at.checked_sub(1),
                 Some(_) => {
-                    return Self::Forked { parted_after: agrees_through, parted_before: at };
+                    return Self::Forked {
+                        parted_after: agrees_through,
+                        parted_before: at,
+                    };
                 }
                 None => undecided = Some(at),
             }

@@ -1,3 +1,5 @@
+use std::borrow::BorrowMut;
+
 use factlog_format::{CrcSeed, FRAME_HEADER_LEN, FormatError, Frame, FrameType};
 use factlog_fs::{StoreFile, read_up_to};
 
@@ -25,10 +27,9 @@ pub(crate) enum FrameStop {
     Io(std::io::Error),
 }
 
-/// Reads frames one after another by position, holding no more than a buffer.
-pub(crate) struct FrameReader<'f> {
-    file: &'f dyn StoreFile,
-    seed: CrcSeed,
+/// The part of a file that a [`FrameReader`] has in memory, and where it is.
+#[derive(Debug)]
+pub(crate) struct Window {
     buffer: Vec<u8>,
     /// Where the buffer starts in the file.
     buffer_at: u64,
@@ -37,43 +38,70 @@ pub(crate) struct FrameReader<'f> {
     end: u64,
 }
 
+impl Window {
+    /// From `start` and never past `end`.
+    pub(crate) fn new(start: u64, end: u64) -> Self {
+        Self { buffer: Vec::new(), buffer_at: start, next: start, end }
+    }
+}
+
+/// Reads frames one after another by position, holding no more than a buffer.
+pub(crate) struct FrameReader<'f, W = Window> {
+    file: &'f dyn StoreFile,
+    seed: CrcSeed,
+    window: W,
+}
+
 impl<'f> FrameReader<'f> {
     /// Reads from `start` and never past `end`.
     pub(crate) fn new(file: &'f dyn StoreFile, seed: CrcSeed, start: u64, end: u64) -> Self {
-        Self { file, seed, buffer: Vec::new(), buffer_at: start, next: start, end }
+        Self { file, seed, window: Window::new(start, end) }
     }
+}
+
+impl<'f, 'w> FrameReader<'f, &'w mut Window> {
+    /// Goes on in a window that outlives the reader.
+    pub(crate) fn over(file: &'f dyn StoreFile, seed: CrcSeed, window: &'w mut Window) -> Self {
+        Self { file, seed, window }
+    }
+}
+
+impl<W: BorrowMut<Window>> FrameReader<'_, W> {
 
     /// Where the next frame starts.
     pub(crate) fn offset(&self) -> u64 {
-        self.next
+        self.window.borrow().next
     }
 
     /// The next frame. After an error the reader stays where it is.
     pub(crate) fn next(&mut self) -> Result<ReadFrame<'_>, FrameStop> {
-        if self.next >= self.end {
+        let window = self.window.borrow_mut();
+        if window.next >= window.end {
             return Err(FrameStop::End);
         }
-        self.fill(FRAME_HEADER_LEN)?;
-        let len = Frame::peek_len(self.ahead()).map_err(FrameStop::Bad)?;
-        if len as u64 > self.end - self.next {
+        window.fill(self.file, FRAME_HEADER_LEN)?;
+        let len = Frame::peek_len(window.ahead()).map_err(FrameStop::Bad)?;
+        if len as u64 > window.end - window.next {
             return Err(FrameStop::Bad(FormatError::Truncated("frame")));
         }
-        self.fill(len)?;
-        let offset = self.next;
-        let start = (offset - self.buffer_at) as usize;
-        let ahead = self.buffer.get(start..).unwrap_or_default();
+        window.fill(self.file, len)?;
+        let offset = window.next;
+        let start = (offset - window.buffer_at) as usize;
+        let ahead = window.buffer.get(start..).unwrap_or_default();
         let frame = Frame::read(self.seed, ahead).map_err(FrameStop::Bad)?;
-        self.next += frame.len as u64;
+        window.next += frame.len as u64;
         let bytes = ahead.get(..frame.len).unwrap_or_default();
         Ok(ReadFrame { offset, kind: frame.kind, crc: frame.crc, body: frame.body, bytes })
     }
+}
 
+impl Window {
     fn ahead(&self) -> &[u8] {
         self.buffer.get((self.next - self.buffer_at) as usize..).unwrap_or_default()
     }
 
     /// Makes the bytes from the next frame on available, `need` of them if the file has as many.
-    fn fill(&mut self, need: usize) -> Result<(), FrameStop> {
+    fn fill(&mut self, file: &dyn StoreFile, need: usize) -> Result<(), FrameStop> {
         let have = self.ahead().len();
         if have >= need {
             return Ok(());
@@ -84,7 +112,7 @@ impl<'f> FrameReader<'f> {
         let want = need.max(READ_AHEAD).min((self.end - self.next) as usize);
         self.buffer.resize(want.max(have), 0);
         let into = self.buffer.get_mut(have..).unwrap_or_default();
-        match read_up_to(self.file, into, self.buffer_at + have as u64) {
+        match read_up_to(file, into, self.buffer_at + have as u64) {
             Ok(got) => {
                 self.buffer.truncate(have + got);
                 Ok(())

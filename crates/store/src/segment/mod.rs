@@ -10,7 +10,7 @@ mod statements;
 mod writer;
 
 pub(crate) use file::{SegmentFile, offsets_name, parse_segment_name, segment_name};
-pub(crate) use frames::{FrameReader, ReadFrame};
+pub(crate) use frames::{FrameReader, FrameStop, Window};
 pub(crate) use groups::{GroupScanner, ScanStop, ScannedEvent, ScannedGroup};
 pub(crate) use statements::largest_statement;
-pub(crate) use writer::SegmentWriter;
+pub(crate) use writer::{SegmentWriter, headers_hash};

@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use factlog_format::{Digest, SegmentHeader};
+use factlog_format::{Digest, FrameType, SegmentHeader};
 use factlog_fs::{Access, StoreFs, write_all_at};
 
-use super::{SegmentFile, segment_name};
+use super::{FrameReader, SegmentFile, frames::FrameStop, segment_name};
 use crate::Error;
 
 /// The segment that is being written. Its file is only ever appended to.
@@ -11,8 +11,9 @@ pub(crate) struct SegmentWriter {
     pub(crate) segment: std::sync::Arc<SegmentFile>,
     /// Where the next group goes, in bytes.
     pub(crate) end: u64,
-    /// Over the header and each commit header, for MANIFEST.
-    headers: blake3::Hasher,
+    /// Over the header and each commit header, for MANIFEST; `None` in a segment that was gone on with
+    /// without reading it from its start.
+    headers: Option<blake3::Hasher>,
 }
 
 impl SegmentWriter {
@@ -29,21 +30,14 @@ impl SegmentWriter {
         file.sync_all().map_err(Error::io("sync", &path))?;
         fs.sync_dir(segments).map_err(Error::io("sync", segments))?;
         let segment = SegmentFile::new(path, file, header);
-        Ok(Self::resume(segment.into(), bytes.len() as u64, std::iter::empty()))
+        let mut headers = blake3::Hasher::new();
+        headers.update(&bytes);
+        Ok(Self { segment: segment.into(), end: bytes.len() as u64, headers: Some(headers) })
     }
 
-    /// Goes on in a segment of which the commit headers up to `end` are given.
-    pub(crate) fn resume<'b>(
-        segment: std::sync::Arc<SegmentFile>,
-        end: u64,
-        commit_headers: impl Iterator<Item = &'b [u8]>,
-    ) -> Self {
-        let mut headers = blake3::Hasher::new();
-        headers.update(&segment.header.encode());
-        for header in commit_headers {
-            headers.update(header);
-        }
-        Self { segment, end, headers }
+    /// Goes on at the end of a segment.
+    pub(crate) fn resume(segment: std::sync::Arc<SegmentFile>, end: u64) -> Self {
+        Self { segment, end, headers: None }
     }
 
     /// Writes one group at the end and makes it durable. `header_len` bytes of it are its commit
@@ -53,14 +47,38 @@ impl SegmentWriter {
         let file = self.segment.file.as_ref();
         write_all_at(file, group, self.end).map_err(Error::io("write", path))?;
         file.sync_data().map_err(Error::io("sync", path))?;
-        self.headers.update(group.get(..header_len).unwrap_or_default());
+        if let Some(headers) = &mut self.headers {
+            headers.update(group.get(..header_len).unwrap_or_default());
+        }
         self.end += group.len() as u64;
         Ok(())
     }
 
     /// Hash over the segment header and every commit header, as MANIFEST keeps it.
-    pub(crate) fn headers_hash(&self) -> Digest {
-        *self.headers.finalize().as_bytes()
+    pub(crate) fn headers_hash(&self) -> Result<Digest, Error> {
+        match &self.headers {
+            Some(headers) => Ok(*headers.finalize().as_bytes()),
+            None => headers_hash(&self.segment, self.end),
+        }
     }
 }
 
+/// The hash over a segment's header and every commit header up to `end`, from the file.
+pub(crate) fn headers_hash(segment: &SegmentFile, end: u64) -> Result<Digest, Error> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&segment.header.encode());
+    let file = segment.file.as_ref();
+    let mut frames = FrameReader::new(file, segment.seed, segment.header_len, end);
+    loop {
+        let at = frames.offset();
+        match frames.next() {
+            Ok(frame) if frame.kind == FrameType::Commit => {
+                hasher.update(frame.bytes);
+            }
+            Ok(_) => {}
+            Err(FrameStop::End) => return Ok(*hasher.finalize().as_bytes()),
+            Err(FrameStop::Io(error)) => return Err(Error::io("read", &segment.path)(error)),
+            Err(FrameStop::Bad(error)) => return Err(segment.damage(at, error.to_string()).into()),
+        }
+    }
+}

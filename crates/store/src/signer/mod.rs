@@ -13,6 +13,8 @@ mod dirs;
 mod state;
 
 #[cfg(test)]
+pub(crate) mod failing;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -22,9 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use factlog_fs::{
-    Access, FileKind, FileLock, LockError, StoreFs, read_file, replace_file,
-};
+use factlog_fs::{Access, FileKind, FileLock, LockError, StoreFs, read_file, replace_file};
 use factlog_proof::{Checkpoint, Hash, NoteSignature, SigningKey, VerifierKey};
 use zeroize::Zeroizing;
 
@@ -65,11 +65,7 @@ impl Signer {
     /// `signer.key_exists` if there is anything at `key_path`; `signer.in_use` if another signer
     /// holds its lock; `signer.state_unreadable` if a state is there that remembers something, or
     /// can't be read; [`Error::Io`].
-    pub fn create(
-        fs: Arc<dyn StoreFs>,
-        key_path: &Path,
-        key: SigningKey,
-    ) -> Result<Self, Error> {
+    pub fn create(fs: Arc<dyn StoreFs>, key_path: &Path, key: SigningKey) -> Result<Self, Error> {
         let (dir, name) = split(key_path)?;
         create_private_dirs(fs.as_ref(), dir)?;
         let lock = lock(fs.as_ref(), key_path)?;
@@ -85,15 +81,21 @@ impl Signer {
         let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE));
         text.push_str(&key.to_text());
         text.push('\n');
-        if let Err(error) =
-            replace_file(fs.as_ref(), dir, name, text.as_bytes(), Access::Private)
-        {
+        if let Err(error) = replace_file(fs.as_ref(), dir, name, text.as_bytes(), Access::Private) {
             // Nothing was signed with it yet. If it can't be removed it is empty, or whole.
             let _ = fs.remove_file(key_path);
             return Err(Error::io("write", key_path)(error));
         }
-        let files = Some(Files { fs, state, _lock: lock });
-        Ok(Self { key, remembered: Mutex::new(None), files })
+        let files = Some(Files {
+            fs,
+            state,
+            _lock: lock,
+        });
+        Ok(Self {
+            key,
+            remembered: Mutex::new(None),
+            files,
+        })
     }
 
     /// Opens an existing key for signing.
@@ -110,17 +112,33 @@ impl Signer {
         let state = state::path_of(key_path);
         if read.key != *key.verifier() {
             let detail = "it is that of another key".to_owned();
-            return Err(Refusal::SignerState { path: state, detail }.into());
+            return Err(Refusal::SignerState {
+                path: state,
+                detail,
+            }
+            .into());
         }
-        let files = Some(Files { fs, state, _lock: lock });
-        Ok(Self { key, remembered: Mutex::new(read.remembered), files })
+        let files = Some(Files {
+            fs,
+            state,
+            _lock: lock,
+        });
+        Ok(Self {
+            key,
+            remembered: Mutex::new(read.remembered),
+            files,
+        })
     }
 
     /// A signer without files, which forgets with the process: for tests and for journals in
     /// memory.
     #[must_use]
     pub fn in_memory(key: SigningKey) -> Self {
-        Self { key, remembered: Mutex::new(None), files: None }
+        Self {
+            key,
+            remembered: Mutex::new(None),
+            files: None,
+        }
     }
 
     /// The origin that the key is named after.
@@ -195,7 +213,9 @@ impl Signer {
 
     fn memory(&self) -> MutexGuard<'_, Option<(u64, Hash)>> {
         // The value is replaced in one step, so a panic elsewhere can't leave half of it.
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -224,7 +244,9 @@ fn read_key(fs: &dyn StoreFs, path: &Path) -> Result<SigningKey, Error> {
     if bytes.is_empty() {
         return Err(unreadable("it is empty: its creation was cut short".to_owned()).into());
     }
-    let text = str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    let text = str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| text.strip_suffix('\n'));
     let text = text.ok_or_else(|| unreadable("it is not one line of text".to_owned()))?;
     Ok(SigningKey::from_text(text).map_err(|e| unreadable(e.to_string()))?)
 }
@@ -250,7 +272,11 @@ fn lock(fs: &dyn StoreFs, key_path: &Path) -> Result<Box<dyn FileLock>, Error> {
     fs.lock(&path).map_err(|error| match error {
         LockError::Held => Refusal::SignerInUse(state::path_of(key_path)).into(),
         LockError::Io(source) => Error::io("lock", &path)(source),
-        error => Refusal::FileSystem { path: path.clone(), detail: error.to_string() }.into(),
+        error => Refusal::FileSystem {
+            path: path.clone(),
+            detail: error.to_string(),
+        }
+        .into(),
     })
 }
 

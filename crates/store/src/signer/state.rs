@@ -83,11 +83,17 @@ fn read(fs: &dyn StoreFs, path: &Path) -> Result<Option<SignerState>, Error> {
         }
         read => read.map_err(Error::io("read", path))?,
     };
-    decode(&bytes).map(Some).map_err(|detail| unreadable(path, detail))
+    decode(&bytes)
+        .map(Some)
+        .map_err(|detail| unreadable(path, detail))
 }
 
 fn unreadable(path: &Path, detail: &str) -> Error {
-    Refusal::SignerState { path: path.to_owned(), detail: detail.to_owned() }.into()
+    Refusal::SignerState {
+        path: path.to_owned(),
+        detail: detail.to_owned(),
+    }
+    .into()
 }
 
 fn encode(key: &VerifierKey, remembered: Option<(u64, Hash)>) -> String {

@@ -1,0 +1,92 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use factlog::{Journal, Options};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::opening::{KnownArgs, id_text};
+use crate::output::{BOLD, Output, note, styled};
+use crate::paths;
+
+/// Create a journal
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  factlog init ledger
+  factlog init ledger --origin example.com/ledger
+  factlog init ledger --signing-key /secure/ledger.key
+  factlog init scratch --no-sign")]
+pub(crate) struct Args {
+    /// The journal's directory: missing or empty
+    dir: PathBuf,
+    /// The public name, to which the journal's id is added: best one under a domain of yours
+    #[arg(long, value_name = "NAME", default_value = "factlog.local")]
+    origin: String,
+    /// Don't sign: nothing of the journal can then be proved to a third party
+    #[arg(long, conflicts_with = "signing_key")]
+    no_sign: bool,
+    /// Where to make the private key [default: in the user's config folder, named after the id]
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
+    #[command(flatten)]
+    known: KnownArgs,
+}
+
+#[derive(Serialize)]
+struct Json {
+    schema: &'static str,
+    dir: String,
+    id: String,
+    origin: String,
+    vkey: Option<String>,
+    key_file: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
+    let known = args.known.journals()?;
+    let mut options = Options::new().origin(&args.origin);
+    let keys = paths::keys_dir();
+    if let Some(path) = &args.signing_key {
+        options = options.signing_key_file(path);
+    } else if !args.no_sign {
+        options = options.signing_key_dir(keys.as_ref().map_err(Clone::clone)?);
+    }
+    if let Some(known) = known {
+        options = options.known_journals(known);
+    }
+    let journal = Journal::create(&args.dir, options)?;
+    let reader = journal.reader().clone();
+    journal.close()?;
+    let id = id_text(&reader.id());
+    let key_file = match &args.signing_key {
+        Some(path) => Some(path.clone()),
+        None if args.no_sign => None,
+        None => keys.ok().map(|keys| keys.join(format!("{id}.key"))),
+    };
+    let json = Json {
+        schema: "factlog.init/1",
+        dir: paths::shown(&args.dir),
+        id,
+        origin: reader.origin().to_owned(),
+        vkey: reader.verifier_key().map(ToString::to_string),
+        key_file: key_file.as_deref().map(paths::shown),
+    };
+    if out.is_json() {
+        out.object(&json)?;
+        return Ok(Exit::Done);
+    }
+    out.line(format!("origin  {}", styled(BOLD, &json.origin)))?;
+    if let Some(vkey) = &json.vkey {
+        out.line(format!("vkey    {}", styled(BOLD, vkey)))?;
+        note("Give the vkey to whoever is to verify receipts; it is public.");
+    } else {
+        note("The journal is not signed: it has no receipts and no checkpoints.");
+    }
+    if let Some(path) = &json.key_file {
+        note(format!(
+            "The private key is {path}. Keep it out of the journal's directory and its backups."
+        ));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,63 @@
+//! One file per command.
+
+mod append;
+mod checkpoint;
+mod completions;
+mod demo;
+mod import;
+mod init;
+mod known;
+mod log;
+mod receipt;
+mod show;
+mod stats;
+mod streams;
+mod verify;
+mod verify_receipt;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::exit::Exit;
+use crate::output::Output;
+
+pub(crate) use verify::{Evidence, report_json, run_verify, show_report};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Append(append::Args),
+    Import(import::Args),
+    Log(log::Args),
+    Show(show::Args),
+    Streams(streams::Args),
+    Receipt(receipt::Args),
+    Checkpoint(checkpoint::Args),
+    Verify(verify::Args),
+    VerifyReceipt(verify_receipt::Args),
+    Stats(stats::Args),
+    Known(known::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self, out: &mut Output) -> Result<Exit> {
+        match self {
+            Self::Init(args) => init::run(&args, out),
+            Self::Append(args) => append::run(&args, out),
+            Self::Import(args) => import::run(args, out),
+            Self::Log(args) => log::run(&args, out),
+            Self::Show(args) => show::run(&args, out),
+            Self::Streams(args) => streams::run(&args, out),
+            Self::Receipt(args) => receipt::run(&args, out),
+            Self::Checkpoint(args) => checkpoint::run(&args, out),
+            Self::Verify(args) => verify::run(&args, out),
+            Self::VerifyReceipt(args) => verify_receipt::run(&args, out),
+            Self::Stats(args) => stats::run(&args, out),
+            Self::Known(args) => known::run(args, out),
+            Self::Demo(args) => demo::run(&args, out),
+            Self::Completions(args) => completions::run(&args, out),
+        }
+    }
+}

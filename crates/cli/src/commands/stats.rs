@@ -1,0 +1,104 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::opening::{self, id_text};
+use crate::output::Output;
+use crate::time;
+
+/// Say what a journal holds and what it takes on disk
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  factlog stats ledger
+  factlog stats ledger --json")]
+pub(crate) struct Args {
+    /// The journal's directory
+    dir: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    id: String,
+    origin: &'a str,
+    created: String,
+    vkey: Option<String>,
+    events: u64,
+    streams: u64,
+    segments: u64,
+    bytes: Bytes,
+    first_recorded_at: Option<String>,
+    last_recorded_at: Option<String>,
+    signed_through: Option<u64>,
+    unindexed: u64,
+}
+
+#[derive(Serialize)]
+struct Bytes {
+    segments: u64,
+    index: u64,
+    tree: u64,
+    other: u64,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
+    let reader = opening::reader(&args.dir)?;
+    let stats = reader.stats()?;
+    let json = Json {
+        schema: "factlog.stats/1",
+        id: id_text(&reader.id()),
+        origin: reader.origin(),
+        created: time::show(reader.created()),
+        vkey: reader.verifier_key().map(ToString::to_string),
+        events: stats.events,
+        streams: stats.streams,
+        segments: stats.segments,
+        bytes: Bytes {
+            segments: stats.bytes.segments,
+            index: stats.bytes.index,
+            tree: stats.bytes.tree,
+            other: stats.bytes.other,
+        },
+        first_recorded_at: stats.first_recorded_at.map(time::show),
+        last_recorded_at: stats.last_recorded_at.map(time::show),
+        signed_through: stats.signed_through,
+        unindexed: stats.unindexed,
+    };
+    if out.is_json() {
+        out.object(&json)?;
+        return Ok(Exit::Done);
+    }
+    page(&json, out)?;
+    Ok(Exit::Done)
+}
+
+fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
+    let none = || "none".to_owned();
+    let bytes = |bytes| HumanBytes(bytes).to_string();
+    let signed = match (&stats.vkey, stats.signed_through) {
+        (None, _) => "no".to_owned(),
+        (Some(_), None) => "nothing yet".to_owned(),
+        (Some(_), Some(through)) => format!("through sequence {through}"),
+    };
+    for (name, value) in [
+        ("origin", stats.origin.to_owned()),
+        ("created", stats.created.clone()),
+        ("events", stats.events.to_string()),
+        ("streams", stats.streams.to_string()),
+        ("first", stats.first_recorded_at.clone().unwrap_or_else(none)),
+        ("last", stats.last_recorded_at.clone().unwrap_or_else(none)),
+        ("signed", signed),
+        ("segments", format!("{} ({})", stats.segments, bytes(stats.bytes.segments))),
+        ("index", bytes(stats.bytes.index)),
+        ("tree", bytes(stats.bytes.tree)),
+        ("other files", bytes(stats.bytes.other)),
+        ("not indexed", format!("{} events", stats.unindexed)),
+    ] {
+        out.line(format!("{name:<12} {value}"))?;
+    }
+    Ok(())
+}

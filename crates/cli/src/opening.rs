@@ -1,0 +1,141 @@
+//! Finding a journal's key and what is known of it, and opening it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use data_encoding::HEXLOWER;
+use factlog::{Journal, JournalId, KnownJournals, Options, Reader, VerifierKey};
+
+use crate::exit::{Exit, Problem};
+use crate::output::note;
+use crate::{files, misused, paths};
+
+/// Which known journals to ask.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct KnownArgs {
+    /// The file of known journals, or `none` to ask nothing of it [default: the user's own]
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+}
+
+impl KnownArgs {
+    /// The file named by hand.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self {
+            known: Some(path.to_owned()),
+        }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self::file(Path::new("none"))
+    }
+
+    /// The known journals; `None` if they are not to be asked.
+    pub(crate) fn journals(&self) -> Result<Option<KnownJournals>> {
+        match &self.known {
+            Some(path) if path == Path::new("none") => Ok(None),
+            Some(path) => Ok(Some(KnownJournals::at(path))),
+            None => Ok(Some(KnownJournals::at(paths::known_file()?))),
+        }
+    }
+}
+
+/// What a command that appends needs besides the journal.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct WriteArgs {
+    /// The journal's private key [default: where `init` put it]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) known: KnownArgs,
+}
+
+/// Opens for reading, without a lock.
+pub(crate) fn reader(dir: &Path) -> Result<Reader> {
+    Ok(Journal::open_read_only(dir, Options::new())?)
+}
+
+/// Opens for appending, with the key named, the one that the known journals name, or the one of the
+/// user's key folder.
+pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
+    let known = args.known.journals()?;
+    let mut options = Options::new();
+    options = match key_file(dir, args, known.as_ref())? {
+        Some(path) => options.signing_key_file(path),
+        None => options.signing_key_dir(paths::keys_dir()?),
+    };
+    if let Some(known) = known {
+        options = options.known_journals(known);
+    }
+    let journal = Journal::open(dir, options)?;
+    if journal.recovery().is_some() {
+        note("the journal was not closed cleanly; it was recovered as docs/cli.md describes");
+    }
+    Ok(journal)
+}
+
+fn key_file(
+    dir: &Path,
+    args: &WriteArgs,
+    known: Option<&KnownJournals>,
+) -> Result<Option<PathBuf>> {
+    if let Some(path) = &args.signing_key {
+        if !files::exists(path) {
+            let message = format!("there is no key file {}", paths::shown(path));
+            return Err(Problem::new(Exit::NotFound, "file.not_found", message).into());
+        }
+        return Ok(Some(path.clone()));
+    }
+    // A known journal that can't be looked up must not keep its owner from writing.
+    let Some(known) = known else { return Ok(None) };
+    let listed = known.list().unwrap_or_default();
+    if listed.is_empty() {
+        return Ok(None);
+    }
+    let id = Journal::open_read_only(dir, Options::new())?.id();
+    let entry = listed.into_iter().find(|journal| journal.id == id);
+    Ok(entry
+        .and_then(|entry| entry.key_file)
+        .filter(|path| files::exists(path)))
+}
+
+/// Reads a verifier key: the key itself, or the name of a file that holds it.
+pub(crate) fn verifier_key(text: &str) -> Result<VerifierKey> {
+    let parse = |text: &str| {
+        VerifierKey::parse(text).map_err(|error| misused(format!("not a verifier key: {error}")))
+    };
+    // A vkey always has a `+`; a file of that name would be a strange one.
+    let path = Path::new(text);
+    if text.matches('+').count() >= 2 || !files::exists(path) {
+        return parse(text);
+    }
+    let bytes = files::read(path, 1 << 10)?;
+    let text = String::from_utf8_lossy(&bytes);
+    parse(text.trim_end())
+}
+
+/// A journal's id as people see it.
+pub(crate) fn id_text(id: &JournalId) -> String {
+    HEXLOWER.encode(id)
+}
+
+/// `SCOPE/ENTITY`: the scope has no slash, the entity may have some.
+pub(crate) fn coordinate(text: &str) -> Result<(&str, &str)> {
+    text.split_once('/')
+        .filter(|(scope, entity)| !scope.is_empty() && !entity.is_empty())
+        .ok_or_else(|| misused(format!("{text:?} is not of the form SCOPE/ENTITY")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coordinate_splits_at_its_first_slash() {
+        assert_eq!(coordinate("a/b/c").unwrap(), ("a", "b/c"));
+        for text in ["a", "", "/b", "a/"] {
+            assert!(coordinate(text).is_err(), "{text}");
+        }
+    }
+}

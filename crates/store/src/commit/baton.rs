@@ -1,0 +1,316 @@
+use std::sync::Arc;
+
+use factlog_format::{
+    CommitHeader, CrcSeed, HeaderSignature, Manifest, ManifestRow, SegmentHeader, seal_frame,
+};
+use factlog_fs::{Access, OpenMode, StoreFs, replace_file};
+use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
+
+use super::order::{Group, HEADER_ROOM};
+use crate::{
+    Error, Misuse, Random,
+    layout::{Layout, MANIFEST, checkpoint_name},
+    recover::unnamed,
+    segment::{SegmentFile, SegmentWriter, headers_hash, offsets_name},
+    signer::Signer,
+};
+
+/// The longest commit header that this build writes, signatures included; kept free in each segment,
+/// so that an empty commit always finds room.
+const RESERVED_FOR_EMPTY_COMMIT: u64 = 1024;
+/// C2SP signature type of Ed25519.
+const ED25519: u8 = 1;
+
+/// What only the holder of the commit baton touches: the tree, the active segment, MANIFEST.
+pub(crate) struct Baton {
+    pub(crate) fs: Arc<dyn StoreFs>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) layout: Layout,
+    pub(crate) segment_len: u64,
+    pub(crate) manifest: Manifest,
+    /// The segment to append to; `None` where the old one ended uncleanly and the next isn't made yet.
+    pub(crate) writer: Option<SegmentWriter>,
+    /// A segment that ended uncleanly, and where its proven groups end.
+    pub(crate) ended: Option<(Arc<SegmentFile>, u64)>,
+    pub(crate) frontier: Frontier,
+    /// Number of the last commit.
+    pub(crate) number: u64,
+    pub(crate) incarnation: u32,
+    pub(crate) signer: Option<Arc<Signer>>,
+    /// The newest released checkpoint; the next commit header carries its signature.
+    pub(crate) signed: Option<Arc<SignedCheckpoint>>,
+    /// Whether this session has written; before its first write it syncs what it is going to rely on.
+    pub(crate) begun: bool,
+    /// Whether a commit header says that every event is durable.
+    pub(crate) stated: bool,
+    /// Events in the active segment.
+    pub(crate) in_segment: u64,
+}
+
+/// A group that is durable.
+pub(crate) struct Committed {
+    /// Where each event's frame stands in the segment.
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) leaves: Vec<Hash>,
+    pub(crate) span: Span,
+    pub(crate) signed: Option<Arc<SignedCheckpoint>>,
+}
+
+impl Baton {
+    /// Writes a group, or an empty commit, and returns once it is durable and signed.
+    pub(crate) fn commit(&mut self, mut group: Group) -> Result<Committed, Error> {
+        self.begin()?;
+        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+        let frames_len = group.buffer.len() - HEADER_ROOM;
+        self.make_room(group.first, frames_len as u64)?;
+        let seed = CrcSeed::of(&self.manifest.journal);
+        let mut crcs = Vec::with_capacity(group.events.len());
+        for event in &group.events {
+            crcs.push(seal_frame(seed, &mut group.buffer[event.start..event.start + event.len]));
+        }
+        let mut frontier = self.frontier.clone();
+        let span = frontier.extend(&leaves);
+        let writer = self.writer.as_mut().expect("begin and make_room leave a segment to write to");
+        let header = CommitHeader {
+            number: self.number + 1,
+            incarnation: self.incarnation,
+            count: group.events.len() as u32,
+            first_sequence: group.first,
+            frames_len: frames_len as u32,
+            // Groups are written one after another, each once the one before is synced.
+            durable: group.first,
+            raw_clock: group.raw_clock,
+            root: *span.root().as_bytes(),
+            signatures: self.signed.as_deref().map(|signed| carried(signed, group.first)).unwrap_or_default(),
+            frames_check: writer.segment.key.frames_check(crcs),
+        };
+        let mut head = Vec::with_capacity(HEADER_ROOM);
+        header.write(seed, &writer.segment.key, &mut head).map_err(Misuse::Event)?;
+        let base = writer.end + head.len() as u64;
+        let bytes = with_header(&mut group.buffer, &head);
+        // In memory only; it is released after the sync.
+        let signed = match &self.signer {
+            Some(signer) => Some(Arc::new(sign(signer, group.first + u64::from(header.count), span.root())?)),
+            None => None,
+        };
+        writer.write_group(bytes, head.len())?;
+        let place = |start: usize| (base + (start - HEADER_ROOM) as u64) as u32;
+        let offsets = group.events.iter().map(|event| place(event.start)).collect();
+        self.number += 1;
+        self.in_segment += group.events.len() as u64;
+        self.frontier = frontier;
+        self.stated = group.events.is_empty();
+        self.signed.clone_from(&signed);
+        Ok(Committed { offsets, leaves, span, signed })
+    }
+
+    /// Before the first write of a session: what it relies on must be on the disk, and there must be
+    /// a segment that ended cleanly.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        if self.begun {
+            return Ok(());
+        }
+        self.sync_manifest()?;
+        self.begun = true;
+        self.remove_orphans()?;
+        if self.writer.is_some() {
+            return Ok(());
+        }
+        if let Some((old, _)) = &self.ended {
+            // What was read well need not be on the disk.
+            old.file.sync_all().map_err(Error::io("sync", &old.path))?;
+            let segments = self.layout.segments();
+            self.fs.sync_dir(&segments).map_err(Error::io("sync", &segments))?;
+        }
+        self.next_segment(self.frontier.size())
+    }
+
+    /// As [`begin`](Self::begin), where recovery has made the next segment itself.
+    pub(crate) fn begin_recovered(&mut self) -> Result<(), Error> {
+        self.sync_manifest()?;
+        self.begun = true;
+        Ok(())
+    }
+
+    fn sync_manifest(&self) -> Result<(), Error> {
+        let manifest = self.layout.manifest();
+        let file = self.fs.open(&manifest, OpenMode::Write).map_err(Error::io("open", &manifest))?;
+        file.sync_all().map_err(Error::io("sync", &manifest))?;
+        let dir = &self.layout.dir;
+        self.fs.sync_dir(dir).map_err(Error::io("sync", dir))
+    }
+
+    /// Removes segments that MANIFEST doesn't name: left by a roll or recovery that a crash cut short,
+    /// or replaced. Only after this process has synced MANIFEST and its directory.
+    pub(crate) fn remove_orphans(&self) -> Result<(), Error> {
+        debug_assert!(self.begun, "MANIFEST has been synced");
+        let rows = self.manifest.rows.iter();
+        let named: Vec<(u64, u32)> = rows.map(|row| (row.first_sequence, row.generation)).collect();
+        for (first, generation) in unnamed(self.fs.as_ref(), &self.layout, &named)? {
+            let path = self.layout.segment(first, generation);
+            self.fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+            let offsets = self.layout.segments().join(offsets_name(first, generation));
+            // A derived file; one that stays does no harm.
+            let _ = self.fs.remove_file(&offsets);
+        }
+        Ok(())
+    }
+
+    /// Rolls to a new segment if a group of `frames_len` bytes would pass the size of this one. A
+    /// segment holds at least one group, however large.
+    fn make_room(&mut self, first: u64, frames_len: u64) -> Result<(), Error> {
+        let Some(writer) = &self.writer else {
+            return Ok(());
+        };
+        let end = writer.end + frames_len + 2 * RESERVED_FOR_EMPTY_COMMIT;
+        if end <= self.segment_len || self.in_segment == 0 || frames_len == 0 {
+            return Ok(());
+        }
+        self.keep_checkpoint()?;
+        self.next_segment(first)
+    }
+
+    /// Seals the active segment and begins the next: its file is on the disk before MANIFEST names it,
+    /// and MANIFEST names it before its first group.
+    pub(crate) fn next_segment(&mut self, first: u64) -> Result<(), Error> {
+        let header = self.next_header(first);
+        let writer = SegmentWriter::create(self.fs.as_ref(), &self.layout.segments(), header)?;
+        self.succeed(writer)
+    }
+
+    /// Ends the last segment where its proven groups end and lets the new one follow it, in one
+    /// replace of MANIFEST.
+    pub(crate) fn succeed(&mut self, writer: SegmentWriter) -> Result<(), Error> {
+        let mut manifest = self.manifest.clone();
+        let first = writer.segment.header.first_sequence;
+        match (&self.writer, &self.ended) {
+            (Some(old), _) => seal(&mut manifest, first, old.end, old.headers_hash()?),
+            (None, Some((old, end))) => seal(&mut manifest, first, *end, headers_hash(old, *end)?),
+            (None, None) => {}
+        }
+        name(&mut manifest, &writer);
+        manifest.incarnation = self.incarnation;
+        self.replace_manifest(manifest)?;
+        self.writer = Some(writer);
+        self.ended = None;
+        self.in_segment = 0;
+        Ok(())
+    }
+
+    pub(crate) fn next_header(&self, first: u64) -> SegmentHeader {
+        let mut salt = [0; 16];
+        self.random.fill(&mut salt);
+        SegmentHeader {
+            features: self.manifest.features,
+            journal: self.manifest.journal,
+            first_sequence: first,
+            generation: self.manifest.next_generation,
+            incarnation: self.incarnation,
+            salt,
+            durable: first,
+            edge: self.frontier.hashes().iter().map(|hash| *hash.as_bytes()).collect(),
+            inputs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), Error> {
+        let dir = &self.layout.dir;
+        replace_file(self.fs.as_ref(), dir, MANIFEST, &manifest.encode(), Access::Shared)
+            .map_err(Error::io("replace", &self.layout.manifest()))?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    /// Keeps the newest signed checkpoint in a file of its own, in case its commit header is lost.
+    pub(crate) fn keep_checkpoint(&self) -> Result<(), Error> {
+        let Some(signed) = &self.signed else {
+            return Ok(());
+        };
+        let dir = self.layout.checkpoints();
+        let name = checkpoint_name(signed.claimed().size());
+        let text = signed.to_string();
+        replace_file(self.fs.as_ref(), &dir, &name, text.as_bytes(), Access::Shared)
+            .map_err(Error::io("write", &dir.join(name)))
+    }
+
+    /// Ends the session cleanly: cuts the file to its end and records that it is proven.
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
+        let Some(writer) = &self.writer else {
+            return Ok(());
+        };
+        let path = &writer.segment.path;
+        writer.segment.file.set_len(writer.end).map_err(Error::io("cut", path))?;
+        writer.segment.file.sync_all().map_err(Error::io("sync", path))?;
+        let end = writer.end;
+        self.keep_checkpoint()?;
+        let mut manifest = self.manifest.clone();
+        manifest.incarnation = self.incarnation;
+        if let Some(row) = manifest.rows.last_mut() {
+            row.proven_end = end;
+        }
+        self.replace_manifest(manifest)
+    }
+}
+
+/// Ends the last row of a manifest at `first`; a segment without events leaves it.
+pub(crate) fn seal(manifest: &mut Manifest, first: u64, end: u64, headers_hash: [u8; 32]) {
+    let Some(row) = manifest.rows.last_mut() else {
+        return;
+    };
+    if row.first_sequence == first {
+        manifest.rows.pop();
+        return;
+    }
+    row.count = Some(first - row.first_sequence);
+    row.sealed_end = end;
+    row.headers_hash = headers_hash;
+}
+
+/// Adds a new segment to a manifest.
+pub(crate) fn name(manifest: &mut Manifest, writer: &SegmentWriter) {
+    let header = &writer.segment.header;
+    manifest.rows.push(ManifestRow {
+        first_sequence: header.first_sequence,
+        count: None,
+        generation: header.generation,
+        salt: header.salt,
+        proven_end: 0,
+        sealed_end: 0,
+        headers_hash: [0; 32],
+    });
+    manifest.next_generation = header.generation + 1;
+}
+
+pub(crate) fn sign(signer: &Signer, size: u64, root: Hash) -> Result<SignedCheckpoint, Error> {
+    let broken = |error: factlog_proof::CheckpointError| Misuse::Receipt(error.to_string());
+    let checkpoint = Checkpoint::new(signer.origin(), size, root).map_err(broken)?;
+    let signature = signer.sign(&checkpoint)?;
+    Ok(SignedCheckpoint::new(checkpoint, vec![signature]).map_err(broken)?)
+}
+
+/// The signatures of a checkpoint as the next commit header carries them: only those of the tree that
+/// ends where the commit begins.
+pub(crate) fn carried(signed: &SignedCheckpoint, first: u64) -> Vec<HeaderSignature> {
+    if signed.claimed().size() != first {
+        return Vec::new();
+    }
+    let signatures = signed.signatures().iter();
+    signatures
+        .map(|signature| HeaderSignature {
+            kind: ED25519,
+            key_id: signature.key_id(),
+            bytes: signature.bytes().to_vec(),
+        })
+        .collect()
+}
+
+/// Puts the commit header right before the frames.
+fn with_header<'b>(buffer: &'b mut Vec<u8>, head: &[u8]) -> &'b [u8] {
+    if head.len() > HEADER_ROOM {
+        buffer.splice(..HEADER_ROOM, head.iter().copied());
+        return buffer;
+    }
+    let start = HEADER_ROOM - head.len();
+    buffer[start..HEADER_ROOM].copy_from_slice(head);
+    &buffer[start..]
+}

@@ -1,0 +1,377 @@
+//! The write path.
+//!
+//! A caller encodes and hashes its batch on its own thread ([`batch`]), takes the short order lock to
+//! get its place ([`order`]), and then waits for its group; whoever finds nobody leading takes the
+//! commit baton ([`baton`]) and makes the group durable while the next is being ordered.
+
+mod baton;
+mod batch;
+mod derived;
+mod generations;
+mod order;
+mod receipt;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use factlog_format::EventId;
+use uuid::Uuid;
+
+pub(crate) use baton::Baton;
+pub(crate) use batch::Preparer;
+pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
+pub(crate) use order::{Head, Order, Stopped};
+pub(crate) use receipt::proof_text;
+pub use receipt::{BatchReceipt, Receipt};
+
+use self::{
+    baton::Committed,
+    batch::Batch,
+    order::{Decision, Group, GroupCell, Resolved},
+    receipt::{GroupProof, Receipts},
+};
+use crate::{
+    Clock, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
+    housekeeper::Signal,
+    journal_events,
+    read::Shared,
+    sync::{Condvar, Mutex, MutexGuard},
+    view::{Segment, View},
+};
+
+/// The writing half of a journal.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) salt_key: [u8; 32],
+    pub(crate) order: Mutex<Order>,
+    /// Told whenever a group has ended.
+    pub(crate) ended: Condvar,
+    pub(crate) baton: Mutex<Baton>,
+    pub(crate) derived: Derived,
+    /// Counts commits, so that idleness can be seen without a lock.
+    pub(crate) commits: AtomicU64,
+    /// Wakes the housekeeper.
+    pub(crate) signal: Arc<Signal>,
+    /// Views are replaced by the baton's holder and by who writes derived files.
+    pub(crate) publish: Mutex<()>,
+}
+
+impl Writer {
+    /// Appends a batch; durable when it returns.
+    pub(crate) fn append(
+        &self,
+        events: &[NewEvent<'_>],
+        internal: bool,
+    ) -> Result<BatchReceipt, Error> {
+        let preparer = Preparer {
+            clock: self.clock.as_ref(),
+            random: self.random.as_ref(),
+            salt_key: &self.salt_key,
+            internal,
+        };
+        let mut batch = preparer.prepare(events)?;
+        let mut resolved = Resolved::default();
+        let mut order = self.order.lock();
+        loop {
+            self.refuse_if_stopped(&order)?;
+            let now = self.clock.now_micros();
+            if now < order.last_raw_clock && !internal {
+                let before = std::mem::replace(&mut order.last_raw_clock, now);
+                drop(order);
+                self.append(&[journal_events::clock_stepped_back(before, now)], true)?;
+                order = self.order.lock();
+                continue;
+            }
+            match order.decide(&mut batch, &resolved, now) {
+                Decision::Ordered(cell) => {
+                    let group = self.wait_for(order, &cell)?;
+                    let journal = self.shared.identity.journal;
+                    let batch = Arc::new(batch);
+                    return Ok(BatchReceipt { receipts: Receipts::Appended { journal, group, batch } });
+                }
+                Decision::Full => order = self.wait_for_room(order),
+                Decision::Unresolved => {
+                    drop(order);
+                    resolved = self.resolve(&batch)?;
+                    order = self.order.lock();
+                }
+                Decision::Known(known) => {
+                    let newest = known.iter().flatten().max().copied();
+                    self.wait_until_durable(order, newest)?;
+                    return self.repeated(events, &batch, &known);
+                }
+                Decision::Unexpected { index, found, rests_on } => {
+                    self.wait_until_durable(order, rests_on)?;
+                    return Err(unexpected(events, index, found));
+                }
+            }
+        }
+    }
+
+    fn refuse_if_stopped(&self, order: &Order) -> Result<(), Error> {
+        match &order.stopped {
+            None => Ok(()),
+            Some(Stopped::Poisoned(why)) => Err(WriterFailure::Poisoned(Arc::clone(why)).into()),
+            Some(Stopped::Closed) => Err(Refusal::Closed.into()),
+        }
+    }
+
+    /// Looks heads and ids up in the index, as of what is durable now, off the order lock.
+    fn resolve(&self, batch: &Batch) -> Result<Resolved, Error> {
+        let view = self.shared.view.load_full();
+        let mut resolved = Resolved { mark: view.durable, has_ids: true, ..Resolved::default() };
+        for event in &batch.events {
+            if let std::collections::hash_map::Entry::Vacant(entry) =
+                resolved.heads.entry(event.coordinate)
+            {
+                entry.insert(self.shared.head(&view, &event.coordinate)?);
+            }
+            if event.own_id {
+                let id: EventId = event.frame.event_id;
+                if let Some(sequence) = self.shared.sequence_of_id(&view, Uuid::from_bytes(id))? {
+                    resolved.ids.insert(id, sequence);
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Waits for a group to end, leading if nobody does.
+    fn wait_for<'w>(
+        &'w self,
+        mut order: MutexGuard<'w, Order>,
+        cell: &Arc<GroupCell>,
+    ) -> Result<Arc<GroupProof>, Error> {
+        loop {
+            if let Some(outcome) = cell.outcome() {
+                return Ok(outcome?);
+            }
+            order = if order.leading { self.ended.wait(order) } else { self.lead(order) };
+        }
+    }
+
+    pub(crate) fn wait_for_room<'w>(&'w self, order: MutexGuard<'w, Order>) -> MutexGuard<'w, Order> {
+        if order.leading { self.ended.wait(order) } else { self.lead(order) }
+    }
+
+    /// Waits until an event that an answer rests on is durable.
+    fn wait_until_durable<'w>(
+        &'w self,
+        mut order: MutexGuard<'w, Order>,
+        sequence: Option<u64>,
+    ) -> Result<(), Error> {
+        let Some(sequence) = sequence else {
+            return Ok(());
+        };
+        while self.shared.view.load().durable <= sequence {
+            self.refuse_if_stopped(&order)?;
+            order = if order.leading { self.ended.wait(order) } else { self.lead(order) };
+        }
+        Ok(())
+    }
+
+    /// Takes the baton and commits the open group.
+    fn lead<'w>(&'w self, mut order: MutexGuard<'w, Order>) -> MutexGuard<'w, Order> {
+        order.leading = true;
+        let group = order.take_group();
+        drop(order);
+        let cell = Arc::clone(&group.cell);
+        let guard = LeadGuard { writer: self };
+        let outcome = self.commit(group);
+        std::mem::forget(guard);
+        let mut order = self.order.lock();
+        order.leading = false;
+        match outcome {
+            Ok(proof) => cell.end(Ok(proof)),
+            Err(error) => {
+                let error = Arc::new(error);
+                cell.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
+                stop(&mut order, error);
+            }
+        }
+        self.ended.notify_all();
+        order
+    }
+
+    fn commit(&self, group: Group) -> Result<Arc<GroupProof>, Error> {
+        self.derived.make_room(self);
+        let mut baton = self.baton.lock();
+        let events = group.events.clone();
+        let first = group.first;
+        let had_segment = baton.manifest.rows.last().map(|row| row.generation);
+        let mut done = baton.commit(group)?;
+        let rolled = baton.manifest.rows.last().map(|row| row.generation) != had_segment;
+        self.publish_group(&baton, first, &events, &mut done, rolled);
+        drop(baton);
+        self.commits.fetch_add(1, Relaxed);
+        self.signal.work();
+        let Committed { span, signed, .. } = done;
+        Ok(Arc::new(GroupProof { span, signed }))
+    }
+
+    /// Makes a durable group visible.
+    fn publish_group(
+        &self,
+        baton: &Baton,
+        first: u64,
+        events: &[order::OrderedEvent],
+        done: &mut Committed,
+        rolled: bool,
+    ) {
+        let _publish = self.publish.lock();
+        let view = self.shared.view.load_full();
+        let mut segments = Arc::clone(&view.segments);
+        if rolled {
+            segments = Arc::new(rolled_segments(&view, baton));
+        }
+        if let Some(active) = segments.last() {
+            for (sequence, offset) in (first..).zip(&done.offsets) {
+                active.note_offset(sequence, *offset);
+            }
+        }
+        let durable = first + events.len() as u64;
+        let index = view.index.with_tail(
+            &view.index.tail().push(durable, derived::entries_of(first, events)),
+        );
+        let signed = done.signed.clone().or_else(|| view.signed.clone());
+        if let Some(active) = segments.last().filter(|_| !events.is_empty()) {
+            let (leaves, offsets) = (std::mem::take(&mut done.leaves), std::mem::take(&mut done.offsets));
+            self.derived.queue(active, leaves, offsets);
+        }
+        self.shared.view.store(Arc::new(View { segments, durable, index, signed }));
+    }
+
+    /// Writes an empty commit if events are durable that no commit header calls so.
+    pub(crate) fn commit_idle(&self) -> Result<(), Error> {
+        let order = self.order.lock();
+        if order.leading || order.stopped.is_some() || !order.group.events.is_empty() {
+            return Ok(());
+        }
+        let baton = self.baton.lock();
+        let needed = baton.begun && !baton.stated;
+        drop(baton);
+        if needed {
+            drop(self.lead(order));
+        }
+        Ok(())
+    }
+
+    /// The receipts of a batch that is in the journal already, or why it is another one.
+    fn repeated(
+        &self,
+        events: &[NewEvent<'_>],
+        batch: &Batch,
+        known: &[Option<u64>],
+    ) -> Result<BatchReceipt, Error> {
+        let view = self.shared.view.load_full();
+        let mut receipts = Vec::with_capacity(events.len());
+        for ((event, prepared), known) in events.iter().zip(&batch.events).zip(known) {
+            let Some(sequence) = *known else {
+                continue;
+            };
+            let id = Uuid::from_bytes(prepared.frame.event_id);
+            let stored = self.shared.get(&view, sequence)?;
+            let Some(stored) = stored.filter(|stored| same_content(event, stored)) else {
+                return Err(Conflict::IdReused { id, sequence }.into());
+            };
+            let text = match self.shared.receipt_text(&view, &stored) {
+                Ok(text) => Some(text),
+                Err(Error::Misuse(Misuse::Unsigned)) => None,
+                Err(error) => return Err(error),
+            };
+            receipts.push(Receipt::stored(&stored, self.shared.identity.journal, text));
+        }
+        if receipts.len() < events.len() {
+            let (known, events) = (receipts.len(), events.len());
+            return Err(Conflict::PartialRepeat { known, events }.into());
+        }
+        Ok(BatchReceipt { receipts: Receipts::Stored(receipts) })
+    }
+}
+
+/// Ends everything that waits, after a failure that nothing in this process can repair.
+fn stop(order: &mut Order, error: Arc<Error>) {
+    let waiting = order.take_group();
+    waiting.cell.end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
+    order.stopped = Some(Stopped::Poisoned(error));
+}
+
+/// Were a leader to panic, its followers would wait for ever.
+struct LeadGuard<'w> {
+    writer: &'w Writer,
+}
+
+impl Drop for LeadGuard<'_> {
+    fn drop(&mut self) {
+        let mut order = self.writer.order.lock();
+        order.leading = false;
+        let dir = &self.writer.shared.layout.dir;
+        let error = std::io::Error::other("the commit panicked");
+        stop(&mut order, Arc::new(Error::io("commit to", dir)(error)));
+        self.writer.ended.notify_all();
+    }
+}
+
+fn rolled_segments(view: &View, baton: &Baton) -> Vec<Arc<Segment>> {
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(view.segments.len() + 1);
+    for row in &baton.manifest.rows {
+        let old = view.segments.iter().find(|segment| segment.generation == row.generation);
+        match (old, row.count) {
+            (Some(old), Some(count)) if old.sealed.is_none() => {
+                segments.push(Arc::new(old.to_sealed(count, row.sealed_end)));
+            }
+            (Some(old), _) => segments.push(Arc::clone(old)),
+            (None, _) => {
+                if let Some(writer) = &baton.writer {
+                    segments.push(Arc::new(Segment::live(Arc::clone(&writer.segment))));
+                }
+            }
+        }
+    }
+    segments
+}
+
+fn unexpected(events: &[NewEvent<'_>], index: usize, found: Option<u64>) -> Error {
+    let Some(event) = events.get(index) else {
+        return Misuse::BatchSize.into();
+    };
+    Conflict::Expectation {
+        scope: event.scope.clone().into_owned(),
+        entity: event.entity.clone().into_owned(),
+        expected: event.expect,
+        found,
+    }
+    .into()
+}
+
+/// Whether a stored event is what the caller wants to append: the caller's facts and its payload.
+fn same_content(event: &NewEvent<'_>, stored: &Event) -> bool {
+    let Some(facts) = stored.facts() else {
+        return false;
+    };
+    let uuid = |id: Option<[u8; 16]>| id.map(Uuid::from_bytes);
+    facts.scope == event.scope
+        && facts.entity == event.entity
+        && facts.kind == event.kind
+        && facts.payload_version == event.payload_version
+        && facts.tags.iter().eq(event.tags.iter().map(AsRef::as_ref))
+        && facts.occurred_at == event.occurred_at
+        && facts.actor == event.actor.as_deref()
+        && uuid(facts.correlation) == event.correlation
+        && uuid(facts.causation) == event.causation
+        && facts.trace == event.trace
+        && facts.sections.len() == event.sections.len()
+        && stored.sections().zip(&event.sections).all(|(stored, new)| {
+            stored.name == new.name
+                && stored.encoding == new.encoding
+                // What an erasure took can't be compared; the facts agree.
+                && stored.bytes().is_none_or(|bytes| bytes == &*new.bytes)
+        })
+}
+

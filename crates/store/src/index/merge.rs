@@ -1,0 +1,119 @@
+//! Merging neighbouring runs into one, a slice at a time.
+
+use std::sync::Arc;
+
+use super::build::{Builder, FileSink, Identity};
+use super::cursor::{Record, RecordCursor};
+use super::dir::{IndexDir, RunName};
+use super::run::{PostingReader, Run, Value};
+use crate::Error;
+
+/// A merge that is under way.
+#[derive(Debug)]
+pub(super) struct Merge {
+    pub(super) target: RunName,
+    inputs: Vec<Input>,
+    builder: Builder<FileSink>,
+    /// Where the copying of the present key's postings stands: the input, and the place in its list.
+    copying: Option<(u8, u128, usize, u64)>,
+}
+
+#[derive(Debug)]
+struct Input {
+    run: Arc<Run>,
+    records: RecordCursor,
+    postings: PostingReader,
+    head: Option<Record>,
+}
+
+impl Input {
+    fn new(run: &Arc<Run>) -> Result<Self, Error> {
+        let mut records = RecordCursor::all(run.clone());
+        Ok(Self {
+            run: run.clone(),
+            head: records.next()?,
+            records,
+            postings: PostingReader::new(run.clone()),
+        })
+    }
+
+    fn key(&self) -> Option<(u8, u128)> {
+        self.head.map(|head| (head.table, head.key))
+    }
+}
+
+impl Merge {
+    /// Begins to merge runs, which are neighbours in order and fill the target's range.
+    pub(super) fn begin(dir: &IndexDir, target: RunName, inputs: &[Arc<Run>]) -> Result<Self, Error> {
+        let inputs = inputs.iter().map(Input::new).collect::<Result<_, _>>()?;
+        let sink = FileSink::create(dir.fs.as_ref(), dir.temporary(target))?;
+        let run = Identity { journal: dir.journal, first: target.first, level: target.level };
+        Ok(Self { target, inputs, builder: Builder::new(sink, run), copying: None })
+    }
+
+    /// Whether a run is one of those being merged.
+    pub(super) fn reads(&self, name: RunName) -> bool {
+        self.inputs.iter().any(|input| input.run.name() == name)
+    }
+
+    /// Copies about so many entries; `true` when all are.
+    pub(super) fn step(&mut self, mut entries: u64) -> Result<bool, Error> {
+        while entries > 0 {
+            let copying = match self.copying.take() {
+                Some(copying) => copying,
+                None => {
+                    let Some((table, key)) = self.inputs.iter().filter_map(Input::key).min() else {
+                        return Ok(true);
+                    };
+                    self.builder.key(table, key)?;
+                    (table, key, 0, 0)
+                }
+            };
+            self.copying = self.copy(copying, &mut entries)?;
+        }
+        Ok(false)
+    }
+
+    /// Copies postings of one key; gives back where it stopped, if not at the end.
+    fn copy(
+        &mut self,
+        (table, key, input, mut place): (u8, u128, usize, u64),
+        entries: &mut u64,
+    ) -> Result<Option<(u8, u128, usize, u64)>, Error> {
+        let first = self.target.first;
+        for (at, input) in self.inputs.iter_mut().enumerate().skip(input) {
+            let Some(head) = input.head.filter(|head| (head.table, head.key) == (table, key)) else {
+                continue;
+            };
+            // Within the target's range, which spans less than 2^32 sequences.
+            match head.value {
+                Value::One(sequence) => {
+                    self.builder.posting((sequence - first) as u32)?;
+                    *entries = entries.saturating_sub(1);
+                }
+                Value::Listed { part, start, count } => {
+                    let shift = (input.run.first() - first) as u32;
+                    while place < count {
+                        if *entries == 0 {
+                            return Ok(Some((table, key, at, place)));
+                        }
+                        let relative = input.postings.relative(part, start + place)?;
+                        self.builder.posting(shift + relative)?;
+                        place += 1;
+                        *entries -= 1;
+                    }
+                }
+            }
+            place = 0;
+            input.head = input.records.next()?;
+        }
+        Ok(None)
+    }
+
+    /// Makes the copied entries a file: whole and synced, under its temporary name.
+    pub(super) fn finish(self) -> Result<FileSink, Error> {
+        let sink = self.builder.finish()?;
+        sink.sync()?;
+        Ok(sink)
+    }
+}

@@ -1,0 +1,411 @@
+//! An open run: finding a key in it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use factlog_fs::{OpenMode, StoreFile};
+
+use super::block::{BLOCK, BODY, BlockFile, FENCES, POSTINGS, RECORD, RECORDS, Seal, key_at, u32_at, u64_at};
+use super::build::{COUNT_BITS, LISTED};
+use super::dir::{IndexDir, RunName};
+use super::filter::{self, LINE, LINES};
+use super::item::Key;
+use super::layout::{Header, PLACES, Place, places_fit};
+use super::{CODE, RESIDENT_LIMIT};
+use crate::{Damage, Error};
+
+/// A run's file, with header and directory in memory.
+///
+/// The file may be removed while this is held: what was open stays readable.
+#[derive(Debug)]
+pub(crate) struct Run {
+    path: PathBuf,
+    file: Box<dyn StoreFile>,
+    seal: Seal,
+    journal: [u8; 16],
+    name: RunName,
+    parts: Vec<Part>,
+    residency: Arc<Residency>,
+}
+
+#[derive(Debug)]
+struct Part {
+    place: Place,
+    front: OnceLock<Front>,
+}
+
+/// Fence keys and filter of a partition, checked and in memory.
+#[derive(Debug)]
+struct Front {
+    fences: Box<[Key]>,
+    filter: Box<[u8]>,
+}
+
+/// Bytes of fronts in memory, over all runs of one handle.
+#[derive(Debug, Default)]
+pub(super) struct Residency(AtomicUsize);
+
+/// What is looked for: a key of a table, and its hash for the filters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) table: u8,
+    pub(super) key: Key,
+    pub(super) hash: u64,
+}
+
+/// What stands beside a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// The only sequence.
+    One(u64),
+    /// A place among the postings of a partition.
+    Listed { part: usize, start: u64, count: u64 },
+}
+
+impl Value {
+    pub(super) fn count(self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Listed { count, .. } => count,
+        }
+    }
+}
+
+impl Run {
+    /// Opens a run and checks its header and directory; other blocks are checked when they are read.
+    pub(super) fn open(dir: &IndexDir, name: RunName) -> Result<Self, Error> {
+        let path = dir.file(name);
+        let file = dir
+            .fs
+            .open(&path, OpenMode::Read)
+            .map_err(Error::io("open", &path))?;
+        let seal = Seal::new(&dir.journal, name.first, name.level);
+        let blocks = BlockFile { file: file.as_ref(), path: &path, seal };
+        let header = read_header(&blocks, dir, name)?;
+        let places = read_places(&blocks, &header)?;
+        let parts = places
+            .into_iter()
+            .map(|place| Part { place, front: OnceLock::new() })
+            .collect();
+        Ok(Self {
+            seal,
+            name,
+            journal: header.journal,
+            parts,
+            residency: dir.residency.clone(),
+            file,
+            path,
+        })
+    }
+
+    /// Sequence of the first event it covers.
+    pub(crate) fn first(&self) -> u64 {
+        self.name.first
+    }
+
+    /// One past the last event it covers.
+    pub(crate) fn end(&self) -> u64 {
+        self.name.end()
+    }
+
+    /// How often its entries were merged.
+    pub(crate) fn level(&self) -> u8 {
+        self.name.level
+    }
+
+    /// Reads every block and checks it against its checksum; what the blocks say is not compared.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let blocks = self.parts.last().map_or(1, |part| part.place.end());
+        let mut buf = vec![0; 16 * BLOCK];
+        let mut at = 1;
+        while at < blocks {
+            let count = (blocks - at).min(16);
+            self.read_blocks(at, buf.get_mut(..count as usize * BLOCK).unwrap_or_default())?;
+            at += count;
+        }
+        Ok(())
+    }
+
+    pub(super) fn name(&self) -> RunName {
+        self.name
+    }
+
+    pub(super) fn journal(&self) -> [u8; 16] {
+        self.journal
+    }
+
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> &dyn StoreFile {
+        self.file.as_ref()
+    }
+
+    pub(super) fn place(&self, part: usize) -> Option<&Place> {
+        self.parts.get(part).map(|part| &part.place)
+    }
+
+    /// The partitions of a table.
+    pub(super) fn parts_of(&self, table: u8) -> std::ops::Range<usize> {
+        let start = self.parts.partition_point(|part| part.place.table < table);
+        let end = self.parts.partition_point(|part| part.place.table <= table);
+        start..end
+    }
+
+    pub(super) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub(super) fn read_blocks(&self, number: u64, buf: &mut [u8]) -> Result<(), Error> {
+        self.blocks().read(number, buf)
+    }
+
+    pub(super) fn damage(&self, block: u64, detail: &str) -> Damage {
+        self.blocks().damage(block, detail)
+    }
+
+    fn blocks(&self) -> BlockFile<'_> {
+        BlockFile { file: self.file.as_ref(), path: &self.path, seal: self.seal }
+    }
+
+    /// What stands beside a key, if it is there.
+    pub(super) fn find(&self, probe: &Probe) -> Result<Option<Value>, Error> {
+        let wanted = (probe.table, probe.key);
+        let after = self
+            .parts
+            .partition_point(|part| (part.place.table, part.place.first) <= wanted);
+        let Some(at) = after.checked_sub(1) else {
+            return Ok(None);
+        };
+        let Some(part) = self.parts.get(at) else {
+            return Ok(None);
+        };
+        if part.place.table != probe.table || part.place.last < probe.key {
+            return Ok(None);
+        }
+        let Some(block) = self.record_block(part, probe)? else {
+            return Ok(None);
+        };
+        self.find_record(at, &part.place, block, probe.key)
+    }
+
+    /// The record block that may hold a key; `None` if none does.
+    fn record_block(&self, part: &Part, probe: &Probe) -> Result<Option<u64>, Error> {
+        let place = &part.place;
+        let line = filter::line_of(probe.hash, place.lines()) as usize;
+        if let Some(front) = self.front(part)? {
+            let bytes = front.filter.get(line * LINE..).and_then(|rest| rest.get(..LINE));
+            if bytes.is_some_and(|bytes| !filter::may_hold(bytes, probe.hash)) {
+                return Ok(None);
+            }
+            let after = front.fences.partition_point(|fence| *fence <= probe.key);
+            return Ok(after.checked_sub(1).map(|at| place.records_at() + at as u64));
+        }
+        let mut block = [0; BLOCK];
+        self.read_blocks(place.filter_at() + (line / LINES) as u64, &mut block)?;
+        let at = line % LINES * LINE;
+        if block.get(at..at + LINE).is_some_and(|line| !filter::may_hold(line, probe.hash)) {
+            return Ok(None);
+        }
+        self.read_blocks(place.fences_at(), &mut block)?;
+        let fences = place.record_blocks() as usize;
+        let after = partition_point(fences, |at| key_at(&block, 16 * at) <= probe.key);
+        Ok(after.checked_sub(1).map(|at| place.records_at() + at as u64))
+    }
+
+    fn find_record(
+        &self,
+        part: usize,
+        place: &Place,
+        number: u64,
+        key: Key,
+    ) -> Result<Option<Value>, Error> {
+        let mut block = [0; BLOCK];
+        self.read_blocks(number, &mut block)?;
+        let before = (number - place.records_at()) as usize * RECORDS;
+        let records = (place.keys as usize).saturating_sub(before).min(RECORDS);
+        let at = partition_point(records, |at| key_at(&block, RECORD * at) < key);
+        if at == records || key_at(&block, RECORD * at) != key {
+            return Ok(None);
+        }
+        self.value(part, number, u64_at(&block, RECORD * at + 16)).map(Some)
+    }
+
+    /// Reads the value of a record, which stands in block `number`.
+    pub(super) fn value(&self, part: usize, number: u64, raw: u64) -> Result<Value, Error> {
+        if raw & LISTED == 0 {
+            if raw < self.first() || raw >= self.end() {
+                return Err(self.damage(number, "a sequence is outside the run").into());
+            }
+            return Ok(Value::One(raw));
+        }
+        let start = (raw & !LISTED) >> COUNT_BITS;
+        let count = raw & ((1 << COUNT_BITS) - 1);
+        let postings = self.place(part).map_or(0, |place| place.postings);
+        if count < 2 || start + count > postings {
+            return Err(self.damage(number, "a list of sequences has no such place").into());
+        }
+        Ok(Value::Listed { part, start, count })
+    }
+
+    /// The partition's front, if it is in memory or may be.
+    fn front<'a>(&self, part: &'a Part) -> Result<Option<&'a Front>, Error> {
+        if let Some(front) = part.front.get() {
+            return Ok(Some(front));
+        }
+        let size = front_size(&part.place);
+        if !self.residency.take(size, self.name.level) {
+            return Ok(None);
+        }
+        let loaded = self.load_front(&part.place);
+        // Two readers may load the same front at once; one of the two is kept.
+        let kept = loaded.and_then(|front| Ok(part.front.set(front).is_ok()));
+        if !matches!(kept, Ok(true)) {
+            self.residency.give_back(size);
+        }
+        kept?;
+        Ok(part.front.get())
+    }
+
+    fn load_front(&self, place: &Place) -> Result<Front, Error> {
+        let blocks = 1 + place.filter_blocks() as usize;
+        let mut buf = vec![0; blocks * BLOCK];
+        self.read_blocks(place.fences_at(), &mut buf)?;
+        let (fences, filter) = buf.split_at(BLOCK.min(buf.len()));
+        let fences: Box<[Key]> = (0..place.record_blocks() as usize)
+            .map(|at| key_at(fences, 16 * at))
+            .collect();
+        if fences.first() != Some(&place.first) || fences.len() > FENCES {
+            return Err(self.damage(place.fences_at(), "the fence keys do not fit").into());
+        }
+        let mut lines = Vec::with_capacity(place.lines() as usize * LINE);
+        for block in filter.chunks_exact(BLOCK) {
+            let left = place.lines() as usize * LINE - lines.len();
+            lines.extend_from_slice(block.get(..left.min(LINES * LINE)).unwrap_or_default());
+        }
+        Ok(Front { fences, filter: lines.into() })
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let loaded = self.parts.iter().filter(|part| part.front.get().is_some());
+        self.residency.give_back(loaded.map(|part| front_size(&part.place)).sum());
+    }
+}
+
+impl Residency {
+    #[cfg(test)]
+    pub(super) fn full() -> Self {
+        Self(AtomicUsize::new(RESIDENT_LIMIT))
+    }
+
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, size: usize, level: u8) -> bool {
+        let before = self.0.fetch_add(size, Ordering::Relaxed);
+        // Few runs are of the lowest levels, and every look-up asks them.
+        if level <= 1 || before + size <= RESIDENT_LIMIT {
+            return true;
+        }
+        self.give_back(size);
+        false
+    }
+
+    fn give_back(&self, size: usize) {
+        self.0.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+fn front_size(place: &Place) -> usize {
+    place.record_blocks() as usize * 16 + place.lines() as usize * LINE
+}
+
+fn read_header(blocks: &BlockFile<'_>, dir: &IndexDir, name: RunName) -> Result<Header, Error> {
+    let len = blocks.file.len().map_err(Error::io("read", blocks.path))?;
+    let mut block = [0; BLOCK];
+    blocks.read(0, &mut block)?;
+    let header = block.get(..BODY).and_then(Header::decode);
+    let header = header.ok_or_else(|| blocks.damage(0, "the header is not one of a run"))?;
+    let right = header.journal == dir.journal
+        && (header.first, header.level, header.end) == (name.first, name.level, name.end());
+    if !right {
+        return Err(blocks.damage(0, "the header is one of another run").into());
+    }
+    if header.blocks().checked_mul(BLOCK as u64) != Some(len) {
+        return Err(Damage::new(CODE, blocks.path, "the file has another length than its header says").into());
+    }
+    Ok(header)
+}
+
+/// The directory. What the header claims was compared with the file's length, so no claim makes this
+/// allocate more than the file holds.
+fn read_places(blocks: &BlockFile<'_>, header: &Header) -> Result<Vec<Place>, Error> {
+    let mut places = Vec::new();
+    let mut left = header.partitions as usize;
+    let mut block = [0; BLOCK];
+    for number in header.directory..header.blocks() {
+        blocks.read(number, &mut block)?;
+        let some = block.get(..BODY).and_then(|body| Place::decode_block(body, left.min(PLACES)));
+        let some = some.ok_or_else(|| blocks.damage(number, "the directory is not as written"))?;
+        left -= some.len();
+        places.extend(some);
+    }
+    if !places_fit(header, &places) {
+        return Err(blocks.damage(header.directory, "the directory does not fit the file").into());
+    }
+    Ok(places)
+}
+
+/// The first of `0..len` for which `below` no longer holds.
+fn partition_point(len: usize, below: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if below(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// The postings of a run, a block at a time.
+#[derive(Debug)]
+pub(super) struct PostingReader {
+    run: Arc<Run>,
+    loaded: Option<u64>,
+    block: Box<[u8; BLOCK]>,
+}
+
+impl PostingReader {
+    pub(super) fn new(run: Arc<Run>) -> Self {
+        Self { run, loaded: None, block: Box::new([0; BLOCK]) }
+    }
+
+    /// The sequence at a place among the postings of a partition, relative to the run's first.
+    pub(super) fn relative(&mut self, part: usize, at: u64) -> Result<u32, Error> {
+        let start = self.run.place(part).map_or(0, |place| place.start);
+        let number = start + at / POSTINGS as u64;
+        if self.loaded != Some(number) {
+            self.loaded = None;
+            self.run.read_blocks(number, self.block.as_mut_slice())?;
+            self.loaded = Some(number);
+        }
+        let relative = u32_at(self.block.as_slice(), (at % POSTINGS as u64) as usize * 4);
+        if u64::from(relative) >= self.run.end() - self.run.first() {
+            return Err(self.run.damage(number, "a sequence is outside the run").into());
+        }
+        Ok(relative)
+    }
+
+    pub(super) fn sequence(&mut self, part: usize, at: u64) -> Result<u64, Error> {
+        Ok(self.run.first() + u64::from(self.relative(part, at)?))
+    }
+}

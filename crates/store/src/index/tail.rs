@@ -1,0 +1,182 @@
+//! Entries of durable events that stand in no run yet.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::CHUNK;
+use super::item::{Entry, Item, Key, key_of};
+
+/// The entries of the sequences from `from` to `end`, in memory; immutable, and cheap to clone.
+///
+/// They stand in chunks of 4,096 sequences; within the last one, in sorted lists whose lengths fall
+/// like the digits of a binary counter. So pushing an entry costs O(log) moves in all, a look-up
+/// O(log²) comparisons per chunk, and a reader keeps its tail while the next one is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Tail {
+    from: u64,
+    end: u64,
+    /// Chunks that got their last entry, each one sorted list.
+    closed: Arc<Vec<Chunk>>,
+    open: Chunk,
+}
+
+/// The entries of one chunk: sorted lists, older sequences first.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub(super) first: u64,
+    pub(super) lists: Vec<Arc<[Item]>>,
+}
+
+impl Tail {
+    /// A tail without entries that begins at a sequence.
+    pub(crate) fn new(from: u64) -> Self {
+        Self { from, end: from, closed: Arc::default(), open: Chunk::at(from) }
+    }
+
+    /// The first sequence whose entries stand here.
+    pub(crate) fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// One past the last sequence whose entries stand here.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The tail with the entries of the sequences up to `end`, in any order.
+    pub(crate) fn push(&self, end: u64, entries: Vec<Entry>) -> Self {
+        debug_assert!(entries.iter().all(|e| (self.end..end).contains(&e.sequence)));
+        let mut next = self.clone();
+        let mut rest = entries;
+        while next.end < end {
+            let boundary = chunk_of(next.end) + CHUNK;
+            let (now, later) = if end <= boundary {
+                (std::mem::take(&mut rest), Vec::new())
+            } else {
+                rest.into_iter().partition(|entry| entry.sequence < boundary)
+            };
+            rest = later;
+            next.end = end.min(boundary);
+            next.open.push(&now);
+            if next.end == boundary {
+                next.close();
+            }
+        }
+        next
+    }
+
+    fn close(&mut self) {
+        let chunk = std::mem::replace(&mut self.open, Chunk::at(self.end));
+        Arc::make_mut(&mut self.closed).push(chunk.into_one());
+    }
+
+    /// How many chunks are complete: begun at their first sequence and ended.
+    pub(crate) fn complete_chunks(&self) -> usize {
+        let partial = self.closed.first().is_some_and(|chunk| chunk.first < self.from);
+        self.closed.len() - usize::from(partial)
+    }
+
+    /// `count` complete chunks from a sequence on, if they all stand here.
+    pub(super) fn complete(&self, first: u64, count: usize) -> Option<&[Chunk]> {
+        if first < self.from {
+            return None;
+        }
+        let at = self.closed.iter().position(|chunk| chunk.first == first)?;
+        self.closed.get(at..)?.get(..count)
+    }
+
+    /// The tail without the chunks that end at or below a sequence.
+    pub(crate) fn drop_below(&self, sequence: u64) -> Self {
+        let below = |chunk: &&Chunk| chunk.first + CHUNK <= sequence;
+        let gone = self.closed.iter().take_while(below).count();
+        if gone == 0 {
+            return self.clone();
+        }
+        let closed: Vec<Chunk> = self.closed.iter().skip(gone).cloned().collect();
+        let from = closed.first().unwrap_or(&self.open).first;
+        Self { from, closed: Arc::new(closed), ..self.clone() }
+    }
+
+    /// Every sorted list with the first sequence of its chunk, older sequences first.
+    pub(super) fn lists(&self) -> impl DoubleEndedIterator<Item = (u64, &Arc<[Item]>)> {
+        let chunks = self.closed.iter().chain(std::iter::once(&self.open));
+        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list)))
+    }
+}
+
+impl Chunk {
+    fn at(sequence: u64) -> Self {
+        Self { first: chunk_of(sequence), lists: Vec::new() }
+    }
+
+    fn push(&mut self, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        let mut items: Vec<Item> = entries.iter().map(item).collect();
+        items.sort_unstable();
+        while let Some(last) = self.lists.pop_if(|last| last.len() <= items.len()) {
+            items = merge(&last, &items);
+        }
+        self.lists.push(items.into());
+    }
+
+    fn into_one(mut self) -> Self {
+        while self.lists.len() > 1 {
+            let (Some(newer), Some(older)) = (self.lists.pop(), self.lists.pop()) else {
+                break;
+            };
+            self.lists.push(merge(&older, &newer).into());
+        }
+        self
+    }
+
+    /// The sorted entries of a closed chunk.
+    pub(super) fn items(&self) -> &[Item] {
+        self.lists.first().map_or(&[], |list| list)
+    }
+}
+
+fn chunk_of(sequence: u64) -> u64 {
+    sequence - sequence % CHUNK
+}
+
+fn item(entry: &Entry) -> Item {
+    Item {
+        table: entry.table.number(),
+        key: key_of(entry.key),
+        at: (entry.sequence % CHUNK) as u32,
+    }
+}
+
+/// Both lists as one.
+pub(super) fn merge(left: &[Item], right: &[Item]) -> Vec<Item> {
+    let mut out = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left, right);
+    while let (Some((l, left_rest)), Some((r, right_rest))) = (left.split_first(), right.split_first()) {
+        if l <= r {
+            out.push(*l);
+            left = left_rest;
+        } else {
+            out.push(*r);
+            right = right_rest;
+        }
+    }
+    out.extend_from_slice(left);
+    out.extend_from_slice(right);
+    out
+}
+
+/// Where the entries of a key stand in a sorted list.
+pub(super) fn range_of(items: &[Item], table: u8, key: Key) -> Range<usize> {
+    let order = |item: &Item| item.table.cmp(&table).then(item.key.cmp(&key));
+    let start = items.partition_point(|item| order(item) == Ordering::Less);
+    let rest = items.get(start..).unwrap_or_default();
+    // Most keys have few entries here, so the end is near.
+    let few = rest.iter().take(8).take_while(|item| order(item) == Ordering::Equal).count();
+    if few < 8 {
+        return start..start + few;
+    }
+    start..start + rest.partition_point(|item| order(item) == Ordering::Equal)
+}

@@ -1,0 +1,499 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use factlog_format::{JournalId, SigningPolicyCode, journal_key};
+use factlog_fs::{FileLock, LockError, MemFs, StoreFs, read_file};
+use factlog_proof::{SigningKey, VerifierKey};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    BatchReceipt, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader, Receipt, Refusal,
+    RecoveryReport, SigningPolicy, WriterFailure,
+    commit::{Baton, Stopped, Writer},
+    config::KeySource,
+    housekeeper::{Housekeeper, Signal},
+    journal_events,
+    layout::Layout,
+    read::Shared,
+    recover::{self, Floors, Follower, Found, find},
+    signer::Signer,
+    sync::{Condvar, Mutex},
+    writable,
+};
+
+/// A journal that is open for writing.
+///
+/// One journal is written by one handle at a time, which any number of threads may share; readers,
+/// here and in other processes, never wait for it. Dropping it without [`close`](Self::close) loses
+/// nothing acknowledged and leaves the work of a recovery to the next open.
+///
+/// ```
+/// use factlog::{Encoding, Journal, NewEvent, Query};
+///
+/// let journal = Journal::in_memory()?;
+/// let event = NewEvent::new("bank", "account-7", "account.opened").data(Encoding::Json, br#"{}"#);
+/// let receipt = journal.append(event)?;
+/// assert_eq!(receipt.sequence(), 1); // sequence 0 is the journal's own
+/// assert_eq!(journal.reader().read(Query::stream("bank", "account-7")).count(), 1);
+/// journal.close()?;
+/// # Ok::<(), factlog::Error>(())
+/// ```
+pub struct Journal {
+    writer: Arc<Writer>,
+    reader: Reader,
+    housekeeper: Option<Housekeeper>,
+    refused: Option<Arc<Error>>,
+    recovery: Option<RecoveryReport>,
+    signer: Option<Arc<Signer>>,
+    key_text: Option<Zeroizing<String>>,
+    import_key: Zeroizing<[u8; 32]>,
+    known: Option<crate::KnownJournals>,
+    /// Dropped last, so that nothing of this handle outlives its right to write.
+    _lock: Box<dyn FileLock>,
+}
+
+impl Journal {
+    /// Creates a journal in a directory that doesn't exist yet or is empty.
+    ///
+    /// When it returns the journal is durable, with `journal.created` at sequence 0 and, if signed, its
+    /// first signature.
+    ///
+    /// # Errors
+    /// [`Misuse::Exists`], [`Misuse::Origin`], [`Misuse::KeyOfAnotherJournal`],
+    /// [`Refusal::FileSystem`], or [`Error::Io`]; what was begun is then left for a person to remove.
+    pub fn create(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let fs = Arc::clone(&options.fs);
+        recover::refuse_occupied(fs.as_ref(), dir)?;
+        let mut id: JournalId = [0; 16];
+        options.random.fill(&mut id);
+        let origin = recover::origin_of(&options.origin, &id)?;
+        let (signer, key_text, key_file) = create_signer(&options, &id, &origin)?;
+        let keys = signer.iter().map(|signer| *signer.verifier().public_key()).collect();
+        let (found, event) = recover::create(&options, dir, id, origin, keys)?;
+        let lock = take_lock(fs.as_ref(), &found.layout)?;
+        let writer = writable::fresh(&options, &found, signer.clone())?;
+        let known = options.known.clone();
+        let journal = Self::assemble(&options, writer, lock, signer, key_text)?;
+        journal.writer.append(&[journal_events::event(&event)], true)?;
+        journal.writer.commit_idle()?;
+        recover::finish(fs.as_ref(), &found)?;
+        if let Some(known) = known {
+            // The journal exists whether its creator remembers it or not.
+            let _ = known.pin(KnownJournal {
+                id,
+                origin: found.identity.origin,
+                key: found.key,
+                key_file,
+                checkpoints: Vec::new(),
+                paths: vec![absolute(dir)],
+            });
+        }
+        journal.start(&options)
+    }
+
+    /// Opens a journal for writing, after whatever recovery an unclean end calls for.
+    ///
+    /// A journal that is damaged where it is written, or that isn't the one its signer remembers, opens
+    /// all the same: reads go on, and appends are refused; see
+    /// [`read_only_reason`](Self::read_only_reason).
+    ///
+    /// # Errors
+    /// [`Misuse::NotAJournal`], [`Refusal::Locked`], [`Refusal::KeyMissing`] under
+    /// [`SigningPolicy::Required`], [`Refusal::StrictRecovery`], [`Error::Damaged`] where not even
+    /// reading makes sense, or [`Error::Io`]. Nothing stays locked or open then.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let fs = Arc::clone(&options.fs);
+        // Asked first, so that nothing is made in a directory that is no journal.
+        let found = find(&fs, dir)?;
+        require_key(&options, &found)?;
+        let lock = take_lock(fs.as_ref(), &found.layout)?;
+        // Another writer may have changed it until the lock was ours.
+        let found = find(&fs, dir)?;
+        let (signer, mut refused) = open_signer(&options, &found)?;
+        let floors = floors(&options, &found, signer.as_deref())?;
+        let opened = writable::open(&options, &found, signer.clone(), &floors, &mut refused)?;
+        let mut journal = Self::assemble(&options, opened.writer, lock, signer, None)?;
+        journal.refused = refused.map(Arc::new);
+        if let Some((report, event)) = opened.recovered {
+            journal.writer.append(&[journal_events::recovered(event)], true)?;
+            journal.recovery = Some(report);
+        }
+        journal.start(&options)
+    }
+
+    /// Opens a journal for reading, without a lock; its writer may be at work.
+    ///
+    /// # Errors
+    /// [`Misuse::NotAJournal`], [`Error::Damaged`] where not even reading makes sense, or
+    /// [`Error::Io`].
+    pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<Reader, Error> {
+        let found = find(&options.fs, dir.as_ref())?;
+        let (view, survey) = crate::open::read_view(&options.fs, &found, &Floors::default())?;
+        let follower = Some(Follower::after(&survey));
+        Ok(Reader { shared: Arc::new(shared(&options.fs, found, view, follower)) })
+    }
+
+    /// Creates a signed journal wholly in memory, for tests.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn in_memory() -> Result<Self, Error> {
+        let fs = Arc::new(MemFs::new());
+        Self::create("journal", Options::new().file_system(fs).fresh_signing_key())
+    }
+
+    fn assemble(
+        options: &Options,
+        writer: Arc<Writer>,
+        lock: Box<dyn FileLock>,
+        signer: Option<Arc<Signer>>,
+        key_text: Option<Zeroizing<String>>,
+    ) -> Result<Self, Error> {
+        let secret = read_secret(options.fs.as_ref(), &writer.shared.layout)?;
+        let import_key = Zeroizing::new(journal_key(&secret, "factlog 1 import id"));
+        Ok(Self {
+            reader: Reader { shared: Arc::clone(&writer.shared) },
+            writer,
+            housekeeper: None,
+            refused: None,
+            recovery: None,
+            signer,
+            key_text,
+            import_key,
+            known: options.known.clone(),
+            _lock: lock,
+        })
+    }
+
+    fn start(mut self, options: &Options) -> Result<Self, Error> {
+        if options.housekeeper && self.refused.is_none() {
+            self.housekeeper = Some(Housekeeper::start(Arc::clone(&self.writer))?);
+        }
+        Ok(self)
+    }
+
+    /// Appends one event; it is durable, and signed if the journal is, when this returns.
+    ///
+    /// # Errors
+    /// [`Misuse`] and [`Refusal`]: nothing was appended. [`Conflict`](crate::Conflict): the journal's
+    /// content speaks against it. [`WriterFailure`]: says whether anything may have been written.
+    pub fn append(&self, event: NewEvent<'_>) -> Result<Receipt, Error> {
+        let batch = self.append_batch(&[event])?;
+        Ok(batch.receipt(0).ok_or(Misuse::BatchSize)?)
+    }
+
+    /// Appends 1 to 65,536 events, of any streams, as one: all are durable when this returns, or none
+    /// ever is. Later events of the batch see the earlier ones, also with their expectations.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_batch(&self, events: &[NewEvent<'_>]) -> Result<BatchReceipt, Error> {
+        if let Some(why) = &self.refused {
+            return Err(Refusal::ReadOnly(Arc::clone(why)).into());
+        }
+        self.writer.append(events, false)
+    }
+
+    /// Reads the journal.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// An id that depends on all of `parts` and on a secret of this journal: the same parts give the
+    /// same id here and another one elsewhere. For importing what has ids of its own.
+    #[must_use]
+    pub fn import_id(&self, parts: &[&[u8]]) -> Uuid {
+        let mut hasher = blake3::Hasher::new_keyed(&self.import_key);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        uuid::Builder::from_custom_bytes(id).into_uuid()
+    }
+
+    /// Why appends are refused, if they are.
+    #[must_use]
+    pub fn read_only_reason(&self) -> Option<&Error> {
+        self.refused.as_deref()
+    }
+
+    /// What the open did about an unclean end; `None` if there was nothing to do.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&RecoveryReport> {
+        self.recovery.as_ref()
+    }
+
+    /// The private key that [`Options::fresh_signing_key`] made, as text, for who wants to keep it.
+    #[must_use]
+    pub fn signing_key_text(&self) -> Option<&Zeroizing<String>> {
+        self.key_text.as_ref()
+    }
+
+    /// Does what the housekeeper thread would do when idle: writes derived files, and an empty commit
+    /// if events are durable that no commit header calls so.
+    ///
+    /// # Errors
+    /// [`WriterFailure`] if the commit failed.
+    pub fn housekeep(&self) -> Result<(), Error> {
+        while self.writer.derived.step(&self.writer) {}
+        self.writer.commit_idle()
+    }
+
+    /// Ends the session: states that everything is durable, writes derived files, and releases the
+    /// lock. A session that wrote nothing writes nothing now.
+    ///
+    /// # Errors
+    /// What could not be made durable. Everything acknowledged is durable in any case.
+    pub fn close(mut self) -> Result<(), Error> {
+        if let Some(housekeeper) = &mut self.housekeeper {
+            housekeeper.stop();
+        }
+        self.writer.close()?;
+        self.remember();
+        Ok(())
+    }
+
+    /// Tells the signer's state and the user's known journals how far the journal has come. Both are
+    /// lower bounds, so that one which can't be written loses nothing.
+    fn remember(&self) {
+        let view = self.writer.shared.view.load();
+        let Some(signed) = view.signed.as_deref() else {
+            return;
+        };
+        let checkpoint = signed.claimed();
+        if let Some(signer) = &self.signer {
+            let _ = signer.remember(checkpoint.size(), checkpoint.root());
+        }
+        if let Some(known) = &self.known {
+            let path = |size| self.reader.consistency(size, checkpoint.size()).unwrap_or_default();
+            let _ = known.advance_with(&self.reader.id(), signed, path);
+        }
+    }
+}
+
+impl Writer {
+    /// Makes everything durable, states it, and refuses all that comes after.
+    fn close(&self) -> Result<(), Error> {
+        let mut order = self.order.lock();
+        while order.leading || !order.group.events.is_empty() {
+            order = self.wait_for_room(order);
+        }
+        if let Some(Stopped::Poisoned(why)) = &order.stopped {
+            return Err(WriterFailure::Poisoned(Arc::clone(why)).into());
+        }
+        drop(order);
+        self.commit_idle()?;
+        let mut order = self.order.lock();
+        if let Some(Stopped::Poisoned(why)) = &order.stopped {
+            return Err(WriterFailure::Poisoned(Arc::clone(why)).into());
+        }
+        order.stopped = Some(Stopped::Closed);
+        drop(order);
+        let mut baton = self.baton.lock();
+        if !baton.begun {
+            return Ok(());
+        }
+        self.derived.finish(self);
+        baton.close()
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.reader.path())
+            .field("events", &self.reader.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn shared(
+    fs: &Arc<dyn StoreFs>,
+    found: Found,
+    view: crate::view::View,
+    follower: Option<Follower>,
+) -> Shared {
+    Shared {
+        fs: Arc::clone(fs),
+        layout: found.layout,
+        identity: found.identity,
+        key: found.key,
+        view: arc_swap::ArcSwap::from_pointee(view),
+        follower,
+    }
+}
+
+fn take_lock(fs: &dyn StoreFs, layout: &Layout) -> Result<Box<dyn FileLock>, Error> {
+    let path = layout.lock();
+    fs.lock(&path).map_err(|error| match error {
+        LockError::Held => Refusal::Locked(layout.dir.clone()).into(),
+        LockError::Unsupported(why) => {
+            Refusal::FileSystem { path: layout.dir.clone(), detail: why.to_string() }.into()
+        }
+        LockError::Io(error) => Error::io("lock", &path)(error),
+        other => Error::io("lock", &path)(std::io::Error::other(other)),
+    })
+}
+
+pub(crate) fn read_secret(fs: &dyn StoreFs, layout: &Layout) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let path = layout.secret();
+    let bytes = Zeroizing::new(read_file(fs, &path, 64).map_err(Error::io("read", &path))?);
+    let secret: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
+        Damage::new("journal.secret", &path, "the journal's secret is not 32 bytes long")
+    })?;
+    let private = fs.metadata(&path).map_err(Error::io("examine", &path))?;
+    if private.is_some_and(|metadata| !metadata.private) {
+        let detail = "the journal's secret can be read by other users; set its mode to 0600";
+        return Err(Damage::new("journal.secret_exposed", &path, detail).into());
+    }
+    Ok(Zeroizing::new(secret))
+}
+
+type CreatedSigner = (Option<Arc<Signer>>, Option<Zeroizing<String>>, Option<PathBuf>);
+
+fn create_signer(options: &Options, id: &JournalId, origin: &str) -> Result<CreatedSigner, Error> {
+    let fresh = || {
+        let mut seed = Zeroizing::new([0u8; 32]);
+        options.random.fill(seed.as_mut());
+        SigningKey::generate(origin, *seed).map_err(|_| Misuse::Origin)
+    };
+    Ok(match &options.key {
+        KeySource::None => (None, None, None),
+        KeySource::Fresh => {
+            let key = fresh()?;
+            let text = key.to_text();
+            (Some(Arc::new(Signer::in_memory(key))), Some(text), None)
+        }
+        KeySource::Memory(key) => {
+            let found = key.verifier().name().to_owned();
+            if found != origin {
+                return Err(Misuse::KeyOfAnotherJournal { found, wanted: origin.to_owned() }.into());
+            }
+            (Some(Arc::new(Signer::in_memory(same_key(key)?))), None, None)
+        }
+        KeySource::File(_) | KeySource::Folder(_) => {
+            let Some(path) = options.key.path(id) else {
+                return Ok((None, None, None));
+            };
+            let signer = Signer::create(Arc::clone(&options.fs), &path, fresh()?)?;
+            (Some(Arc::new(signer)), None, Some(absolute(&path)))
+        }
+    })
+}
+
+/// The caller keeps its key; the signer zeroizes its own.
+fn same_key(key: &SigningKey) -> Result<SigningKey, Error> {
+    Ok(SigningKey::from_text(&key.to_text()).map_err(|_| Misuse::Origin)?)
+}
+
+/// Under `Required` a missing key refuses before anything is touched.
+fn require_key(options: &Options, found: &Found) -> Result<(), Error> {
+    let required = found.created.signing == SigningPolicyCode::Required
+        || (options.signing == SigningPolicy::Required && found.key.is_some());
+    if !required {
+        return Ok(());
+    }
+    let there = match &options.key {
+        KeySource::None | KeySource::Fresh => false,
+        KeySource::Memory(_) => true,
+        source => source.path(&found.identity.journal).is_some_and(|path| {
+            matches!(options.fs.metadata(&path), Ok(Some(_)))
+        }),
+    };
+    if there { Ok(()) } else { Err(Refusal::KeyMissing.into()) }
+}
+
+/// The signer of a signed journal, or why there is none: then it opens for reading.
+fn open_signer(
+    options: &Options,
+    found: &Found,
+) -> Result<(Option<Arc<Signer>>, Option<Error>), Error> {
+    let Some(wanted) = &found.key else {
+        return Ok((None, None));
+    };
+    let signer = match &options.key {
+        KeySource::None | KeySource::Fresh => return Ok((None, Some(Refusal::KeyMissing.into()))),
+        KeySource::Memory(key) => Signer::in_memory(same_key(key)?),
+        source => {
+            let path = source.path(&found.identity.journal).unwrap_or_default();
+            if matches!(options.fs.metadata(&path), Ok(None)) {
+                return Ok((None, Some(Refusal::KeyMissing.into())));
+            }
+            match Signer::open(Arc::clone(&options.fs), &path) {
+                Ok(signer) => signer,
+                Err(error) if found.created.signing == SigningPolicyCode::Required => {
+                    return Err(error);
+                }
+                Err(error) => return Ok((None, Some(error))),
+            }
+        }
+    };
+    check_key(&signer, wanted)?;
+    Ok((Some(Arc::new(signer)), None))
+}
+
+fn check_key(signer: &Signer, wanted: &VerifierKey) -> Result<(), Error> {
+    if signer.verifier() == *wanted {
+        return Ok(());
+    }
+    let (found, wanted) = (signer.verifier().to_string(), wanted.to_string());
+    Err(Misuse::KeyOfAnotherJournal { found, wanted }.into())
+}
+
+/// Everything outside the active segment that says how far the journal had come.
+fn floors(options: &Options, found: &Found, signer: Option<&Signer>) -> Result<Floors, Error> {
+    let fs = options.fs.as_ref();
+    let key = found.key.as_ref();
+    let mut floors = Floors { signer: signer.and_then(Signer::remembered), ..Floors::default() };
+    floors.consider_kept(fs, &found.layout, key)?;
+    let rows = found.manifest.rows.iter();
+    let named: Vec<_> = rows.map(|row| (row.first_sequence, row.generation)).collect();
+    floors.consider_orphans(fs, &found.layout, &found.identity.journal, &named)?;
+    if let Some(known) = &options.known {
+        known.check_path(&absolute(&found.layout.dir), &found.identity.journal)?;
+        if let Some(known) = known.find(&found.identity.journal)? {
+            for checkpoint in &known.checkpoints {
+                floors.consider(checkpoint, key);
+            }
+        }
+    }
+    for checkpoint in &options.evidence {
+        floors.consider(checkpoint, key);
+    }
+    Ok(floors)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Parts of a writer that begin empty.
+pub(crate) fn new_writer(
+    options: &Options,
+    shared: Shared,
+    order: crate::commit::Order,
+    baton: Baton,
+    derived: crate::commit::DerivedFiles,
+) -> Result<Arc<Writer>, Error> {
+    let secret = read_secret(options.fs.as_ref(), &shared.layout)?;
+    Ok(Arc::new(Writer {
+        shared: Arc::new(shared),
+        clock: Arc::clone(&options.clock),
+        random: Arc::clone(&options.random),
+        salt_key: journal_key(&secret, "factlog 1 salts"),
+        order: Mutex::new(order),
+        ended: Condvar::default(),
+        baton: Mutex::new(baton),
+        derived: crate::commit::Derived::new(derived),
+        commits: AtomicU64::new(0),
+        signal: Arc::new(Signal::default()),
+        publish: Mutex::new(()),
+    }))
+}

@@ -1,0 +1,148 @@
+//! From what a directory holds to what readers see.
+
+use std::sync::Arc;
+
+use factlog_format::FORMAT_VERSION;
+use factlog_fs::{OpenMode, StoreFs};
+use factlog_proof::{Hash, leaf_hash};
+
+use crate::{
+    Damage, Error,
+    commit::entries_of_scan,
+    index::{IndexDir, IndexView, Run, Tail},
+    read::MAX_GAP,
+    recover::{Floors, Found, Survey, survey},
+    segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
+    view::{Segment, View},
+};
+
+/// The view of a journal for someone who may not write: only what is proven to be durable.
+pub(crate) fn read_view(
+    fs: &Arc<dyn StoreFs>,
+    found: &Found,
+    floors: &Floors,
+) -> Result<(View, Survey), Error> {
+    let index = IndexDir::new(Arc::clone(fs), found.layout.index(), found.identity.journal);
+    let (mut runs, _) = index.read_runs(&[])?;
+    loop {
+        let covered = runs.last().map_or(0, |run| run.end());
+        let first = active_first(found);
+        let mut tail = Tail::new(covered);
+        if first.saturating_sub(covered) > MAX_GAP {
+            // Too much to index in memory: scans go on, look-ups say what is missing.
+            tail = Tail::new(first);
+        } else if covered < first {
+            scan_sealed(fs.as_ref(), found, covered, &mut |group, _| {
+                push(&mut tail, group);
+                Ok(())
+            })?;
+        }
+        let mut offsets = Vec::new();
+        let survey = survey(fs.as_ref(), OpenMode::Read, found, floors, None, &mut |group, _| {
+            push(&mut tail, group);
+            offsets.extend(group.events.iter().map(|event| event.offset as u32));
+            Ok(())
+        })?;
+        if covered > survey.proven {
+            // Made before a crash took what they index: they say nothing of this journal.
+            runs.retain(|run| run.end() <= survey.proven);
+            continue;
+        }
+        let view = view_of(found, &survey, runs, &tail, &offsets);
+        return Ok((view, survey));
+    }
+}
+
+/// Assembles a view after a survey.
+pub(crate) fn view_of(
+    found: &Found,
+    survey: &Survey,
+    runs: Vec<Arc<Run>>,
+    tail: &Tail,
+    offsets: &[u32],
+) -> View {
+    let active = Segment::live(Arc::clone(&survey.segment));
+    for (sequence, offset) in (active.first..).zip(offsets) {
+        active.note_offset(sequence, *offset);
+    }
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(found.manifest.rows.len());
+    for row in &found.manifest.rows {
+        if let Some(count) = row.count {
+            let path = found.layout.segment(row.first_sequence, row.generation);
+            let (first, end) = (row.first_sequence, row.sealed_end);
+            segments.push(Arc::new(Segment::sealed(path, first, row.generation, count, end)));
+        }
+    }
+    segments.push(Arc::new(active));
+    View {
+        segments: Arc::new(segments),
+        durable: survey.proven,
+        index: IndexView::new(found.identity.journal, runs, tail),
+        signed: survey.signed.clone().map(Arc::new),
+    }
+}
+
+/// First sequence of the segment that is being written.
+pub(crate) fn active_first(found: &Found) -> u64 {
+    found.manifest.rows.last().map_or(0, |row| row.first_sequence)
+}
+
+/// Adds a group's entries to a tail, as far as they aren't in it or in runs already.
+pub(crate) fn push(tail: &mut Tail, group: &ScannedGroup) {
+    let end = group.header.end_sequence();
+    if end <= tail.end() {
+        return;
+    }
+    let events = group.events.iter();
+    let fresh: Vec<_> =
+        events.filter(|event| event.order.sequence >= tail.end()).cloned().collect();
+    *tail = tail.push(end, entries_of_scan(&fresh));
+}
+
+/// Hands on every group of the sealed segments from the one that holds `from` on.
+pub(crate) fn scan_sealed(
+    fs: &dyn StoreFs,
+    found: &Found,
+    from: u64,
+    each: &mut dyn FnMut(&ScannedGroup, &[Hash]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for row in &found.manifest.rows {
+        let Some(count) = row.count.filter(|count| row.first_sequence + count > from) else {
+            continue;
+        };
+        let path = found.layout.segment(row.first_sequence, row.generation);
+        let segment = SegmentFile::open(fs, &path, OpenMode::Read, &found.identity.journal)?;
+        let end = row.sealed_end.min(segment.len()?);
+        let mut scanner = GroupScanner::new(&segment, segment.header_len, row.first_sequence, end);
+        let mut next = row.first_sequence;
+        loop {
+            match scanner.next() {
+                Ok(group) => {
+                    next = group.header.end_sequence();
+                    let leaves: Vec<Hash> =
+                        group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+                    each(&group, &leaves)?;
+                }
+                Err(ScanStop::End) if next == row.first_sequence + count => break,
+                Err(ScanStop::End) => {
+                    let detail = "the sealed segment holds fewer events than MANIFEST says";
+                    return Err(segment.damage(end, detail).sequence(next).into());
+                }
+                Err(ScanStop::Damage { offset, detail, .. }) => {
+                    return Err(segment.damage(offset, detail).sequence(next).into());
+                }
+                Err(ScanStop::Failed(error)) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to write to a journal with features that this build may only read.
+pub(crate) fn check_writable(found: &Found) -> Result<(), Error> {
+    if found.identity.features.writable() && found.manifest.features.writable() {
+        return Ok(());
+    }
+    let detail = format!("format {FORMAT_VERSION} of this build may only read it");
+    Err(Damage::new("journal.unsupported_version", &found.layout.journal(), detail).into())
+}

@@ -1,0 +1,14 @@
+//! Reading: what is durable, without ever blocking the writer.
+
+mod events;
+mod proofs;
+mod query;
+mod reader;
+mod streams;
+
+pub use events::Events;
+pub(crate) use proofs::MAX_GAP;
+pub use query::Query;
+pub use reader::{Reader, Stats, StorageBytes, StreamHead};
+pub(crate) use reader::Shared;
+pub use streams::{StreamInfo, Streams};

@@ -1,0 +1,140 @@
+use factlog_proof::{Hash, NodeSource, PathError, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash};
+
+use super::reader::{Reader, Shared};
+use crate::{
+    Damage, Error, Event, Misuse,
+    commit::proof_text,
+    index::{Keys, Postings, Table},
+    tree::TreeReader,
+    view::View,
+};
+
+/// How many events a reader without write access indexes in memory when the index is missing.
+pub(crate) const MAX_GAP: u64 = 1 << 20;
+
+impl Shared {
+    /// Gives `work` the tree of a view: stored nodes, and leaves hashed from their events where they
+    /// aren't stored yet.
+    fn with_tree<T>(
+        &self,
+        view: &View,
+        work: impl FnOnce(&dyn NodeSource<Error = Error>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let dir = self.layout.tree();
+        let leaf = |sequence| Ok(leaf_hash(&self.order_of(view, sequence, None)?.hash));
+        work(&TreeReader::new(self.fs.as_ref(), &dir, leaf))
+    }
+
+    /// The text of a stored event's receipt, from the newest checkpoint whose stored signature covers
+    /// it.
+    pub(crate) fn receipt_text(&self, view: &View, event: &Event) -> Result<String, Error> {
+        let sequence = event.sequence();
+        let signed = covering(view, sequence)?;
+        let size = signed.claimed().size();
+        let path = self.with_tree(view, |tree| path(inclusion_path(tree, sequence, size)))?;
+        proof_text(&event.record(), path, signed)
+    }
+
+    /// The newest sequence of a key.
+    pub(crate) fn index_last(
+        &self,
+        view: &View,
+        table: Table,
+        key: &[u8; 16],
+    ) -> Result<Option<u64>, Error> {
+        self.check_gap(view)?;
+        view.index.last(table, *key)
+    }
+
+    pub(crate) fn postings(
+        &self,
+        view: &View,
+        table: Table,
+        key: &[u8; 16],
+        range: std::ops::Range<u64>,
+        reverse: bool,
+    ) -> Result<Postings, Error> {
+        self.check_gap(view)?;
+        Ok(view.index.postings(table, *key, range, reverse))
+    }
+
+    pub(crate) fn keys(&self, view: &View, table: Table) -> Result<Keys, Error> {
+        self.check_gap(view)?;
+        Ok(view.index.keys(table))
+    }
+
+    /// Between runs and tail there is a gap only where a reader without write access found so much of
+    /// the index missing that it can't stand in memory.
+    fn check_gap(&self, view: &View) -> Result<(), Error> {
+        if view.index.covered() >= view.index.tail_from() {
+            return Ok(());
+        }
+        let detail = "the index is missing; opening the journal for writing makes it again";
+        Err(Damage::new("derived.index", &self.layout.index(), detail).into())
+    }
+}
+
+fn covering(view: &View, sequence: u64) -> Result<&SignedCheckpoint, Error> {
+    let signed = view.signed.as_deref().ok_or(Misuse::Unsigned)?;
+    if signed.claimed().size() <= sequence {
+        return Err(Misuse::NotYetSigned(sequence).into());
+    }
+    Ok(signed)
+}
+
+/// A path's own errors are mistakes of ours: sizes are checked before.
+fn path(path: Result<Vec<Hash>, PathError<Error>>) -> Result<Vec<Hash>, Error> {
+    path.map_err(|error| match error {
+        PathError::Source(error) => error,
+        other => Misuse::NoSuchEvent(other.to_string()).into(),
+    })
+}
+
+impl Reader {
+    /// The newest checkpoint with a stored signature. Signs nothing.
+    ///
+    /// # Errors
+    /// [`Misuse::Unsigned`] if there is none.
+    pub fn checkpoint(&self) -> Result<SignedCheckpoint, Error> {
+        let view = self.shared.view.load();
+        Ok(view.signed.as_deref().cloned().ok_or(Misuse::Unsigned)?)
+    }
+
+    /// The text of an event's receipt, from the newest checkpoint whose stored signature covers it.
+    /// Signs nothing.
+    ///
+    /// # Errors
+    /// [`Misuse::NoSuchEvent`], [`Misuse::Unsigned`], [`Misuse::NotYetSigned`], or what reading the
+    /// event comes to.
+    pub fn receipt(&self, sequence: u64) -> Result<String, Error> {
+        let view = self.shared.view.load_full();
+        let event = self.shared.get(&view, sequence)?;
+        let event = event.ok_or_else(|| Misuse::NoSuchEvent(sequence.to_string()))?;
+        self.shared.receipt_text(&view, &event)
+    }
+
+    /// The proof that the tree of `old` events is a prefix of the tree of `new`, after RFC 6962,
+    /// section 2.1.2.
+    ///
+    /// # Errors
+    /// [`Misuse::NoSuchEvent`] if `new` is past the end or `old` past `new`.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+        let view = self.shared.view.load_full();
+        if new > view.durable || old > new {
+            return Err(Misuse::NoSuchEvent(new.max(old).saturating_sub(1).to_string()).into());
+        }
+        self.shared.with_tree(&view, |tree| path(consistency_path(tree, old, new)))
+    }
+
+    /// Root of the tree of the first `size` events.
+    ///
+    /// # Errors
+    /// [`Misuse::NoSuchEvent`] if `size` is past the end.
+    pub fn root_at(&self, size: u64) -> Result<Hash, Error> {
+        let view = self.shared.view.load_full();
+        if size > view.durable {
+            return Err(Misuse::NoSuchEvent(size.saturating_sub(1).to_string()).into());
+        }
+        self.shared.with_tree(&view, |tree| factlog_proof::root_at(tree, size))
+    }
+}

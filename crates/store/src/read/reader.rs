@@ -1,0 +1,369 @@
+use std::{path::Path, sync::Arc};
+
+use arc_swap::ArcSwap;
+use factlog_format::{
+    Digest, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Identity, JournalId, StreamId, coordinate_key,
+};
+use factlog_fs::{FileKind, StoreFs};
+use factlog_proof::VerifierKey;
+use uuid::Uuid;
+
+use super::{Events, Query, Streams};
+use crate::{
+    Damage, Error, Event,
+    commit::Head,
+    index::Table,
+    layout::Layout,
+    recover::Follower,
+    view::View,
+};
+
+/// What the writer and all readers of a journal share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) fs: Arc<dyn StoreFs>,
+    pub(crate) layout: Layout,
+    pub(crate) identity: Identity,
+    /// The key that sequence 0 names.
+    pub(crate) key: Option<VerifierKey>,
+    pub(crate) view: ArcSwap<View>,
+    /// How a journal without a writer here finds what was written since; `None` with a writer.
+    pub(crate) follower: Option<Follower>,
+}
+
+/// Reads a journal: sees what is durable, never waits for the writer.
+///
+/// Cheap to clone; clones may be used by other threads.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The last event of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamHead {
+    /// The stream.
+    pub stream_id: StreamId,
+    /// Revision of its last event.
+    pub revision: u64,
+    /// Sequence of its last event.
+    pub sequence: u64,
+    /// When that was recorded, in microseconds since 1970-01-01 UTC.
+    pub recorded_at: i64,
+    /// Its event hash.
+    pub hash: Digest,
+}
+
+/// How large a journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// How many events there are, sequence 0 and other `$journal` events included.
+    pub events: u64,
+    /// How many streams there are, `$journal/journal` included.
+    pub streams: u64,
+    /// How many segments there are.
+    pub segments: u64,
+    /// What is on disk.
+    pub bytes: StorageBytes,
+    /// When sequence 0 was recorded, in microseconds since 1970-01-01 UTC.
+    pub first_recorded_at: i64,
+    /// When the last event was recorded.
+    pub last_recorded_at: i64,
+    /// Sequence of the last event that a stored signature covers.
+    pub signed_through: Option<u64>,
+}
+
+/// Bytes on disk, by what holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StorageBytes {
+    /// Segments.
+    pub segments: u64,
+    /// Derived offsets, index and tree.
+    pub derived: u64,
+    /// Everything else.
+    pub other: u64,
+}
+
+impl Reader {
+    /// The journal's id.
+    #[must_use]
+    pub fn id(&self) -> JournalId {
+        self.shared.identity.journal
+    }
+
+    /// The journal's public name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.shared.identity.origin
+    }
+
+    /// When the journal was made, in microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn created(&self) -> i64 {
+        self.shared.identity.created
+    }
+
+    /// The key that the journal itself names, `None` if it isn't signed. A signature by it proves no
+    /// more than that the journal is self-signed: compare it with one that you got elsewhere.
+    #[must_use]
+    pub fn verifier_key(&self) -> Option<&VerifierKey> {
+        self.shared.key.as_ref()
+    }
+
+    /// The journal's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.layout.dir
+    }
+
+    /// How many events are durable, sequence 0 included.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a journal always has sequence 0")]
+    pub fn len(&self) -> u64 {
+        self.shared.view.load().durable
+    }
+
+    /// The event of a sequence; `None` past the end.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Damaged`] if the event isn't what was written.
+    pub fn get(&self, sequence: u64) -> Result<Option<Event>, Error> {
+        let view = self.shared.view.load();
+        self.shared.get(&view, sequence)
+    }
+
+    /// The event with an id; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and for a damaged index.
+    pub fn get_by_id(&self, id: Uuid) -> Result<Option<Event>, Error> {
+        let view = self.shared.view.load_full();
+        match self.shared.sequence_of_id(&view, id)? {
+            Some(sequence) => self.shared.get(&view, sequence),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is an event with an id.
+    ///
+    /// # Errors
+    /// As [`get_by_id`](Self::get_by_id).
+    pub fn contains_id(&self, id: Uuid) -> Result<bool, Error> {
+        let view = self.shared.view.load_full();
+        Ok(self.shared.sequence_of_id(&view, id)?.is_some())
+    }
+
+    /// The events that a query asks for, as they are durable now. Holds no more than a buffer.
+    #[must_use]
+    pub fn read(&self, query: Query<'_>) -> Events {
+        Events::new(Arc::clone(&self.shared), self.shared.view.load_full(), query.into_owned())
+    }
+
+    /// The last event of a stream; `None` if there is no such stream.
+    ///
+    /// # Errors
+    /// As [`get_by_id`](Self::get_by_id).
+    pub fn stream_head(&self, scope: &str, entity: &str) -> Result<Option<StreamHead>, Error> {
+        let view = self.shared.view.load_full();
+        let head = self.shared.head(&view, &coordinate_key(scope, entity))?;
+        Ok(head.map(|head| StreamHead {
+            stream_id: head.stream,
+            revision: head.revision,
+            sequence: head.sequence,
+            recorded_at: head.recorded_at,
+            hash: head.hash,
+        }))
+    }
+
+    /// Every stream, in the order of stream ids.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        Streams::new(Arc::clone(&self.shared), self.shared.view.load_full())
+    }
+
+    /// Looks for events that another process made durable since. Returns whether there are any. Does
+    /// nothing where this process is the writer.
+    ///
+    /// # Errors
+    /// As [`Journal::open_read_only`](crate::Journal::open_read_only).
+    pub fn refresh(&self) -> Result<bool, Error> {
+        match &self.shared.follower {
+            Some(follower) => follower.refresh(&self.shared),
+            None => Ok(false),
+        }
+    }
+
+    /// How large the journal is; reads the index and lists the directory.
+    ///
+    /// # Errors
+    /// As [`get_by_id`](Self::get_by_id).
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let view = self.shared.view.load_full();
+        let recorded = |sequence| -> Result<i64, Error> {
+            Ok(self.shared.get(&view, sequence)?.map_or(0, |event| event.recorded_at()))
+        };
+        let mut streams = 0;
+        for stream in self.streams() {
+            stream?;
+            streams += 1;
+        }
+        Ok(Stats {
+            events: view.durable,
+            streams,
+            segments: view.segments.len() as u64,
+            bytes: self.shared.bytes_on_disk()?,
+            first_recorded_at: recorded(0)?,
+            last_recorded_at: recorded(view.durable.saturating_sub(1))?,
+            signed_through: view.signed.as_ref().map(|signed| signed.claimed().size() - 1),
+        })
+    }
+}
+
+impl Shared {
+    /// Reads the frame of a durable event.
+    pub(crate) fn frame(
+        &self,
+        view: &View,
+        sequence: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<(FrameType, std::ops::Range<usize>)>, Error> {
+        let Some(segment) = view.segment_of(sequence) else {
+            return Ok(None);
+        };
+        let fs = self.fs.as_ref();
+        let journal = &self.identity.journal;
+        let offset = segment.offset(fs, journal, sequence)?;
+        let file = segment.file(fs, journal)?;
+        let (kind, body) = file.read_frame(offset, buffer)?;
+        if kind == FrameType::Commit {
+            let detail = "a commit header stands where an event should";
+            return Err(file.damage(offset, detail).sequence(sequence).into());
+        }
+        // An event's body starts with 8 bytes and then its sequence.
+        let at = body.start + 8;
+        let found = buffer.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        if found.map(u64::from_le_bytes) != Some(sequence) {
+            let detail = "another event stands where this one should";
+            return Err(file.damage(offset, detail).sequence(sequence).into());
+        }
+        debug_assert_eq!(body.start, FRAME_HEADER_LEN);
+        Ok(Some((kind, body)))
+    }
+
+    pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
+        let mut buffer = Vec::new();
+        let Some((kind, body)) = self.frame(view, sequence, &mut buffer)? else {
+            return Ok(None);
+        };
+        buffer.truncate(body.end);
+        buffer.drain(..body.start);
+        match Event::decode(&self.identity.journal, kind, buffer) {
+            Ok(event) => Ok(Some(event)),
+            Err(error) => {
+                let path = view.segment_of(sequence).map(|segment| segment.path.clone());
+                let path = path.unwrap_or_else(|| self.layout.segments());
+                Err(Damage::format("segment.corrupt", &path, error).sequence(sequence).into())
+            }
+        }
+    }
+
+    /// The sequence of an event's id, checked against the event itself.
+    pub(crate) fn sequence_of_id(&self, view: &View, id: Uuid) -> Result<Option<u64>, Error> {
+        let Some(sequence) = self.index_last(view, Table::Id, id.as_bytes())? else {
+            return Ok(None);
+        };
+        let event = self.get(view, sequence)?;
+        match event.as_ref().map(Event::id) {
+            Some(Some(found)) if found == id => Ok(Some(sequence)),
+            // A full stub has given its id up.
+            Some(None) => Ok(None),
+            _ => Err(self.index_is_wrong(sequence).into()),
+        }
+    }
+
+    /// The head of a stream, checked against the event itself.
+    pub(crate) fn head(&self, view: &View, coordinate: &[u8; 16]) -> Result<Option<Head>, Error> {
+        let Some(begin) = self.index_last(view, Table::Coordinate, coordinate)? else {
+            return Ok(None);
+        };
+        let first = self.order_of(view, begin, Some(coordinate))?;
+        let last = self.index_last(view, Table::Stream, &first.stream)?.unwrap_or(begin);
+        let head = self.order_of(view, last, Some(coordinate))?;
+        if head.stream != first.stream {
+            return Err(self.index_is_wrong(last).into());
+        }
+        Ok(Some(head))
+    }
+
+    /// Place and hash of an event, which must be of the coordinate given, if it still tells.
+    pub(crate) fn order_of(
+        &self,
+        view: &View,
+        sequence: u64,
+        coordinate: Option<&[u8; 16]>,
+    ) -> Result<Head, Error> {
+        let mut buffer = Vec::new();
+        let Some((kind, body)) = self.frame(view, sequence, &mut buffer)? else {
+            return Err(self.index_is_wrong(sequence).into());
+        };
+        let body = buffer.get(body).unwrap_or_default();
+        let journal = &self.identity.journal;
+        let corrupt = |error| -> Error {
+            let path = view.segment_of(sequence).map(|segment| segment.path.clone());
+            let path = path.unwrap_or_else(|| self.layout.segments());
+            Damage::format("segment.corrupt", &path, error).sequence(sequence).into()
+        };
+        let (order, hash) = if kind == FrameType::FullStub {
+            let stub = FullStub::decode(body).map_err(corrupt)?;
+            (stub.order, stub.event_hash(journal))
+        } else {
+            let event = EventFrame::decode(kind, body).map_err(corrupt)?;
+            let found = coordinate_key(event.facts.scope, event.facts.entity);
+            if coordinate.is_some_and(|wanted| *wanted != found) {
+                return Err(self.index_is_wrong(sequence).into());
+            }
+            (event.order, event.event_hash(journal))
+        };
+        Ok(Head {
+            stream: order.stream,
+            revision: order.revision,
+            sequence: order.sequence,
+            recorded_at: order.recorded_at,
+            hash,
+        })
+    }
+
+    pub(crate) fn index_is_wrong(&self, sequence: u64) -> Damage {
+        let detail = "the index names an event that is another one";
+        Damage::new("derived.index", &self.layout.index(), detail).sequence(sequence)
+    }
+
+    fn bytes_on_disk(&self) -> Result<StorageBytes, Error> {
+        let mut bytes = StorageBytes::default();
+        let mut dirs = vec![self.layout.dir.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in self.fs.list(&dir).map_err(Error::io("list", &dir))? {
+                let path = dir.join(&entry.name);
+                if entry.kind == FileKind::Dir {
+                    dirs.push(path);
+                    continue;
+                }
+                // A file may vanish between listing and measuring.
+                let found = self.fs.metadata(&path).map_err(Error::io("measure", &path))?;
+                let len = found.map_or(0, |metadata| metadata.len);
+                let is_in = |folder: &Path| path.starts_with(folder);
+                if path.extension().is_some_and(|extension| extension == "seg") {
+                    bytes.segments += len;
+                } else if [self.layout.segments(), self.layout.index(), self.layout.tree()]
+                    .iter()
+                    .any(|folder| is_in(folder))
+                {
+                    bytes.derived += len;
+                } else {
+                    bytes.other += len;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use factlog_format::StreamId;
+
+use super::reader::Shared;
+use crate::{
+    Error,
+    index::{Keys, Table},
+    view::View,
+};
+
+/// One stream of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// The stream.
+    pub stream_id: StreamId,
+    /// Scope and entity; `None` if an erasure took every event that carried them.
+    pub coordinate: Option<(String, String)>,
+    /// How many events it has, stubs included.
+    pub events: u64,
+    /// Sequence of its last event.
+    pub last_sequence: u64,
+    /// When that was recorded, in microseconds since 1970-01-01 UTC.
+    pub last_recorded_at: i64,
+}
+
+/// Every stream of a journal, in the order of stream ids; holds no more than a buffer.
+#[derive(Debug)]
+pub struct Streams {
+    shared: Arc<Shared>,
+    view: Arc<View>,
+    keys: Option<Keys>,
+    failed: bool,
+}
+
+impl Streams {
+    pub(super) fn new(shared: Arc<Shared>, view: Arc<View>) -> Self {
+        Self { shared, view, keys: None, failed: false }
+    }
+
+    fn step(&mut self) -> Result<Option<StreamInfo>, Error> {
+        let keys = match &mut self.keys {
+            Some(keys) => keys,
+            None => self.keys.insert(self.shared.keys(&self.view, Table::Stream)?),
+        };
+        let Some((stream_id, last, count)) = keys.next().transpose()? else {
+            return Ok(None);
+        };
+        let Some(event) = self.shared.get(&self.view, last)? else {
+            return Err(self.shared.index_is_wrong(last).into());
+        };
+        if event.stream_id() != stream_id {
+            return Err(self.shared.index_is_wrong(last).into());
+        }
+        Ok(Some(StreamInfo {
+            stream_id,
+            coordinate: event
+                .facts()
+                .map(|facts| (facts.scope.to_owned(), facts.entity.to_owned())),
+            events: count,
+            last_sequence: last,
+            last_recorded_at: event.recorded_at(),
+        }))
+    }
+}
+
+impl Iterator for Streams {
+    type Item = Result<StreamInfo, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step().transpose();
+        self.failed = !matches!(step, Some(Ok(_)));
+        step
+    }
+}

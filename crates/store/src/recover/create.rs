@@ -1,0 +1,116 @@
+use std::{path::Path, sync::Arc};
+
+use factlog_format::{
+    Identity, JournalCreated, JournalEvent, JournalId, Manifest, SigningPolicyCode,
+};
+use factlog_fs::{Access, FileKind, StoreFs, replace_file, write_all_at};
+
+use super::Found;
+use crate::{
+    Error, Misuse, Options, SigningPolicy,
+    layout::{JOURNAL, Layout, SUBDIRECTORIES},
+};
+
+/// The longest origin that a caller may choose; `/` and the id follow it.
+const MAX_ORIGIN: usize = 200;
+
+/// The origin of a journal: the caller's part, `/` and the id in hex.
+pub(crate) fn origin_of(prefix: &str, journal: &JournalId) -> Result<String, Error> {
+    let plain = !prefix.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
+    if prefix.is_empty() || prefix.len() > MAX_ORIGIN || !plain {
+        return Err(Misuse::Origin.into());
+    }
+    Ok(format!("{prefix}/{}", data_encoding::HEXLOWER.encode(journal)))
+}
+
+/// Refuses a directory in which something stands already.
+pub(crate) fn refuse_occupied(fs: &dyn StoreFs, dir: &Path) -> Result<(), Error> {
+    let metadata = fs.metadata(dir).map_err(Error::io("examine", dir))?;
+    let Some(metadata) = metadata else {
+        return Ok(());
+    };
+    if metadata.kind == FileKind::Dir && fs.list(dir).map_err(Error::io("list", dir))?.is_empty() {
+        return Ok(());
+    }
+    Err(Misuse::Exists(dir.to_owned()).into())
+}
+
+/// What a new journal will be, and its directories: each synced in its parent, with the secret inside.
+pub(crate) fn create(
+    options: &Options,
+    dir: &Path,
+    journal: JournalId,
+    origin: String,
+    keys: Vec<[u8; 32]>,
+) -> Result<(Found, JournalEvent), Error> {
+    let fs: &Arc<dyn StoreFs> = &options.fs;
+    let layout = Layout::new(dir);
+    make_dirs(fs.as_ref(), &layout)?;
+    make_secret(options, &layout)?;
+    let created = JournalCreated {
+        journal,
+        origin: origin.clone(),
+        created: options.clock.now_micros(),
+        signing: match (keys.is_empty(), options.signing) {
+            (true, _) => SigningPolicyCode::Unsigned,
+            (false, SigningPolicy::Optional) => SigningPolicyCode::Optional,
+            (false, SigningPolicy::Required) => SigningPolicyCode::Required,
+        },
+        keys,
+        forked_from: None,
+    };
+    let key = created
+        .keys
+        .first()
+        .map(|key| factlog_proof::VerifierKey::new(&origin, key))
+        .transpose()
+        .map_err(|_| Misuse::Origin)?;
+    let features = factlog_format::Features::default();
+    let identity = Identity { features, journal, origin, created: created.created };
+    let manifest = Manifest {
+        features,
+        journal,
+        next_generation: 1,
+        incarnation: 1,
+        rows: Vec::new(),
+        values: Vec::new(),
+    };
+    let event = JournalEvent::Created(created.clone());
+    Ok((Found { layout, identity, created, key, manifest }, event))
+}
+
+fn make_dirs(fs: &dyn StoreFs, layout: &Layout) -> Result<(), Error> {
+    let dir = &layout.dir;
+    match fs.create_dir(dir, Access::Shared) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::io("create", dir)(error));
+        }
+        _ => {}
+    }
+    let parent = dir.parent().unwrap_or(Path::new(""));
+    fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
+    for name in SUBDIRECTORIES {
+        let path = dir.join(name);
+        let access = if name == "keys" { Access::Private } else { Access::Shared };
+        fs.create_dir(&path, access).map_err(Error::io("create", &path))?;
+    }
+    fs.sync_dir(dir).map_err(Error::io("sync", dir))
+}
+
+fn make_secret(options: &Options, layout: &Layout) -> Result<(), Error> {
+    let mut secret = zeroize::Zeroizing::new([0u8; 32]);
+    options.random.fill(secret.as_mut());
+    let path = layout.secret();
+    let file = options.fs.create_new(&path, Access::Private).map_err(Error::io("create", &path))?;
+    write_all_at(file.as_ref(), secret.as_ref(), 0).map_err(Error::io("write", &path))?;
+    file.sync_all().map_err(Error::io("sync", &path))?;
+    let keys = layout.keys();
+    options.fs.sync_dir(&keys).map_err(Error::io("sync", &keys))
+}
+
+/// Writes JOURNAL: from here on the journal exists.
+pub(crate) fn finish(fs: &dyn StoreFs, found: &Found) -> Result<(), Error> {
+    let text = found.identity.encode();
+    replace_file(fs, &found.layout.dir, JOURNAL, text.as_bytes(), Access::Shared)
+        .map_err(Error::io("write", &found.layout.journal()))
+}

@@ -1,0 +1,96 @@
+use factlog_format::JournalId;
+use factlog_fs::{FileKind, OpenMode, StoreFs, read_file};
+use factlog_proof::{Hash, SignedCheckpoint, VerifierKey};
+
+use crate::{
+    Error,
+    layout::Layout,
+    segment::{SegmentFile, largest_statement, parse_segment_name},
+};
+
+const MAX_CHECKPOINT: usize = 64 << 10;
+
+/// Everything outside the active segment that says how many events are durable. It is consulted
+/// before recovery writes anything: what lies below the largest of these was acknowledged, and its
+/// absence is corruption, never a torn tail.
+#[derive(Debug, Default)]
+pub(crate) struct Floors {
+    /// From segments that MANIFEST doesn't name, by the writer's own statements.
+    pub(crate) orphans: u64,
+    /// Signed checkpoints: those kept in the journal, the known journal's, and the caller's.
+    pub(crate) checkpoints: Vec<(u64, Hash)>,
+    /// What the signer remembers.
+    pub(crate) signer: Option<(u64, Hash)>,
+}
+
+impl Floors {
+    /// The largest statement.
+    pub(crate) fn largest(&self) -> u64 {
+        let checkpoints = self.checkpoints.iter().chain(&self.signer).map(|(size, _)| *size);
+        checkpoints.max().unwrap_or(0).max(self.orphans)
+    }
+
+    /// Adds a checkpoint if it is signed by the journal's key.
+    pub(crate) fn consider(&mut self, checkpoint: &SignedCheckpoint, key: Option<&VerifierKey>) {
+        let Some(Ok(verified)) = key.map(|key| checkpoint.verify(key)) else {
+            return;
+        };
+        self.checkpoints.push((verified.size(), verified.root()));
+    }
+
+    /// Adds the checkpoints that the journal keeps itself.
+    pub(crate) fn consider_kept(
+        &mut self,
+        fs: &dyn StoreFs,
+        layout: &Layout,
+        key: Option<&VerifierKey>,
+    ) -> Result<(), Error> {
+        let dir = layout.checkpoints();
+        let entries = match fs.list(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("list", &dir)(error)),
+        };
+        for entry in entries.iter().filter(|entry| entry.kind == FileKind::File) {
+            let path = dir.join(&entry.name);
+            let bytes = read_file(fs, &path, MAX_CHECKPOINT).map_err(Error::io("read", &path))?;
+            // One that doesn't parse says nothing; `verify` reports it.
+            if let Ok(checkpoint) = SignedCheckpoint::parse(&bytes) {
+                self.consider(&checkpoint, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what commit headers say in segments that MANIFEST doesn't name.
+    pub(crate) fn consider_orphans(
+        &mut self,
+        fs: &dyn StoreFs,
+        layout: &Layout,
+        journal: &JournalId,
+        named: &[(u64, u32)],
+    ) -> Result<(), Error> {
+        for (first, generation) in unnamed(fs, layout, named)? {
+            let path = layout.segment(first, generation);
+            // A file whose header doesn't hold was never named by anything.
+            let Ok(segment) = SegmentFile::open(fs, &path, OpenMode::Read, journal) else {
+                continue;
+            };
+            let stated = largest_statement(&segment, segment.header_len)?;
+            self.orphans = self.orphans.max(stated).max(segment.header.durable);
+        }
+        Ok(())
+    }
+}
+
+/// The segments in the directory that MANIFEST doesn't name.
+pub(crate) fn unnamed(
+    fs: &dyn StoreFs,
+    layout: &Layout,
+    named: &[(u64, u32)],
+) -> Result<Vec<(u64, u32)>, Error> {
+    let dir = layout.segments();
+    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+    let names = entries.iter().filter_map(|entry| parse_segment_name(entry.name.to_str()?));
+    Ok(names.filter(|name| !named.contains(name)).collect())
+}

@@ -1,0 +1,146 @@
+use std::sync::Arc;
+
+use factlog_format::CommitHeader;
+use factlog_proof::{Frontier, Hash};
+
+use super::{Floors, Found, find, survey::{Survey, checkpoint_of}};
+use crate::{
+    Error,
+    commit::entries_of_scan,
+    read::Shared,
+    segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
+    sync::Mutex,
+    view::View,
+};
+
+/// Finds what another process has made durable since: only what a later commit header calls so.
+#[derive(Debug)]
+pub(crate) struct Follower(Mutex<Place>);
+
+/// How far the active segment has been read.
+#[derive(Debug)]
+struct Place {
+    segment: Arc<SegmentFile>,
+    offset: u64,
+    frontier: Frontier,
+    /// Whole, but not yet called durable.
+    pending: Option<ScannedGroup>,
+}
+
+impl Follower {
+    /// Goes on where a survey ended.
+    pub(crate) fn after(survey: &Survey) -> Self {
+        Self(Mutex::new(Place {
+            segment: Arc::clone(&survey.segment),
+            offset: survey.proven_end,
+            frontier: survey.frontier.clone(),
+            pending: None,
+        }))
+    }
+
+    /// Takes in what is new. Returns whether anything is.
+    pub(crate) fn refresh(&self, shared: &Shared) -> Result<bool, Error> {
+        let mut place = self.0.lock();
+        if place.read_on(shared)? {
+            return Ok(true);
+        }
+        // Nothing new in this segment: the writer may have gone on in another.
+        place.reopen(shared)
+    }
+}
+
+impl Place {
+    fn read_on(&mut self, shared: &Shared) -> Result<bool, Error> {
+        let segment = Arc::clone(&self.segment);
+        let len = segment.len()?;
+        let mut found = false;
+        let mut scanner =
+            GroupScanner::new(&segment, self.offset, self.frontier.size(), len);
+        self.pending = None;
+        loop {
+            match scanner.next() {
+                Ok(group) => {
+                    let header = &group.header;
+                    if let Some(before) = self.pending.take()
+                        && header.durable >= before.header.end_sequence()
+                    {
+                        found |= before.header.count > 0;
+                        self.absorb(shared, &before, header);
+                    }
+                    if group.header.count == 0 && group.header.durable == group.header.first_sequence {
+                        self.sign(shared, &group.header);
+                        self.offset = group.end;
+                    } else {
+                        self.pending = Some(group);
+                    }
+                }
+                // What the writer is writing right now looks torn.
+                Err(ScanStop::End | ScanStop::Damage { .. }) => return Ok(found),
+                Err(ScanStop::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn absorb(&mut self, shared: &Shared, group: &ScannedGroup, next: &CommitHeader) {
+        let leaves: Vec<Hash> =
+            group.events.iter().map(|event| factlog_proof::leaf_hash(&event.hash)).collect();
+        self.frontier.append(&leaves);
+        self.offset = group.end;
+        let view = shared.view.load_full();
+        if let Some(active) = view.segments.last() {
+            for event in &group.events {
+                active.note_offset(event.order.sequence, event.offset as u32);
+            }
+        }
+        let durable = group.header.end_sequence();
+        let tail = view.index.tail().push(durable, entries_of_scan(&group.events));
+        let index = view.index.with_tail(&tail);
+        shared.view.store(Arc::new(View { durable, index, ..View::clone(&view) }));
+        self.sign(shared, next);
+    }
+
+    fn sign(&self, shared: &Shared, header: &CommitHeader) {
+        let Some(key) = shared.key.as_ref().filter(|_| !header.signatures.is_empty()) else {
+            return;
+        };
+        if header.first_sequence != self.frontier.size() {
+            return;
+        }
+        let root = self.frontier.root();
+        let signed = checkpoint_of(key.name(), header.first_sequence, root, &header.signatures);
+        if let Some(signed) = signed.filter(|signed| signed.verify(key).is_ok()) {
+            let view = shared.view.load_full();
+            let signed = Some(Arc::new(signed));
+            shared.view.store(Arc::new(View { signed, ..View::clone(&view) }));
+        }
+    }
+
+    /// Reads MANIFEST again, and everything behind it if it has changed.
+    fn reopen(&mut self, shared: &Shared) -> Result<bool, Error> {
+        let found: Found = find(&shared.fs, &shared.layout.dir)?;
+        let header = &self.segment.header;
+        let same = found.manifest.rows.last().is_some_and(|row| {
+            row.first_sequence == header.first_sequence && row.generation == header.generation
+        });
+        if same {
+            return Ok(false);
+        }
+        let before = shared.view.load().durable;
+        let (view, survey) = crate::open::read_view(&shared.fs, &found, &Floors::default())?;
+        if view.durable < before {
+            let detail = "the journal is shorter than it was";
+            let dir = &shared.layout.dir;
+            return Err(crate::Damage::new("history.rolled_back", dir, detail).into());
+        }
+        let grown = view.durable > before;
+        shared.view.store(Arc::new(view));
+        *self = Self {
+            offset: survey.proven_end,
+            frontier: survey.frontier.clone(),
+            segment: survey.segment,
+            pending: None,
+        };
+        Ok(grown)
+    }
+}
+

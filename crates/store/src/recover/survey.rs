@@ -1,0 +1,271 @@
+use std::sync::Arc;
+
+use factlog_format::{CommitHeader, HeaderSignature};
+use factlog_fs::{OpenMode, StoreFs, read_up_to};
+use factlog_proof::{Checkpoint, Frontier, Hash, NoteSignature, SignedCheckpoint, leaf_hash};
+
+use super::{Floors, Found};
+use crate::{
+    Damage, Error,
+    segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile, largest_statement},
+};
+
+/// What the active segment holds, and how it ends.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) segment: Arc<SegmentFile>,
+    /// Where the proven groups end, in bytes.
+    pub(crate) proven_end: u64,
+    /// How many events are proven to be durable.
+    pub(crate) proven: u64,
+    /// The tree of the proven events.
+    pub(crate) frontier: Frontier,
+    /// Number and clock of the last proven commit, and the largest incarnation seen.
+    pub(crate) number: u64,
+    pub(crate) raw_clock: i64,
+    pub(crate) incarnation: u32,
+    /// The newest checkpoint whose signature a commit header carries and the key verifies.
+    pub(crate) signed: Option<SignedCheckpoint>,
+    /// A whole group that nothing says to be durable.
+    pub(crate) unproven: Option<ScannedGroup>,
+    /// Whether the segment ends as a clean close leaves it.
+    pub(crate) clean: bool,
+    /// Bytes after the last whole group that are not all zero.
+    pub(crate) torn: u64,
+    /// Whether a commit header says that all proven events are durable.
+    pub(crate) stated: bool,
+    /// A signature in a commit header that is not one by the journal's key.
+    pub(crate) bad_signature: Option<Damage>,
+    /// Why this is corruption and not a torn tail: something calls durable what isn't there.
+    pub(crate) damage: Option<Damage>,
+}
+
+/// Where a scan of the active segment begins: at a group's start.
+pub(crate) struct Start {
+    pub(crate) offset: u64,
+    pub(crate) frontier: Frontier,
+}
+
+/// What a scan hands on, group by group: only groups that are followed by another one, or proven.
+pub(crate) type Absorb<'a> = &'a mut dyn FnMut(&ScannedGroup, &[Hash]) -> Result<(), Error>;
+
+/// Reads the active segment and decides, by the rules for torn tails, what of it is durable.
+///
+/// # Errors
+/// [`Error::Damaged`] if the segment's header doesn't hold; damage behind it is in the survey.
+pub(crate) fn survey(
+    fs: &dyn StoreFs,
+    mode: OpenMode,
+    found: &Found,
+    floors: &Floors,
+    start: Option<Start>,
+    absorb: Absorb<'_>,
+) -> Result<Survey, Error> {
+    let Some(row) = found.manifest.rows.last() else {
+        return Err(Damage::new("manifest.corrupt", &found.layout.manifest(), "it is empty").into());
+    };
+    let path = found.layout.segment(row.first_sequence, row.generation);
+    let segment = SegmentFile::open(fs, &path, mode, &found.identity.journal)?;
+    if segment.header.salt != row.salt {
+        let detail = "the segment's salt is not the one that MANIFEST names";
+        return Err(segment.damage(0, detail).into());
+    }
+    let segment = Arc::new(segment);
+    let start = match start {
+        Some(start) => start,
+        None => Start { offset: segment.header_len, frontier: edge_of(&segment)? },
+    };
+    let mut scan = Scan::begin(found, Arc::clone(&segment), start)?;
+    scan.run(absorb)?;
+    scan.decide(row.proven_end, floors, absorb)
+}
+
+fn edge_of(segment: &SegmentFile) -> Result<Frontier, Error> {
+    let edge = segment.header.edge.iter().map(|hash| Hash::from(*hash)).collect();
+    Frontier::from_parts(segment.header.first_sequence, edge)
+        .map_err(|error| segment.damage(0, error.to_string()).into())
+}
+
+struct Scan<'f> {
+    found: &'f Found,
+    segment: Arc<SegmentFile>,
+    len: u64,
+    end: u64,
+    /// The tree after the groups handed on, and after the pending one.
+    frontier: Frontier,
+    pending: Option<(ScannedGroup, Vec<Hash>, Frontier)>,
+    last: Option<CommitHeader>,
+    durable: u64,
+    incarnation: u32,
+    signed: Option<SignedCheckpoint>,
+    bad_signature: Option<Damage>,
+    stop: Option<(u64, String)>,
+}
+
+impl<'f> Scan<'f> {
+    fn begin(found: &'f Found, segment: Arc<SegmentFile>, start: Start) -> Result<Self, Error> {
+        let len = segment.len()?;
+        Ok(Self {
+            found,
+            len,
+            end: start.offset,
+            frontier: start.frontier,
+            pending: None,
+            last: None,
+            durable: segment.header.durable,
+            incarnation: segment.header.incarnation,
+            signed: None,
+            bad_signature: None,
+            stop: None,
+            segment,
+        })
+    }
+
+    /// Scans whole groups up to the end or the first place where there is none.
+    fn run(&mut self, absorb: Absorb<'_>) -> Result<(), Error> {
+        let segment = Arc::clone(&self.segment);
+        let mut scanner = GroupScanner::new(&segment, self.end, self.frontier.size(), self.len);
+        loop {
+            let group = match scanner.next() {
+                Ok(group) => group,
+                Err(ScanStop::End) => return Ok(()),
+                Err(ScanStop::Failed(error)) => return Err(error),
+                Err(ScanStop::Damage { offset, detail, header }) => {
+                    if let Some(header) = header {
+                        self.durable = self.durable.max(header.durable);
+                        self.incarnation = self.incarnation.max(header.incarnation);
+                    }
+                    self.stop = Some((offset, detail));
+                    return Ok(());
+                }
+            };
+            // A header's own statements count even if its group turns out not to be whole.
+            self.durable = self.durable.max(group.header.durable);
+            self.incarnation = self.incarnation.max(group.header.incarnation);
+            let base = self.pending.as_ref().map_or(&self.frontier, |(_, _, after)| after);
+            let leaves: Vec<Hash> =
+                group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+            let mut after = base.clone();
+            after.append(&leaves);
+            let numbered = self.last.as_ref().is_none_or(|last| last.number + 1 == group.header.number);
+            if *after.root().as_bytes() != group.header.root || !numbered {
+                let detail = "the group's root or number does not fit what stands before it";
+                self.stop = Some((group.offset, detail.to_owned()));
+                return Ok(());
+            }
+            let root_before = base.root();
+            self.take_signatures(&group, root_before);
+            self.last = Some(group.header.clone());
+            self.end = group.end;
+            if let Some((before, leaves, after)) = self.pending.replace((group, leaves, after)) {
+                absorb(&before, &leaves)?;
+                self.frontier = after;
+            }
+        }
+    }
+
+    /// Keeps the checkpoint whose signatures a commit header carries, if they are the key's.
+    fn take_signatures(&mut self, group: &ScannedGroup, root: Hash) {
+        let header = &group.header;
+        let Some(key) = self.found.key.as_ref().filter(|_| !header.signatures.is_empty()) else {
+            return;
+        };
+        let size = header.first_sequence;
+        let signed = checkpoint_of(key.name(), size, root, &header.signatures);
+        match signed.filter(|signed| signed.verify(key).is_ok()) {
+            Some(signed) => self.signed = Some(signed),
+            None => {
+                let detail = "a commit header carries a signature that is not the journal's";
+                let damage = self.segment.damage(group.offset, detail);
+                self.bad_signature.get_or_insert(Damage { code: "signature.bad", ..damage });
+            }
+        }
+    }
+
+    /// Applies the rules: what is below a statement must be there; the last whole group above every
+    /// statement is unproven; what follows is torn.
+    fn decide(
+        mut self,
+        proven_end: u64,
+        floors: &Floors,
+        absorb: Absorb<'_>,
+    ) -> Result<Survey, Error> {
+        let whole = self.last.as_ref().map_or(self.frontier.size(), CommitHeader::end_sequence);
+        let torn = self.torn_bytes()?;
+        if torn > 0 {
+            self.durable = self.durable.max(largest_statement(&self.segment, self.end)?);
+        }
+        let (at, why) = self.stop.take().unwrap_or((self.end, "the segment ends too early".to_owned()));
+        let lost = self.durable.max(floors.orphans) > whole || self.end < proven_end;
+        let damage = lost.then(|| self.segment.damage(at, why).sequence(whole));
+        let durable = self.durable.max(floors.orphans).max(floors.largest().min(whole));
+        let clean = self.end == self.len
+            && proven_end == self.len
+            && self.last.as_ref().is_some_and(|last| last.count == 0);
+        let mut survey = Survey {
+            proven_end: self.end,
+            proven: whole,
+            number: self.last.as_ref().map_or(0, |last| last.number),
+            raw_clock: self.last.as_ref().map_or(i64::MIN, |last| last.raw_clock),
+            incarnation: self.incarnation,
+            stated: self.last.as_ref().is_none_or(|last| last.durable == whole),
+            frontier: self.frontier,
+            signed: self.signed,
+            unproven: None,
+            clean,
+            torn,
+            bad_signature: self.bad_signature,
+            damage,
+            segment: self.segment,
+        };
+        let Some((group, leaves, after)) = self.pending else {
+            return Ok(survey);
+        };
+        if whole <= durable || survey.damage.is_some() {
+            absorb(&group, &leaves)?;
+            survey.frontier = after;
+            return Ok(survey);
+        }
+        survey.proven_end = group.offset;
+        survey.proven = group.header.first_sequence;
+        survey.number = group.header.number - 1;
+        survey.unproven = Some(group);
+        Ok(survey)
+    }
+
+    /// How many bytes follow the last whole group, not counting a prepared, all-zero end.
+    fn torn_bytes(&self) -> Result<u64, Error> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut at = self.end;
+        let mut last_byte = self.end;
+        while at < self.len {
+            let got = read_up_to(self.segment.file.as_ref(), &mut buffer, at)
+                .map_err(Error::io("read", &self.segment.path))?;
+            if got == 0 {
+                break;
+            }
+            let bytes = buffer.get(..got).unwrap_or_default();
+            if let Some(place) = bytes.iter().rposition(|byte| *byte != 0) {
+                last_byte = at + place as u64 + 1;
+            }
+            at += got as u64;
+        }
+        Ok(last_byte - self.end)
+    }
+}
+
+/// A checkpoint with the signatures that a commit header carries of it.
+pub(crate) fn checkpoint_of(
+    origin: &str,
+    size: u64,
+    root: Hash,
+    signatures: &[HeaderSignature],
+) -> Option<SignedCheckpoint> {
+    let checkpoint = Checkpoint::new(origin, size, root).ok()?;
+    let notes = signatures
+        .iter()
+        .map(|signature| NoteSignature::new(origin, signature.key_id, signature.bytes.clone()))
+        .collect::<Result<Vec<_>, _>>()
+        .ok()?;
+    SignedCheckpoint::new(checkpoint, notes).ok()
+}

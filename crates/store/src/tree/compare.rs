@@ -1,0 +1,95 @@
+//! Comparing a file with what it should hold, piece by piece.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use factlog_fs::{OpenMode, StoreFile, StoreFs, read_up_to};
+
+use crate::Error;
+
+const BUFFER: usize = 64 << 10;
+
+/// A file that is compared from some offset on, at the length it had when it was opened: what a
+/// writer adds meanwhile is left out.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    path: PathBuf,
+    file: Box<dyn StoreFile>,
+    len: u64,
+    at: u64,
+    /// Bytes from `at` on.
+    buf: Vec<u8>,
+    used: usize,
+}
+
+/// What became of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// The bytes are there.
+    Same,
+    /// The file ends before, or has zeros there: the piece was not written.
+    Absent,
+    /// Other bytes are there.
+    Differs,
+}
+
+impl Compare {
+    /// Opens a file; `None` if there is none.
+    pub(crate) fn open(fs: &dyn StoreFs, path: PathBuf) -> Result<Option<Self>, Error> {
+        let file = match fs.open(&path, OpenMode::Read) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(Error::io("open", &path))?,
+        };
+        let len = file.len().map_err(Error::io("read", &path))?;
+        Ok(Some(Self { path, file, len, at: 0, buf: Vec::new(), used: 0 }))
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its length.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Leaves out what was added past this length.
+    pub(crate) fn limit(&mut self, len: u64) {
+        self.len = self.len.min(len);
+    }
+
+    /// Where the next piece stands.
+    pub(crate) fn offset(&self) -> u64 {
+        self.at
+    }
+
+    /// Compares the next piece, which must be shorter than 64 KiB.
+    pub(crate) fn next(&mut self, expected: &[u8]) -> Result<Compared, Error> {
+        if self.buf.len() - self.used < expected.len() {
+            self.refill()?;
+        }
+        let there = self.buf.get(self.used..).unwrap_or_default();
+        let there = there.get(..expected.len()).unwrap_or(there);
+        self.at += expected.len() as u64;
+        let compared = if there == expected {
+            Compared::Same
+        } else if there.iter().all(|byte| *byte == 0) || expected.starts_with(there) {
+            Compared::Absent
+        } else {
+            Compared::Differs
+        };
+        self.used += there.len();
+        Ok(compared)
+    }
+
+    fn refill(&mut self) -> Result<(), Error> {
+        let want = BUFFER.min(usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(BUFFER));
+        self.buf.resize(want, 0);
+        self.used = 0;
+        let read = read_up_to(self.file.as_ref(), &mut self.buf, self.at)
+            .map_err(Error::io("read", &self.path))?;
+        self.buf.truncate(read);
+        Ok(())
+    }
+}

@@ -1,0 +1,297 @@
+use factlog_proof::{Checkpoint, Policy};
+
+use super::{
+    Pass,
+    evidence::{Anchor, Receipt, refuse_receipt},
+    report::{Completeness, Evidence as By, KeySource},
+};
+use crate::{Damage, Standing};
+
+/// What comparing the journal with evidence from outside came to.
+#[derive(Debug)]
+pub(super) struct Anchoring {
+    pub(super) completeness: Completeness,
+    pub(super) anchored_through: Option<u64>,
+}
+
+/// How the journal stands to one checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compared {
+    Continues,
+    Behind,
+    Parted,
+    /// Its root at that size can't be computed, for damage that was reported.
+    Unknown,
+}
+
+/// Compares the journal with every checkpoint and receipt, and with what is known of it.
+pub(super) fn compare(pass: &mut Pass<'_>) -> Anchoring {
+    let evidence = std::mem::take(&mut pass.evidence);
+    let mut found = Found::default();
+    for anchor in &evidence.anchors {
+        found.anchor(pass, anchor);
+    }
+    for receipt in &evidence.receipts {
+        found.receipt(pass, receipt);
+    }
+    if let Some(known) = &evidence.known {
+        found.known(pass, known);
+    }
+    found.report(pass);
+    Anchoring {
+        completeness: found.completeness(),
+        anchored_through: found.continues.and_then(|size| size.checked_sub(1)),
+    }
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Found {
+    /// The largest size that evidence from outside names and the journal continues.
+    continues: Option<u64>,
+    /// Sizes at which the journal agrees, whoever keeps the checkpoint.
+    agrees: Vec<u64>,
+    differs: Vec<(Checkpoint, By, std::path::PathBuf, Compared)>,
+    forked: bool,
+    rolled_back: bool,
+}
+
+impl Found {
+    fn anchor(&mut self, pass: &mut Pass<'_>, anchor: &Anchor) {
+        let claimed = anchor.checkpoint.claimed();
+        let Some((key, _)) = usable_key(pass, claimed, anchor.by, &anchor.path) else {
+            return;
+        };
+        if let Err(error) = anchor.checkpoint.verify(&key) {
+            let detail = format!("the checkpoint of {} events: {error}", claimed.size());
+            let damage = Damage::new("checkpoint.bad_signature", &anchor.path, detail);
+            pass.findings.exposed(damage, anchor.by);
+            if anchor.by == By::Journal {
+                pass.chain.trust.also_bad();
+            }
+            return;
+        }
+        self.compared(pass, claimed, anchor.by, &anchor.path);
+    }
+
+    fn receipt(&mut self, pass: &mut Pass<'_>, receipt: &Receipt) {
+        let (by, dir) = (By::Receipt(receipt.place), pass.layout.dir.clone());
+        let claimed = receipt.receipt.claimed_checkpoint();
+        let Some((key, _)) = usable_key(pass, claimed, by, &dir) else {
+            return;
+        };
+        let verified = match receipt.receipt.verify(&Policy::from(key)) {
+            Ok(verified) => verified,
+            Err(error) => return refuse_receipt(receipt.place, &error, &dir, &mut pass.findings),
+        };
+        let sequence = verified.sequence();
+        if sequence < pass.chain.next {
+            match pass.chain.history.event_at(sequence) {
+                Some(hash) if hash == verified.event_hash() => {}
+                Some(_) => {
+                    let detail = "the journal holds another event than the receipt proves";
+                    let damage = Damage::new("receipt.event_differs", &dir, detail);
+                    pass.findings.exposed(damage.sequence(sequence), by);
+                }
+                None => {
+                    let detail = "the receipt's event can't be read in the journal";
+                    let damage = Damage::new("receipt.event_unreadable", &dir, detail);
+                    pass.findings.unchecked(damage.sequence(sequence), by);
+                }
+            }
+        }
+        self.compared(pass, verified.checkpoint(), by, &dir);
+    }
+
+    fn compared(
+        &mut self,
+        pass: &mut Pass<'_>,
+        checkpoint: &Checkpoint,
+        by: By,
+        path: &std::path::Path,
+    ) {
+        let size = checkpoint.size();
+        match standing(pass, checkpoint) {
+            Compared::Continues => {
+                self.agrees.push(size);
+                if by == By::Journal {
+                    pass.chain.trust.also_signed(size);
+                } else {
+                    self.continues = self.continues.max(Some(size));
+                }
+            }
+            other => self.differs.push((checkpoint.clone(), by, path.to_owned(), other)),
+        }
+    }
+
+    /// What the user remembers, in the words of whoever keeps it.
+    fn known(&mut self, pass: &mut Pass<'_>, known: &crate::KnownJournal) {
+        let path = &pass.layout.dir;
+        let origin = pass.chain.trust.created().map(|created| (&created.origin, &created.keys));
+        let unsigned = known.key.is_none();
+        if let Some((origin, keys)) = origin
+            && (*origin != known.origin || (unsigned && !keys.is_empty()))
+        {
+            let detail = "the journal is known with another origin or key than it now names";
+            let damage = Damage::new("known.key_differs", path, detail).sequence(0);
+            pass.findings.exposed(damage, By::KnownJournals);
+            return;
+        }
+        let known_root = |size: u64| {
+            let mut claimed = known.checkpoints.iter().map(|signed| signed.claimed());
+            claimed.find(|claimed| claimed.size() == size).map(Checkpoint::root)
+        };
+        let standing = Standing::compare(known, pass.chain.next, |size| {
+            let passed = pass.chain.history.root_at(size)?;
+            let agrees = Some(passed.root) == known_root(size);
+            let decides = agrees || !(passed.assumed || passed.stated == known_root(size));
+            decides.then_some(passed.root)
+        });
+        let damage = |code, detail: String| Damage::new(code, path, detail);
+        match standing {
+            Standing::NotChecked => {}
+            Standing::Anchored { through } => {
+                self.continues = self.continues.max(through.checked_add(1));
+            }
+            Standing::RolledBack { behind_by, true_prefix, agrees_through } => {
+                self.rolled_back = true;
+                let detail = match (true_prefix, agrees_through) {
+                    (true, Some(through)) => format!(
+                        "the journal is a true prefix, behind by {behind_by}: it agrees with what is \
+                         known through sequence {through}, and lacks {behind_by} events"
+                    ),
+                    _ => format!(
+                        "the journal is behind by {behind_by}: it lacks events that it is known to \
+                         have had"
+                    ),
+                };
+                let damage = damage("history.rolled_back", detail).sequence(pass.chain.next);
+                pass.findings.exposed(damage, By::KnownJournals);
+            }
+            Standing::Forked { parted_after, parted_before } => {
+                self.forked = true;
+                let since = parted_after.map_or(0, |through| through.saturating_add(1));
+                let detail = parted(since, parted_before);
+                let damage = damage("history.forked", detail).sequence(since);
+                pass.findings.exposed(damage, By::KnownJournals);
+            }
+            other => {
+                let detail = match other {
+                    Standing::Undecided { size } => format!(
+                        "the journal's tree of {size} events can't be computed, so it was not \
+                         compared with what is known"
+                    ),
+                    _ => "the journal could not be compared with what is known".to_owned(),
+                };
+                let damage = damage("known.not_compared", detail);
+                pass.findings.unchecked(damage, By::KnownJournals);
+            }
+        }
+    }
+
+    /// Says what differs; only now is known how far the histories agree.
+    fn report(&mut self, pass: &mut Pass<'_>) {
+        for (checkpoint, by, path, compared) in std::mem::take(&mut self.differs) {
+            let size = checkpoint.size();
+            let agrees = self.agrees.iter().copied().filter(|agreed| *agreed < size).max();
+            let since = agrees.unwrap_or(0);
+            match compared {
+                Compared::Parted => {
+                    self.forked = true;
+                    let damage = Damage::new("history.forked", &path, parted(since, size));
+                    pass.findings.exposed(damage.sequence(since), by);
+                }
+                Compared::Behind => {
+                    self.rolled_back = true;
+                    let next = pass.chain.next;
+                    let (behind, prefix) = (size - next, self.prefix(pass, agrees));
+                    let detail = format!(
+                        "the checkpoint is of {size} events and the journal has {next}: {prefix}behind \
+                         by {behind}"
+                    );
+                    let damage = Damage::new("history.rolled_back", &path, detail);
+                    pass.findings.exposed(damage.sequence(next), by);
+                }
+                _ => {
+                    let detail = format!(
+                        "the journal's tree of {size} events can't be computed, so it was not \
+                         compared with the checkpoint"
+                    );
+                    let damage = Damage::new("checkpoint.not_compared", &path, detail);
+                    pass.findings.unchecked(damage, by);
+                }
+            }
+        }
+    }
+
+    /// Signed by the same key, a shorter history is one that the longer continues.
+    fn prefix(&self, pass: &Pass<'_>, agrees: Option<u64>) -> String {
+        let trusted = matches!(
+            pass.chain.trust.key(),
+            Some((_, KeySource::Given | KeySource::KnownJournals))
+        );
+        let signed = pass.chain.trust.signed_through().filter(|_| trusted);
+        let agrees = agrees.and_then(|size| size.checked_sub(1));
+        match signed.max(agrees) {
+            Some(through) => format!("a true prefix through sequence {through}, "),
+            None => String::new(),
+        }
+    }
+
+    fn completeness(&self) -> Completeness {
+        if self.forked {
+            Completeness::Forked
+        } else if self.rolled_back {
+            Completeness::RolledBack
+        } else if self.continues.is_some() {
+            Completeness::Anchored
+        } else {
+            Completeness::NotChecked
+        }
+    }
+}
+
+fn parted(since: u64, size: u64) -> String {
+    let last = size.saturating_sub(1);
+    format!("the journal has another history: it parted at a sequence from {since} to {last}")
+}
+
+/// The key to check evidence with, if the evidence is about this journal.
+fn usable_key(
+    pass: &mut Pass<'_>,
+    claimed: &Checkpoint,
+    by: By,
+    path: &std::path::Path,
+) -> Option<(factlog_proof::VerifierKey, KeySource)> {
+    let origin = pass.origin();
+    if claimed.origin() != origin {
+        let detail = format!("the evidence is about {}, and this journal is {origin}", claimed.origin());
+        let damage = Damage::new("evidence.other_journal", path, detail);
+        if by == By::Journal {
+            pass.findings.wrong(damage);
+        } else {
+            pass.findings.unchecked(damage, by);
+        }
+        return None;
+    }
+    let key = pass.chain.trust.key().map(|(key, source)| (key.clone(), source));
+    if key.is_none() {
+        let detail = "there is no key to check the evidence with";
+        pass.findings.unchecked(Damage::new("evidence.no_key", path, detail), by);
+    }
+    key
+}
+
+fn standing(pass: &Pass<'_>, checkpoint: &Checkpoint) -> Compared {
+    let size = checkpoint.size();
+    if size > pass.chain.next {
+        return Compared::Behind;
+    }
+    match pass.chain.history.root_at(size) {
+        Some(passed) if passed.root == checkpoint.root() => Compared::Continues,
+        // The commit states the very root, so what differs was damaged since.
+        Some(passed) if passed.stated == Some(checkpoint.root()) => Compared::Unknown,
+        Some(passed) if !passed.assumed => Compared::Parted,
+        _ => Compared::Unknown,
+    }
+}

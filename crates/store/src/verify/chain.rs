@@ -1,0 +1,267 @@
+use std::{ops::Range, path::Path};
+
+use factlog_format::{CommitHeader, JournalEvent, JournalId, SegmentHeader};
+use factlog_proof::Hash;
+
+use super::{
+    derived::Derived, events::CheckedEvent, findings::Findings, groups::WholeGroup,
+    history::History, ids::Ids, streams::Streams, trust::Trust,
+};
+use crate::{Damage, Error};
+
+/// What the next event, group and segment must continue: everything that a verification remembers of
+/// what it passed. Memory is bounded but for the streams.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) journal: JournalId,
+    /// The next event's sequence.
+    pub(super) next: u64,
+    pub(super) history: History,
+    pub(super) streams: Streams,
+    pub(super) trust: Trust,
+    pub(super) ids: Ids,
+    /// Sequences that couldn't be read, ascending.
+    pub(super) lost: Vec<Range<u64>>,
+    /// The largest number of events that a statement in passing called durable.
+    pub(super) durable: u64,
+    last: Last,
+    last_recorded: i64,
+    /// A root differed; until a segment's header gives a new edge, later ones do as well.
+    parted: bool,
+}
+
+/// The commit header before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// `None` at the start, and where headers were lost or compacted away.
+    number: Option<u64>,
+    incarnation: u32,
+    /// Whether it had events, so that its checkpoint's signature must stand in the next.
+    unsigned: bool,
+}
+
+impl Chain {
+    pub(super) fn new(journal: JournalId, history: History, trust: Trust) -> Self {
+        Self {
+            journal,
+            next: 0,
+            history,
+            streams: Streams::default(),
+            trust,
+            ids: Ids::new(),
+            lost: Vec::new(),
+            durable: 0,
+            last: Last { number: Some(0), ..Last::default() },
+            last_recorded: i64::MIN,
+            parted: false,
+        }
+    }
+
+    /// How many events were read.
+    pub(super) fn events(&self) -> u64 {
+        let lost: u64 = self.lost.iter().map(|range| range.end - range.start).sum();
+        self.next.saturating_sub(lost)
+    }
+
+    /// Whether the last commit header was that of an empty commit, as a clean close writes it.
+    pub(super) fn ends_empty(&self) -> bool {
+        self.last.number.is_some() && !self.last.unsigned
+    }
+
+    /// Events up to `next` can't be read.
+    pub(super) fn lose_until(&mut self, next: u64, derived: &mut Derived) {
+        if next <= self.next {
+            return;
+        }
+        match self.lost.last_mut() {
+            Some(range) if range.end == self.next => range.end = next,
+            _ => self.lost.push(self.next..next),
+        }
+        self.next = next;
+        self.history.lose();
+        derived.lose();
+    }
+
+    /// Commit headers were lost: the next one's number can't be foreseen.
+    pub(super) fn lose_headers(&mut self) {
+        self.last = Last { incarnation: self.last.incarnation, ..Last::default() };
+    }
+
+    /// A segment begins.
+    pub(super) fn segment(&mut self, header: &SegmentHeader, path: &Path, findings: &mut Findings) {
+        let wrong = |code, detail: &str| Damage::new(code, path, detail).at(0);
+        match self.history.frontier() {
+            Some(frontier) => {
+                let edge = frontier.hashes().iter().map(|hash| hash.as_bytes());
+                if !edge.eq(header.edge.iter()) {
+                    if !self.parted {
+                        let detail = "the segment's tree is not the tree of the events before it";
+                        let damage = wrong("segment.edge_mismatch", detail);
+                        findings.wrong(damage.sequence(header.first_sequence));
+                    }
+                    self.history.assume(header.first_sequence, &header.edge);
+                }
+            }
+            None => self.history.assume(header.first_sequence, &header.edge),
+        }
+        self.parted = false;
+        if header.durable < self.durable {
+            let detail = "the segment takes back what was called durable before";
+            findings.wrong(wrong("commit.durable", detail));
+        }
+        self.durable = self.durable.max(header.durable);
+        if header.incarnation < self.last.incarnation {
+            let detail = "the segment is of an earlier writer session than the one before";
+            findings.wrong(wrong("commit.incarnation", detail));
+        }
+    }
+
+    /// A commit header that stands where `next` says.
+    pub(super) fn header(
+        &mut self,
+        header: &CommitHeader,
+        path: &Path,
+        offset: u64,
+        findings: &mut Findings,
+    ) {
+        let damage = |code, detail: String| {
+            Damage::new(code, path, detail).at(offset).sequence(header.first_sequence)
+        };
+        let compacted = header.number == 0;
+        if let Some(last) = self.last.number
+            && !compacted
+            && last.checked_add(1) != Some(header.number)
+        {
+            let detail = format!("commit {} follows commit {last}", header.number);
+            findings.wrong(damage("commit.number", detail));
+        }
+        if header.incarnation < self.last.incarnation {
+            let detail = "the commit is of an earlier writer session than the one before".to_owned();
+            findings.wrong(damage("commit.incarnation", detail));
+        }
+        if !compacted && header.durable < self.durable {
+            let detail = "the commit takes back what was called durable before".to_owned();
+            findings.wrong(damage("commit.durable", detail));
+        }
+        self.durable = self.durable.max(header.durable);
+        let root = self.history.root();
+        let signed = self.trust.check_header(header, root, damage, findings);
+        // A session signs each commit before it begins the next; another session may come to find
+        // the last one unsigned.
+        let owed = self.last.unsigned && self.last.incarnation == header.incarnation;
+        if owed && !signed && !compacted && self.trust.expects_signatures() {
+            let detail = "the signature of the commit before is missing".to_owned();
+            self.trust.missing(damage("signature.missing", detail), findings);
+        }
+        self.last = Last {
+            number: (!compacted).then_some(header.number),
+            incarnation: header.incarnation,
+            unsigned: header.count > 0 && !compacted,
+        };
+    }
+
+    /// The next event, or one past a gap that was reported.
+    pub(super) fn event(
+        &mut self,
+        event: CheckedEvent,
+        path: &Path,
+        findings: &mut Findings,
+        derived: &mut Derived,
+    ) -> Result<(), Error> {
+        let CheckedEvent { scanned, journal_event, problems } = event;
+        let order = &scanned.order;
+        let damage = |code, detail: String| {
+            Damage::new(code, path, detail).at(scanned.offset).sequence(order.sequence)
+        };
+        for (code, detail) in problems {
+            findings.wrong(damage(code, detail));
+        }
+        let coordinate = scanned.facts.as_ref().map(|facts| facts.coordinate);
+        for (code, detail) in self.streams.link(order, scanned.hash, coordinate, &self.lost) {
+            findings.wrong(damage(code, detail));
+        }
+        if order.recorded_at < self.last_recorded {
+            let detail = "the event is recorded earlier than the one before it".to_owned();
+            findings.wrong(damage("event.recorded_at", detail));
+        }
+        self.last_recorded = self.last_recorded.max(order.recorded_at);
+        if let Some(facts) = &scanned.facts {
+            self.ids.push(order.sequence, &facts.event_id);
+        }
+        match journal_event.map(|event| *event) {
+            Some(JournalEvent::Created(created)) if order.sequence == 0 => {
+                if created.journal != self.journal {
+                    let detail = "sequence 0 creates another journal".to_owned();
+                    findings.wrong(damage("journal.identity_mismatch", detail));
+                }
+                self.trust.learn(created, path, findings);
+            }
+            Some(JournalEvent::Created(_)) => {
+                let detail = "a journal is created once, at sequence 0".to_owned();
+                findings.wrong(damage("event.journal_event", detail));
+            }
+            _ if order.sequence == 0 => {
+                let detail = "sequence 0 does not create a journal".to_owned();
+                findings.wrong(damage("event.journal_event", detail));
+            }
+            _ => {}
+        }
+        self.history.push(order.sequence, &scanned.hash);
+        self.next = order.sequence.saturating_add(1);
+        derived.event(&scanned)
+    }
+
+    /// The group's last event was passed.
+    pub(super) fn end_group(
+        &mut self,
+        header: &CommitHeader,
+        path: &Path,
+        offset: u64,
+        findings: &mut Findings,
+    ) {
+        let stated = Hash::from_bytes(header.root);
+        self.history.state(header.end_sequence(), stated);
+        if header.first_sequence == 0 && header.count > 1 && header.number != 0 {
+            let detail = "the event that creates the journal shares its commit with others";
+            findings.wrong(Damage::new("event.journal_event", path, detail).at(offset));
+        }
+        if let Some(root) = self.history.root()
+            && root != stated
+            && !self.parted
+        {
+            self.parted = true;
+            let detail = "the commit states another tree than that of its events: they were changed";
+            let damage = Damage::new("commit.root_mismatch", path, detail);
+            findings.wrong(damage.at(offset).sequence(header.first_sequence));
+        }
+    }
+
+    /// A whole group that continues the chain.
+    pub(super) fn group(
+        &mut self,
+        group: WholeGroup,
+        path: &Path,
+        findings: &mut Findings,
+        derived: &mut Derived,
+    ) -> Result<(), Error> {
+        self.header(&group.header, path, group.offset, findings);
+        for event in group.events {
+            self.event(event, path, findings, derived)?;
+        }
+        self.end_group(&group.header, path, group.offset, findings);
+        Ok(())
+    }
+
+    /// Whether the group's events, appended to the tree as it is now, give the root that its header
+    /// states; `true` where the tree is unknown.
+    pub(super) fn gives_its_root(&self, group: &WholeGroup) -> bool {
+        let Some(frontier) = self.history.frontier() else {
+            return true;
+        };
+        let mut frontier = frontier.clone();
+        for event in &group.events {
+            frontier.push(factlog_proof::leaf_hash(&event.scanned.hash));
+        }
+        frontier.root() == Hash::from_bytes(group.header.root)
+    }
+}

@@ -1,0 +1,201 @@
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use factlog_format::JournalId;
+use factlog_fs::StoreFs;
+use factlog_proof::leaf_hash;
+
+use super::{directory::list, findings::Findings};
+use crate::{
+    Damage, Error,
+    index::{self, Entry, IndexDir, Table},
+    layout::Layout,
+    segment::{
+        ScannedEvent, SegmentFile,
+        offsets::{OffsetsChecker, OffsetsOf},
+    },
+    tree::{self, PACK},
+};
+
+/// Compares the derived files with the events, as these pass by in order.
+///
+/// They can be deleted at any time, so one that is missing is no finding; nor is one that ends early,
+/// unless the journal was closed cleanly, which writes them to their end.
+pub(super) struct Derived {
+    fs: Arc<dyn StoreFs>,
+    layout: Layout,
+    journal: JournalId,
+    index: Option<index::Checker>,
+    tree: Option<tree::Checker>,
+    offsets: Option<OffsetsChecker>,
+    /// Files that are written to a length which the events give, and that length.
+    complete: Vec<(PathBuf, u64)>,
+    in_segment: u64,
+    /// Events were lost: from then on nothing can be compared.
+    lost: bool,
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Derived").field("lost", &self.lost).finish_non_exhaustive()
+    }
+}
+
+impl Derived {
+    /// Opens what there is; before the journal's end is looked at, which a live writer moves on.
+    pub(super) fn open(fs: Arc<dyn StoreFs>, layout: &Layout, journal: JournalId) -> Result<Self, Error> {
+        let dir = IndexDir::new(Arc::clone(&fs), layout.index(), journal);
+        let index = index::Checker::open(&dir, random_secret())?;
+        let tree = tree::Checker::open(Arc::clone(&fs), layout.tree())?;
+        Ok(Self {
+            fs,
+            layout: layout.clone(),
+            journal,
+            index: Some(index),
+            tree: Some(tree),
+            offsets: None,
+            complete: Vec::new(),
+            in_segment: 0,
+            lost: false,
+        })
+    }
+
+    /// Compares nothing any more.
+    pub(super) fn none(fs: Arc<dyn StoreFs>, layout: &Layout) -> Self {
+        Self {
+            fs,
+            layout: layout.clone(),
+            journal: [0; 16],
+            index: None,
+            tree: None,
+            offsets: None,
+            complete: Vec::new(),
+            in_segment: 0,
+            lost: true,
+        }
+    }
+
+    /// A segment's events follow.
+    pub(super) fn begin_segment(&mut self, segment: &SegmentFile) -> Result<(), Error> {
+        self.in_segment = 0;
+        if self.lost {
+            return Ok(());
+        }
+        let (first, generation) = (segment.header.first_sequence, segment.header.generation);
+        let of = OffsetsOf { journal: self.journal, first, generation };
+        let path = segment.path.with_extension("off");
+        self.offsets = Some(OffsetsChecker::open(self.fs.as_ref(), &path, of)?);
+        Ok(())
+    }
+
+    /// The next event.
+    pub(super) fn event(&mut self, event: &ScannedEvent) -> Result<(), Error> {
+        if self.lost {
+            return Ok(());
+        }
+        self.in_segment += 1;
+        if let Some(index) = &mut self.index {
+            let sequence = event.order.sequence;
+            index.add(&Entry { table: Table::Stream, key: event.order.stream, sequence });
+            if let Some(facts) = &event.facts {
+                index.add(&Entry { table: Table::Id, key: facts.event_id, sequence });
+                if event.order.revision == 0 {
+                    index.add(&Entry { table: Table::Coordinate, key: facts.coordinate, sequence });
+                }
+            }
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.add(&leaf_hash(&event.hash))?;
+        }
+        if let Some(offsets) = &mut self.offsets {
+            // A segment's offsets fit 32 bits.
+            offsets.add(u32::try_from(event.offset).unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    /// Events can't be read: what derives from them can't be compared any more.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+        self.index = None;
+        self.tree = None;
+        self.offsets = None;
+    }
+
+    /// The segment's events have passed.
+    pub(super) fn end_segment(&mut self, segment: &SegmentFile, findings: &mut Findings) {
+        if let Some(damage) = self.offsets.take().and_then(OffsetsChecker::finish) {
+            findings.wrong(damage);
+        } else if !self.lost {
+            let path = segment.path.with_extension("off");
+            self.complete.push((path, OFFSETS_HEADER + 4 * self.in_segment));
+        }
+    }
+
+    /// All events have passed, `end` of them. `clean`: the journal was closed cleanly.
+    pub(super) fn finish(
+        mut self,
+        end: u64,
+        clean: bool,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        if self.lost {
+            let detail = "events can't be read, so the index and the tree's files were not compared";
+            findings.note(Damage::new("derived.not_checked", &self.layout.dir, detail));
+            return Ok(());
+        }
+        if let Some(index) = self.index.take() {
+            index.finish(end)?.into_iter().for_each(|damage| findings.wrong(damage));
+        }
+        if let Some(tree) = self.tree.take() {
+            tree.finish().into_iter().for_each(|damage| findings.wrong(damage));
+        }
+        if clean {
+            self.tree_lengths(end)?;
+            self.check_lengths(findings)?;
+        }
+        Ok(())
+    }
+
+    fn tree_lengths(&mut self, end: u64) -> Result<(), Error> {
+        let dir = self.layout.tree();
+        for entry in list(self.fs.as_ref(), &dir)? {
+            let name = entry.name.to_str().unwrap_or_default();
+            let pack = name.strip_suffix(".leaves").and_then(|pack| u64::from_str_radix(pack, 16).ok());
+            let hashes = match pack {
+                Some(pack) => end.saturating_sub(pack.saturating_mul(PACK)).min(PACK),
+                None if name == "upper" => (8..64).step_by(8).map(|bits| end >> bits).sum(),
+                None => continue,
+            };
+            self.complete.push((dir.join(name), 32 * hashes));
+        }
+        Ok(())
+    }
+
+    fn check_lengths(&self, findings: &mut Findings) -> Result<(), Error> {
+        for (path, len) in &self.complete {
+            let found = self.fs.metadata(path).map_err(Error::io("read", path))?;
+            if let Some(found) = found
+                && found.len < *len
+            {
+                let detail = format!(
+                    "the file has {} bytes of {len}, though the journal was closed cleanly",
+                    found.len
+                );
+                findings.wrong(Damage::new("derived.truncated", path, detail).at(found.len));
+            }
+        }
+        Ok(())
+    }
+}
+
+const OFFSETS_HEADER: u64 = 48;
+
+/// Unknown to whoever made the files.
+fn random_secret() -> [u8; 16] {
+    let half = || RandomState::new().hash_one(0u8);
+    ((u128::from(half()) << 64) | u128::from(half())).to_le_bytes()
+}

@@ -1,0 +1,125 @@
+use std::collections::HashMap;
+
+use factlog_format::Digest;
+use factlog_proof::{Frontier, Hash, leaf_hash};
+
+/// The Merkle tree of the events passed so far, and what evidence wants to know of it: roots at some
+/// sizes and event hashes at some sequences. Its memory grows with the evidence, not with the events.
+#[derive(Debug)]
+pub(super) struct History {
+    /// `None` once an event was lost: without its leaf no later root can be computed.
+    frontier: Option<Frontier>,
+    /// The right edge was taken from a segment's header, after damage before it.
+    assumed: bool,
+    /// Ascending, those at or below the current size already answered.
+    wanted_sizes: Vec<u64>,
+    next_size: usize,
+    roots: HashMap<u64, PassedRoot>,
+    wanted_events: Vec<u64>,
+    next_event: usize,
+    events: HashMap<u64, Digest>,
+}
+
+/// A root that evidence is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PassedRoot {
+    pub(super) root: Hash,
+    /// The tree before it isn't recomputed but what a segment's header claims. A match still proves
+    /// all of it; a difference proves nothing more than the damage already found.
+    pub(super) assumed: bool,
+    /// What a commit header states, if one ends here.
+    pub(super) stated: Option<Hash>,
+}
+
+impl History {
+    pub(super) fn new(mut wanted_sizes: Vec<u64>, mut wanted_events: Vec<u64>) -> Self {
+        for wanted in [&mut wanted_sizes, &mut wanted_events] {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        let mut history = Self {
+            frontier: Some(Frontier::new()),
+            assumed: false,
+            wanted_sizes,
+            next_size: 0,
+            roots: HashMap::new(),
+            wanted_events,
+            next_event: 0,
+            events: HashMap::new(),
+        };
+        history.answer_size();
+        history
+    }
+
+    /// The tree as it is now; `None` if a lost event makes it unknown.
+    pub(super) fn frontier(&self) -> Option<&Frontier> {
+        self.frontier.as_ref()
+    }
+
+    pub(super) fn root(&self) -> Option<Hash> {
+        self.frontier.as_ref().map(Frontier::root)
+    }
+
+    /// The root at a size that was wanted, if it was passed and could be computed.
+    pub(super) fn root_at(&self, size: u64) -> Option<PassedRoot> {
+        self.roots.get(&size).copied()
+    }
+
+    /// A commit header states a root.
+    pub(super) fn state(&mut self, size: u64, root: Hash) {
+        if let Some(passed) = self.roots.get_mut(&size) {
+            passed.stated = Some(root);
+        }
+    }
+
+    /// The hash of an event that was wanted, if it was passed.
+    pub(super) fn event_at(&self, sequence: u64) -> Option<&Digest> {
+        self.events.get(&sequence)
+    }
+
+    /// The next event, in order.
+    pub(super) fn push(&mut self, sequence: u64, event_hash: &Digest) {
+        while let Some(wanted) = self.wanted_events.get(self.next_event) {
+            if *wanted > sequence {
+                break;
+            }
+            if *wanted == sequence {
+                self.events.insert(sequence, *event_hash);
+            }
+            self.next_event += 1;
+        }
+        if let Some(frontier) = &mut self.frontier {
+            frontier.push(leaf_hash(event_hash));
+            self.answer_size();
+        }
+    }
+
+    /// An event can't be read: from here on the tree is unknown.
+    pub(super) fn lose(&mut self) {
+        self.frontier = None;
+    }
+
+    /// Goes on from the right edge that a segment's header claims.
+    pub(super) fn assume(&mut self, size: u64, edge: &[Digest]) {
+        let hashes = edge.iter().copied().map(Hash::from_bytes).collect();
+        self.frontier = Frontier::from_parts(size, hashes).ok();
+        self.assumed = true;
+        self.answer_size();
+    }
+
+    fn answer_size(&mut self) {
+        let Some(frontier) = &self.frontier else {
+            return;
+        };
+        while let Some(wanted) = self.wanted_sizes.get(self.next_size) {
+            if *wanted > frontier.size() {
+                return;
+            }
+            if *wanted == frontier.size() {
+                let root = PassedRoot { root: frontier.root(), assumed: self.assumed, stated: None };
+                self.roots.insert(*wanted, root);
+            }
+            self.next_size += 1;
+        }
+    }
+}

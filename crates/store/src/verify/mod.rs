@@ -1,0 +1,256 @@
+//! Verification of a journal from its bytes alone.
+//!
+//! Nothing is believed that can be computed: every event is hashed again, every link, commit, segment
+//! and derived file compared with what the events give, and the tree with the evidence that was shown.
+//! It reads by position, takes no lock, maps nothing and never writes; it doesn't stop at the first
+//! finding, and says what could not be checked. `docs/verify.md` is its specification.
+//!
+//! Memory: a few buffers, about 250 bytes per stream, 16 per event id up to a limit, and what the
+//! evidence takes. A group is held while it is checked, at less than twice its size on disk.
+
+mod anchoring;
+mod chain;
+mod derived;
+mod directory;
+mod events;
+mod evidence;
+mod findings;
+mod groups;
+mod history;
+mod ids;
+mod options;
+mod plan;
+mod progress;
+mod report;
+mod resync;
+mod salvage;
+mod secret;
+mod segments;
+mod streams;
+mod tail;
+mod trust;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use factlog_fs::StoreFs;
+use factlog_proof::Hash;
+use uuid::Uuid;
+
+use self::{
+    chain::Chain, derived::Derived, directory::Directory, evidence::Evidence as Gathered,
+    findings::Findings, history::History, plan::Plan, progress::Progress, trust::Trust,
+};
+use crate::{Damage, Error, layout::Layout};
+
+pub use options::VerifyOptions;
+pub use report::{
+    Authenticity, Completeness, Evidence, Finding, Integrity, KeySource, Outcome, Report,
+};
+
+/// Checks the journal in `dir` and the evidence shown for it, and says all that was found.
+///
+/// A journal that is being written can be verified: what is appended meanwhile is left out.
+///
+/// ```
+/// use factlog::{Outcome, VerifyOptions, verify};
+///
+/// let missing = verify("/nonexistent/journal", &VerifyOptions::new());
+/// assert_eq!(missing.unwrap_err().code(), "journal.not_found");
+/// ```
+///
+/// # Errors
+/// `journal.not_found` if there is nothing to look at, and [`Error::Io`] if a file can't be read.
+/// Whatever is wrong with the bytes is in the report.
+pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, Error> {
+    let layout = Layout::new(dir.as_ref());
+    let fs = options.fs.as_ref();
+    let mut findings = Findings::default();
+    let directory = Directory::read(fs, &layout, &mut findings)?;
+    let evidence = Gathered::gather(options, &layout, &directory.id, &mut findings)?;
+    let plans = match &directory.manifest {
+        Some(manifest) => plan::named(manifest),
+        None => plan::rebuilt(fs, &layout, &directory.id, &directory.segments, &mut findings)?,
+    };
+    let names = &directory.segments;
+    let orphans_say =
+        plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
+    let history = History::new(evidence.sizes(), evidence.sequences());
+    let trust = Trust::new(evidence.trusted_key(options));
+    let total = total_len(fs, &layout, &plans)?;
+    let mut pass = Pass {
+        fs,
+        derived: Derived::open(Arc::clone(&options.fs), &layout, directory.id)?,
+        chain: Chain::new(directory.id, history, trust),
+        progress: Progress::new(options.progress.clone(), total),
+        layout,
+        directory,
+        findings,
+        evidence,
+        orphans_say,
+        owed: 0,
+        newer: false,
+        clean: false,
+    };
+    for plan in &plans {
+        segments::pass_segment(&mut pass, plan)?;
+    }
+    pass.finish()
+}
+
+fn total_len(fs: &dyn StoreFs, layout: &Layout, plans: &[Plan]) -> Result<u64, Error> {
+    let mut total = 0u64;
+    for plan in plans {
+        let path = layout.segment(plan.first, plan.generation);
+        let metadata = fs.metadata(&path).map_err(Error::io("read", &path))?;
+        total = total.saturating_add(metadata.map_or(0, |metadata| metadata.len));
+    }
+    Ok(total)
+}
+
+/// One verification under way.
+struct Pass<'v> {
+    fs: &'v dyn StoreFs,
+    layout: Layout,
+    directory: Directory,
+    findings: Findings,
+    chain: Chain,
+    derived: Derived,
+    evidence: Gathered,
+    progress: Progress,
+    /// What segments that nothing names call durable.
+    orphans_say: u64,
+    /// How many events something calls durable, though damage hides some of them.
+    owed: u64,
+    /// A newer version wrote something that can't be read, so what it hides isn't lost.
+    newer: bool,
+    /// The journal was closed cleanly.
+    clean: bool,
+}
+
+impl Pass<'_> {
+    /// The events up to `until` can't be read; `place` is where they should stand.
+    fn lose_until(&mut self, until: u64, place: Option<(&PathBuf, u64)>) {
+        let next = self.chain.next;
+        if until <= next {
+            return;
+        }
+        let segments = self.layout.segments();
+        let (path, offset) = match place {
+            Some((path, offset)) => (path, Some(offset)),
+            None => (&segments, None),
+        };
+        let detail = match until - next {
+            1 => format!("event {next} can't be read"),
+            count => format!("the {count} events {next} to {} can't be read", until - 1),
+        };
+        let damage = Damage::new("segment.events_lost", path, detail).sequence(next);
+        let damage = Damage { offset, ..damage };
+        if self.newer {
+            self.findings.unchecked(damage, Evidence::Journal);
+        } else {
+            self.findings.wrong(damage);
+        }
+        self.chain.lose_until(until, &mut self.derived);
+    }
+
+    /// The journal's public name, as far as it is known.
+    fn origin(&self) -> String {
+        let created = self.chain.trust.created().map(|created| &created.origin);
+        let identity = self.directory.identity.as_ref().map(|identity| &identity.origin);
+        let known = self.evidence.known.as_ref().map(|known| &known.origin);
+        created.or(identity).or(known).cloned().unwrap_or_default()
+    }
+
+    fn finish(mut self) -> Result<Report, Error> {
+        self.check_identity();
+        self.check_ids();
+        let derived = std::mem::replace(&mut self.derived, Derived::none(&self.layout));
+        derived.finish(self.chain.next, self.clean, &mut self.findings)?;
+        let anchoring = anchoring::compare(&mut self);
+        self.note_unsigned();
+        let damaged = self.findings.findings.iter().any(|finding| is_damage(finding));
+        let origin = self.origin();
+        let Findings { findings, unchecked, notes, omitted, .. } = self.findings;
+        let trust = &self.chain.trust;
+        Ok(Report {
+            integrity: if damaged { Integrity::Damaged } else { Integrity::Intact },
+            authenticity: trust.authenticity(),
+            signed_through: trust.signed_through(),
+            completeness: anchoring.completeness,
+            anchored_through: anchoring.anchored_through,
+            events: self.chain.events(),
+            streams: self.chain.streams.len(),
+            root: self.chain.history.root().unwrap_or(Hash::from_bytes([0; 32])),
+            origin,
+            id: self.chain.journal,
+            key: trust.key().map(|(key, source)| (key.clone(), source)),
+            findings,
+            unchecked,
+            notes,
+            omitted,
+        })
+    }
+
+    /// `JOURNAL` is a cache of sequence 0.
+    fn check_identity(&mut self) {
+        let path = self.layout.journal();
+        match (&self.directory.identity, self.chain.trust.created()) {
+            (Some(identity), Some(created)) => {
+                let same = identity.journal == created.journal
+                    && identity.origin == created.origin
+                    && identity.created == created.created;
+                if !same {
+                    let detail = "JOURNAL is not what sequence 0 says";
+                    self.findings.wrong(Damage::new("journal.identity_mismatch", &path, detail));
+                }
+            }
+            (_, None) => {
+                let detail = "sequence 0, which says what journal this is, can't be read";
+                let damage = Damage::new("journal.no_genesis", &path, detail).sequence(0);
+                self.findings.unchecked(damage, Evidence::Journal);
+            }
+            (None, Some(_)) if self.directory.has_journal_file => {}
+            // Written as the last thing of creation.
+            (None, Some(_)) if self.chain.next <= 1 => {
+                let detail = "there is no JOURNAL: the journal's creation was never finished";
+                let damage = Damage::new("journal.unfinished", &path, detail);
+                self.findings.unchecked(damage, Evidence::Journal);
+            }
+            (None, Some(_)) => {
+                self.findings.wrong(Damage::new("journal.missing", &path, "there is no JOURNAL"));
+            }
+        }
+    }
+
+    fn check_ids(&mut self) {
+        let ids = std::mem::replace(&mut self.chain.ids, ids::Ids::new());
+        let (repeated, unchecked_from) = ids.finish();
+        for id in repeated {
+            let detail = format!("the id {} stands for more than one event", Uuid::from_bytes(id));
+            self.findings.wrong(Damage::new("event.id_repeated", &self.layout.segments(), detail));
+        }
+        if let Some(sequence) = unchecked_from {
+            let detail = "from here on it was not checked whether an event's id stands for another";
+            let damage = Damage::new("ids.not_checked", &self.layout.segments(), detail);
+            self.findings.note(damage.sequence(sequence));
+        }
+    }
+
+    /// A signature reaches the disk with the next commit, so the last one's may be missing.
+    fn note_unsigned(&mut self) {
+        let (next, trust) = (self.chain.next, &self.chain.trust);
+        let signed = trust.signed_through().map_or(0, |through| through + 1);
+        if trust.expects_signatures() && signed > 0 && signed < next {
+            let count = next - signed;
+            let detail = format!("no signature on disk covers the last {count} events");
+            let damage = Damage::new("signature.tail", &self.layout.segments(), detail);
+            self.findings.note(damage.sequence(signed));
+        }
+    }
+}
+
+/// Whether a finding means that the journal disagrees with itself, rather than with other evidence.
+fn is_damage(finding: &Finding) -> bool {
+    finding.evidence == Evidence::Journal && !finding.code.starts_with("history.")
+}

@@ -1,0 +1,106 @@
+use std::{fmt, sync::Arc};
+
+use factlog_fs::{RealFs, StoreFs};
+use factlog_proof::{SignedCheckpoint, VerifierKey};
+
+use crate::KnownJournals;
+
+type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// What a journal is verified with. Evidence that isn't given isn't looked for.
+///
+/// ```
+/// use factlog::{KnownJournals, VerifyOptions};
+///
+/// let options = VerifyOptions::new().known(KnownJournals::at("/home-of-state/known_journals"));
+/// ```
+#[derive(Clone)]
+pub struct VerifyOptions {
+    pub(super) fs: Arc<dyn StoreFs>,
+    pub(super) key: Option<VerifierKey>,
+    pub(super) checkpoints: Vec<SignedCheckpoint>,
+    pub(super) receipts: Vec<String>,
+    pub(super) known: Option<KnownJournals>,
+    pub(super) internal: bool,
+    pub(super) progress: Option<Progress>,
+}
+
+impl VerifyOptions {
+    /// The real file system, and no evidence but the journal itself.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            fs: Arc::new(RealFs::new()),
+            key: None,
+            checkpoints: Vec::new(),
+            receipts: Vec::new(),
+            known: None,
+            internal: false,
+            progress: None,
+        }
+    }
+
+    /// The file system that the journal is on.
+    #[must_use]
+    pub fn file_system(self, fs: Arc<dyn StoreFs>) -> Self {
+        Self { fs, ..self }
+    }
+
+    /// The log's key, known to the caller from elsewhere. Goes before what is remembered.
+    #[must_use]
+    pub fn key(self, key: VerifierKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// A checkpoint kept elsewhere, which the journal must continue.
+    #[must_use]
+    pub fn checkpoint(mut self, checkpoint: SignedCheckpoint) -> Self {
+        self.checkpoints.push(checkpoint);
+        self
+    }
+
+    /// The text of a receipt, whose event must be in the journal.
+    #[must_use]
+    pub fn receipt(mut self, receipt: impl Into<String>) -> Self {
+        self.receipts.push(receipt.into());
+        self
+    }
+
+    /// The user's record of journals: supplies key and checkpoints.
+    #[must_use]
+    pub fn known(self, known: KnownJournals) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    /// Asks for the journal's agreement with itself alone: what is remembered is not consulted.
+    /// [`Report::outcome`](super::Report::outcome) wants to be asked the same.
+    #[must_use]
+    pub fn internal(self, internal: bool) -> Self {
+        Self { internal, ..self }
+    }
+
+    /// Is called now and then with the bytes read so far and the bytes to be read in all.
+    #[must_use]
+    pub fn progress(self, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self { progress: Some(Arc::new(progress)), ..self }
+    }
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for VerifyOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyOptions")
+            .field("fs", &self.fs)
+            .field("key", &self.key)
+            .field("checkpoints", &self.checkpoints.len())
+            .field("receipts", &self.receipts.len())
+            .field("known", &self.known)
+            .field("internal", &self.internal)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+use std::{collections::HashMap, ops::Range};
+
+use factlog_format::{Digest, Ordering, StreamId};
+
+/// What is remembered of a stream: about 250 bytes each, with its coordinate and the tables' slack.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    revision: u64,
+    sequence: u64,
+    hash: Digest,
+    /// `None` as long as only full stubs were met.
+    coordinate: Option<[u8; 16]>,
+}
+
+/// The heads of all streams met so far.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    heads: HashMap<StreamId, Head>,
+    coordinates: HashMap<[u8; 16], StreamId>,
+}
+
+impl Streams {
+    pub(super) fn len(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    /// Links the next event to its stream and says what is wrong with the link. `lost` are the
+    /// sequences that couldn't be read: a link into them can't be judged.
+    pub(super) fn link(
+        &mut self,
+        order: &Ordering,
+        hash: Digest,
+        coordinate: Option<[u8; 16]>,
+        lost: &[Range<u64>],
+    ) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let head = self.heads.get(&order.stream);
+        let unreadable = order.previous_sequence.is_some_and(|previous| is_lost(lost, previous));
+        if let Some(problem) = broken_link(head, order, unreadable) {
+            problems.push(("stream.broken", problem));
+        }
+        let known = head.and_then(|head| head.coordinate);
+        if let (Some(known), Some(now)) = (known, coordinate)
+            && known != now
+        {
+            let detail = "the event has another scope or entity than its stream".to_owned();
+            problems.push(("stream.coordinate_changed", detail));
+        }
+        if let Some(coordinate) = coordinate {
+            let owner = *self.coordinates.entry(coordinate).or_insert(order.stream);
+            if owner != order.stream && known != Some(coordinate) {
+                let detail = "a second stream begins for the same scope and entity".to_owned();
+                problems.push(("stream.second", detail));
+            }
+        }
+        let head = Head {
+            revision: order.revision,
+            sequence: order.sequence,
+            hash,
+            coordinate: known.or(coordinate),
+        };
+        self.heads.insert(order.stream, head);
+        problems
+    }
+}
+
+fn broken_link(head: Option<&Head>, order: &Ordering, unreadable: bool) -> Option<String> {
+    if unreadable {
+        return None;
+    }
+    let Some(head) = head else {
+        if order.revision == 0 {
+            return None;
+        }
+        return Some(format!("the stream begins at revision {}", order.revision));
+    };
+    if order.revision == 0 {
+        return Some("the stream begins a second time".to_owned());
+    }
+    if Some(order.revision) != head.revision.checked_add(1) {
+        let (last, next) = (head.revision, order.revision);
+        return Some(format!("revision {next} follows revision {last} of the stream"));
+    }
+    if order.previous != head.hash {
+        return Some("the previous event of the stream has another hash".to_owned());
+    }
+    if order.previous_sequence != Some(head.sequence) {
+        return Some("the previous event of the stream has another sequence".to_owned());
+    }
+    None
+}
+
+/// `lost` is in ascending order.
+fn is_lost(lost: &[Range<u64>], sequence: u64) -> bool {
+    let at = lost.partition_point(|range| range.end <= sequence);
+    lost.get(at).is_some_and(|range| range.contains(&sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(sequence: u64, revision: u64, previous: Option<u64>) -> Ordering {
+        let hash = |sequence: u64| [sequence as u8 + 1; 32];
+        Ordering {
+            sequence,
+            revision,
+            stream: [7; 16],
+            recorded_at: 0,
+            previous: previous.map_or([0; 32], hash),
+            previous_sequence: previous,
+        }
+    }
+
+    fn link(streams: &mut Streams, order: Ordering, lost: &[Range<u64>]) -> Vec<&'static str> {
+        let hash = [order.sequence as u8 + 1; 32];
+        let problems = streams.link(&order, hash, Some([1; 16]), lost);
+        problems.into_iter().map(|(code, _)| code).collect()
+    }
+
+    #[test]
+    fn a_removed_middle_event_breaks_the_link_even_if_payloads_repeat() {
+        let mut streams = Streams::default();
+        assert!(link(&mut streams, order(1, 0, None), &[]).is_empty());
+        assert!(link(&mut streams, order(2, 1, Some(1)), &[]).is_empty());
+        assert_eq!(link(&mut streams, order(3, 3, Some(2)), &[]), ["stream.broken"]);
+    }
+
+    #[test]
+    fn a_link_into_what_could_not_be_read_is_not_judged() {
+        let mut streams = Streams::default();
+        assert!(link(&mut streams, order(1, 0, None), &[]).is_empty());
+        assert!(link(&mut streams, order(9, 5, Some(7)), &[2..3, 7..8]).is_empty());
+        assert_eq!(link(&mut streams, order(10, 7, Some(9)), &[7..8]), ["stream.broken"]);
+    }
+}

@@ -1,0 +1,228 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use factlog_format::JournalId;
+use factlog_fs::{OpenMode, StoreFs};
+use factlog_proof::SignedCheckpoint;
+
+use crate::{
+    Error,
+    index::IndexView,
+    segment::{
+        GroupScanner, ScanStop, SegmentFile,
+        offsets::{OffsetsOf, OffsetsReader},
+        offsets_name,
+    },
+};
+
+/// What readers see: an immutable picture of the durable journal. A new one replaces it with each
+/// commit; who holds an old one keeps reading it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// In order of their sequences; the last is the one being written.
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    /// How many events are durable.
+    pub(crate) durable: u64,
+    pub(crate) index: IndexView,
+    /// The newest checkpoint with a signature.
+    pub(crate) signed: Option<Arc<SignedCheckpoint>>,
+}
+
+impl View {
+    /// The segment that holds a sequence.
+    pub(crate) fn segment_of(&self, sequence: u64) -> Option<&Arc<Segment>> {
+        if sequence >= self.durable {
+            return None;
+        }
+        let after = self.segments.partition_point(|segment| segment.first <= sequence);
+        self.segments.get(after.checked_sub(1)?)
+    }
+}
+
+/// One segment as readers know it; its file is opened when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) first: u64,
+    pub(crate) generation: u32,
+    /// For a sealed segment: how many events it holds and where it ends.
+    pub(crate) sealed: Option<(u64, u64)>,
+    file: OnceLock<Arc<SegmentFile>>,
+    offsets: Offsets,
+}
+
+#[derive(Debug)]
+enum Offsets {
+    /// Of the segment being written: filled in before the view that shows the events.
+    Live(LiveOffsets),
+    /// Of a sealed one: from its offsets file or, failing that, from a scan.
+    Stored(OnceLock<StoredOffsets>),
+}
+
+#[derive(Debug)]
+enum StoredOffsets {
+    File(OffsetsReader),
+    Scanned(Vec<u32>),
+}
+
+impl Segment {
+    pub(crate) fn live(file: Arc<SegmentFile>) -> Self {
+        Self {
+            path: file.path.clone(),
+            first: file.header.first_sequence,
+            generation: file.header.generation,
+            sealed: None,
+            file: OnceLock::from(file),
+            offsets: Offsets::Live(LiveOffsets::default()),
+        }
+    }
+
+    pub(crate) fn sealed(path: PathBuf, first: u64, generation: u32, count: u64, end: u64) -> Self {
+        Self {
+            path,
+            first,
+            generation,
+            sealed: Some((count, end)),
+            file: OnceLock::new(),
+            offsets: Offsets::Stored(OnceLock::new()),
+        }
+    }
+
+    /// The same segment, now sealed; what it knows of its offsets stays.
+    pub(crate) fn to_sealed(&self, count: u64, end: u64) -> Self {
+        let sealed = Self::sealed(self.path.clone(), self.first, self.generation, count, end);
+        if let Some(file) = self.file.get() {
+            let _ = sealed.file.set(Arc::clone(file));
+        }
+        sealed
+    }
+
+    pub(crate) fn file(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+    ) -> Result<&Arc<SegmentFile>, Error> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = SegmentFile::open(fs, &self.path, OpenMode::Read, journal)?;
+        Ok(self.file.get_or_init(|| Arc::new(file)))
+    }
+
+    /// Notes where an event of the segment being written stands.
+    pub(crate) fn note_offset(&self, sequence: u64, offset: u32) {
+        if let Offsets::Live(live) = &self.offsets {
+            live.set(sequence - self.first, offset);
+        }
+    }
+
+    /// Where the frame of an event stands.
+    pub(crate) fn offset(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        sequence: u64,
+    ) -> Result<u64, Error> {
+        let index = sequence.saturating_sub(self.first);
+        let found = match &self.offsets {
+            Offsets::Live(live) => live.get(index),
+            Offsets::Stored(stored) => self.stored(stored, fs, journal)?.get(index)?,
+        };
+        found.map(u64::from).ok_or_else(|| {
+            let damage = crate::Damage::new("segment.corrupt", &self.path, "an event is missing");
+            damage.sequence(sequence).into()
+        })
+    }
+
+    fn stored<'s>(
+        &'s self,
+        cell: &'s OnceLock<StoredOffsets>,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+    ) -> Result<&'s StoredOffsets, Error> {
+        if let Some(stored) = cell.get() {
+            return Ok(stored);
+        }
+        let (count, end) = self.sealed.unwrap_or_default();
+        let path = self.path.with_file_name(offsets_name(self.first, self.generation));
+        let of = OffsetsOf { journal: *journal, first: self.first, generation: self.generation };
+        let stored = match OffsetsReader::open(fs, &path, of) {
+            Ok(Some(reader)) if reader.len().is_ok_and(|len| len == count) => {
+                StoredOffsets::File(reader)
+            }
+            // A derived file never blocks a read: what it would say is in the segment.
+            _ => StoredOffsets::Scanned(scan_offsets(self.file(fs, journal)?, end)?),
+        };
+        Ok(cell.get_or_init(|| stored))
+    }
+}
+
+impl StoredOffsets {
+    fn get(&self, index: u64) -> Result<Option<u32>, Error> {
+        match self {
+            Self::File(reader) => reader.get(index),
+            Self::Scanned(offsets) => {
+                Ok(usize::try_from(index).ok().and_then(|index| offsets.get(index)).copied())
+            }
+        }
+    }
+}
+
+/// Finds every event's frame by scanning a segment up to `end`.
+pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
+    let mut scanner =
+        GroupScanner::new(segment, segment.header_len, segment.header.first_sequence, end);
+    let mut offsets = Vec::new();
+    loop {
+        match scanner.next() {
+            Ok(group) => offsets.extend(group.events.iter().map(|event| event.offset as u32)),
+            Err(ScanStop::End) => return Ok(offsets),
+            Err(ScanStop::Damage { offset, detail, .. }) => {
+                return Err(segment.damage(offset, detail).into());
+            }
+            Err(ScanStop::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Offsets of the segment being written, in blocks that are made when they are needed. The writer sets
+/// an entry before it publishes the view that shows the event; readers look only below that view's
+/// mark, so that relaxed accesses suffice.
+#[derive(Debug)]
+struct LiveOffsets {
+    blocks: Box<[OnceLock<Box<[AtomicU32]>>]>,
+}
+
+const BLOCK: u64 = 1 << 14;
+/// An event frame is at least 136 bytes long, and a segment at most 4 GiB.
+const MAX_BLOCKS: usize = ((factlog_format::MAX_SEGMENT_LEN / 128) / BLOCK) as usize + 2;
+
+impl Default for LiveOffsets {
+    fn default() -> Self {
+        Self { blocks: (0..MAX_BLOCKS).map(|_| OnceLock::new()).collect() }
+    }
+}
+
+impl LiveOffsets {
+    fn set(&self, index: u64, offset: u32) {
+        let Some(block) = self.blocks.get((index / BLOCK) as usize) else {
+            return;
+        };
+        let block = block.get_or_init(|| (0..BLOCK).map(|_| AtomicU32::new(0)).collect());
+        if let Some(entry) = block.get((index % BLOCK) as usize) {
+            entry.store(offset, Relaxed);
+        }
+    }
+
+    /// `None` for what was never set: no frame stands at 0.
+    fn get(&self, index: u64) -> Option<u32> {
+        let block = self.blocks.get((index / BLOCK) as usize)?.get()?;
+        let offset = block.get((index % BLOCK) as usize)?.load(Relaxed);
+        (offset != 0).then_some(offset)
+    }
+}

@@ -1,0 +1,365 @@
+//! Making a writer: for a new journal, or for one that is there.
+
+use std::sync::Arc;
+
+use factlog_format::JournalRecovered;
+use factlog_fs::OpenMode;
+use factlog_proof::{Frontier, Hash, leaf_hash};
+
+use crate::{
+    Damage, Error, Options, RecoveryReport, Refusal,
+    commit::{Baton, DerivedFiles, Order, Writer},
+    index::{IndexView, IndexWriter, Tail},
+    journal::{new_writer, shared},
+    open::{active_first, check_writable, push, scan_sealed, view_of},
+    recover::{Floors, Found, Survey, recover, survey, unnamed},
+    segment::{GroupScanner, ScannedGroup, SegmentWriter},
+    signer::Signer,
+    tree::{TreeReader, TreeWriter},
+    view::{Segment, View},
+};
+
+/// How many complete chunks of the index may stand in memory while it is made again.
+const CHUNKS_AT_ONCE: usize = 16;
+
+/// A journal opened for writing.
+pub(crate) struct Opened {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) recovered: Option<(RecoveryReport, JournalRecovered)>,
+}
+
+/// The writer of a journal of which only the directories exist.
+pub(crate) fn fresh(
+    options: &Options,
+    found: &Found,
+    signer: Option<Arc<Signer>>,
+) -> Result<Arc<Writer>, Error> {
+    let frontier = Frontier::new();
+    let mut baton = new_baton(options, found, signer, frontier);
+    baton.begun = true;
+    baton.next_segment(0)?;
+    let derived = open_derived(options, found)?;
+    let segment = baton.writer.as_ref().map(|writer| Arc::clone(&writer.segment));
+    let view = View {
+        segments: Arc::new(segment.map(Segment::live).map(Arc::new).into_iter().collect()),
+        durable: 0,
+        index: IndexView::new(found.identity.journal, Vec::new(), &Tail::new(0)),
+        signed: None,
+    };
+    let found = Found {
+        layout: found.layout.clone(),
+        identity: found.identity.clone(),
+        created: found.created.clone(),
+        key: found.key.clone(),
+        manifest: baton.manifest.clone(),
+    };
+    let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
+    new_writer(options, shared(&options.fs, found, view, None), order, baton, derived)
+}
+
+/// The writer of a journal that is there. What speaks against writing is put into `refused`; the
+/// writer then only serves its reader.
+pub(crate) fn open(
+    options: &Options,
+    found: &Found,
+    signer: Option<Arc<Signer>>,
+    floors: &Floors,
+    refused: &mut Option<Error>,
+) -> Result<Opened, Error> {
+    if let Err(error) = check_writable(found) {
+        refused.get_or_insert(error);
+    }
+    let mut derived = open_derived(options, found)?;
+    let (survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
+    check_history(&survey, floors, refused);
+    let mut view = view_of(found, &survey, derived.index.runs().to_vec(), &tail, &offsets);
+    let mut baton = new_baton(options, found, signer, survey.frontier.clone());
+    take_survey(&mut baton, found, &survey, view.signed.clone())?;
+    let mut recovered = None;
+    if refused.is_none() {
+        match recover(&mut baton, &survey, options.recovery) {
+            Ok(done) => recovered = done,
+            Err(error @ Error::Refused(Refusal::StrictRecovery(_))) => return Err(error),
+            Err(error) => *refused = Some(error),
+        }
+    }
+    if recovered.is_some() {
+        follow_recovery(&mut view, &baton, &mut derived)?;
+    }
+    let last_recorded = last_recorded(options, found, &view)?;
+    let raw = survey.raw_clock;
+    let order = Order::new(found.identity.journal, view.durable, last_recorded, raw);
+    let found = Found {
+        layout: found.layout.clone(),
+        identity: found.identity.clone(),
+        created: found.created.clone(),
+        key: found.key.clone(),
+        manifest: baton.manifest.clone(),
+    };
+    let shared = shared(&options.fs, found, view, None);
+    let writer = new_writer(options, shared, order, baton, derived)?;
+    if refused.is_none() {
+        *refused = check_roots(&writer, floors)?;
+    }
+    Ok(Opened { writer, recovered })
+}
+
+fn new_baton(
+    options: &Options,
+    found: &Found,
+    signer: Option<Arc<Signer>>,
+    frontier: Frontier,
+) -> Baton {
+    Baton {
+        fs: Arc::clone(&options.fs),
+        random: Arc::clone(&options.random),
+        layout: found.layout.clone(),
+        segment_len: options.segment_len,
+        manifest: found.manifest.clone(),
+        writer: None,
+        ended: None,
+        frontier,
+        number: 0,
+        incarnation: 1,
+        signer,
+        signed: None,
+        begun: false,
+        stated: true,
+        in_segment: 0,
+    }
+}
+
+fn take_survey(
+    baton: &mut Baton,
+    found: &Found,
+    survey: &Survey,
+    signed: Option<Arc<factlog_proof::SignedCheckpoint>>,
+) -> Result<(), Error> {
+    let taken = unnamed(baton.fs.as_ref(), &found.layout, &[])?;
+    let highest = taken.iter().map(|(_, generation)| generation + 1).max().unwrap_or(0);
+    baton.manifest.next_generation = baton.manifest.next_generation.max(highest);
+    baton.incarnation = found.manifest.incarnation.max(survey.incarnation) + 1;
+    baton.number = survey.number;
+    baton.signed = signed;
+    baton.stated = survey.stated;
+    if survey.clean {
+        let segment = Arc::clone(&survey.segment);
+        baton.in_segment = survey.proven - segment.header.first_sequence;
+        baton.writer = Some(SegmentWriter::resume(segment, survey.proven_end));
+    } else {
+        baton.ended = Some((Arc::clone(&survey.segment), survey.proven_end));
+    }
+    Ok(())
+}
+
+fn open_derived(options: &Options, found: &Found) -> Result<DerivedFiles, Error> {
+    let fs = Arc::clone(&options.fs);
+    let journal = found.identity.journal;
+    let (index, _) = IndexWriter::open(Arc::clone(&fs), &found.layout.index(), journal)?;
+    let tree = TreeWriter::open(Arc::clone(&fs), &found.layout.tree(), true)?;
+    Ok(DerivedFiles {
+        fs,
+        layout: found.layout.clone(),
+        journal,
+        index,
+        tree,
+        offsets: None,
+        unflushed: 0,
+        failed: None,
+    })
+}
+
+type Active = (Survey, Tail, Vec<u32>);
+
+/// Surveys the active segment and brings the derived files up to it, making again what is missing.
+fn read_active(
+    options: &Options,
+    found: &Found,
+    floors: &Floors,
+    derived: &mut DerivedFiles,
+) -> Result<Active, Error> {
+    let fs = options.fs.as_ref();
+    loop {
+        let covered = derived.index.covered();
+        let mut catch_up = CatchUp { tail: Tail::new(covered), derived, failed: None };
+        let behind = covered.min(catch_up.derived.tree.size());
+        if behind < active_first(found) {
+            scan_sealed(fs, found, behind, &mut |group, leaves| catch_up.take(group, leaves))?;
+        }
+        let mut offsets = Vec::new();
+        let survey = survey(fs, OpenMode::Write, found, floors, None, &mut |group, leaves| {
+            offsets.extend(group.events.iter().map(|event| event.offset as u32));
+            catch_up.take(group, leaves)
+        })?;
+        let CatchUp { tail, derived, failed } = catch_up;
+        derived.failed = failed;
+        if derived.failed.is_none() && ahead(derived, &survey)? {
+            continue;
+        }
+        derived.keep_offsets(&survey.segment, &offsets);
+        return Ok((survey, tail, offsets));
+    }
+}
+
+/// Cuts derived files that are ahead of the log or of another one. Returns whether any was.
+fn ahead(derived: &mut DerivedFiles, survey: &Survey) -> Result<bool, Error> {
+    let mut cut = false;
+    if derived.index.covered() > survey.proven {
+        derived.index.truncate_to(survey.proven)?;
+        cut = true;
+    }
+    if derived.tree.size() > survey.proven {
+        derived.tree.truncate_to(survey.proven)?;
+    }
+    if derived.tree.size() == survey.proven
+        && tree_root(derived, survey.proven)? != Some(survey.frontier.root())
+        && survey.proven > 0
+    {
+        derived.tree.truncate_to(0)?;
+        cut = true;
+    }
+    Ok(cut)
+}
+
+/// Root of the leaves in the files; `None` where they can't even be read.
+fn tree_root(derived: &mut DerivedFiles, size: u64) -> Result<Option<Hash>, Error> {
+    derived.tree.flush()?;
+    let dir = derived.layout.tree();
+    let missing = |sequence| {
+        Err(Damage::new("derived.tree", &dir, "a leaf is missing").sequence(sequence).into())
+    };
+    Ok(TreeReader::new(derived.fs.as_ref(), &dir, missing).frontier(size).ok().map(|edge| edge.root()))
+}
+
+/// Feeds groups to tree and index, holding only what isn't written yet.
+struct CatchUp<'d> {
+    tail: Tail,
+    derived: &'d mut DerivedFiles,
+    failed: Option<Error>,
+}
+
+impl CatchUp<'_> {
+    fn take(&mut self, group: &ScannedGroup, leaves: &[Hash]) -> Result<(), Error> {
+        push(&mut self.tail, group);
+        if self.failed.is_none()
+            && let Err(error) = self.write(group, leaves)
+        {
+            // A derived file that can't be written never keeps a journal from opening.
+            self.failed = Some(error);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, group: &ScannedGroup, leaves: &[Hash]) -> Result<(), Error> {
+        let size = self.derived.tree.size();
+        let skip = size.saturating_sub(group.header.first_sequence) as usize;
+        if let Some(fresh) = leaves.get(skip..).filter(|fresh| !fresh.is_empty()) {
+            self.derived.tree.append(fresh);
+        }
+        while self.tail.complete_chunks() > CHUNKS_AT_ONCE {
+            self.derived.index.step(&self.tail)?;
+            self.tail = self.tail.drop_below(self.derived.index.covered());
+        }
+        Ok(())
+    }
+}
+
+/// Compares the journal's length with what others remember.
+fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) {
+    if let Some(damage) = &survey.damage {
+        refused.get_or_insert(damage.clone().into());
+        return;
+    }
+    if let Some(damage) = &survey.bad_signature {
+        refused.get_or_insert(damage.clone().into());
+        return;
+    }
+    let group = survey.unproven.as_ref();
+    let whole = survey.proven + group.map_or(0, |group| u64::from(group.header.count));
+    if let Some((remembered, _)) = floors.signer.filter(|(size, _)| *size > whole) {
+        refused.get_or_insert(Refusal::HistoryMismatch { remembered }.into());
+    }
+    let largest = floors.checkpoints.iter().map(|(size, _)| *size).max().unwrap_or(0);
+    if largest > whole {
+        let detail = format!("a checkpoint is known of {largest} events, and here are {whole}");
+        let damage = Damage::new("history.rolled_back", &survey.segment.path, detail);
+        refused.get_or_insert(damage.sequence(whole).into());
+    }
+}
+
+/// Compares roots with what others remember of the same sizes.
+fn check_roots(writer: &Writer, floors: &Floors) -> Result<Option<Error>, Error> {
+    let reader = crate::Reader { shared: Arc::clone(&writer.shared) };
+    if let Some((size, root)) = floors.signer
+        && size <= reader.len()
+        && reader.root_at(size)? != root
+    {
+        return Ok(Some(Refusal::HistoryMismatch { remembered: size }.into()));
+    }
+    let newest = floors.checkpoints.iter().filter(|(size, _)| *size <= reader.len()).max();
+    if let Some((size, root)) = newest
+        && reader.root_at(*size)? != *root
+    {
+        let detail = format!("the first {size} events are others than a checkpoint says");
+        return Ok(Some(Damage::new("history.forked", reader.path(), detail).into()));
+    }
+    Ok(None)
+}
+
+/// Lets a view follow a recovery: the old segment is sealed, the copied group stands in the new one.
+fn follow_recovery(
+    view: &mut View,
+    baton: &Baton,
+    derived: &mut DerivedFiles,
+) -> Result<(), Error> {
+    let Some(writer) = &baton.writer else {
+        return Ok(());
+    };
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    for segment in view.segments.iter() {
+        let row = baton.manifest.rows.iter().find(|row| row.generation == segment.generation);
+        match row.map(|row| (row.count, row.sealed_end)) {
+            Some((Some(count), end)) if segment.sealed.is_none() => {
+                segments.push(Arc::new(segment.to_sealed(count, end)));
+            }
+            Some(_) => segments.push(Arc::clone(segment)),
+            None => {}
+        }
+    }
+    let active = Segment::live(Arc::clone(&writer.segment));
+    let file = &writer.segment;
+    let mut offsets = Vec::new();
+    let mut scanner =
+        GroupScanner::new(file, file.header_len, file.header.first_sequence, writer.end);
+    while let Ok(group) = scanner.next() {
+        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+        for event in &group.events {
+            active.note_offset(event.order.sequence, event.offset as u32);
+            offsets.push(event.offset as u32);
+        }
+        let mut tail = view.index.tail().clone();
+        push(&mut tail, &group);
+        view.index = view.index.with_tail(&tail);
+        view.durable = group.header.end_sequence();
+        if derived.failed.is_none() {
+            derived.tree.append(&leaves);
+        }
+    }
+    segments.push(Arc::new(active));
+    view.segments = Arc::new(segments);
+    derived.keep_offsets(file, &offsets);
+    Ok(())
+}
+
+fn last_recorded(options: &Options, found: &Found, view: &View) -> Result<i64, Error> {
+    let Some(last) = view.durable.checked_sub(1) else {
+        return Ok(i64::MIN);
+    };
+    let Some(segment) = view.segment_of(last) else {
+        return Ok(i64::MIN);
+    };
+    let (fs, journal) = (options.fs.as_ref(), &found.identity.journal);
+    let offset = segment.offset(fs, journal, last)?;
+    let (order, _) = segment.file(fs, journal)?.read_order(offset, &mut Vec::new())?;
+    Ok(order.recorded_at)
+}

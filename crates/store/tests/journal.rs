@@ -1,0 +1,188 @@
+//! A journal as its users meet it: append, read, prove, close, open again.
+
+use std::sync::Arc;
+
+use factlog::{
+    Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Policy, Query, UnverifiedReceipt,
+    Uuid,
+};
+use factlog_fs::MemFs;
+
+fn options(fs: &Arc<MemFs>) -> Options {
+    let fs: Arc<MemFs> = Arc::clone(fs);
+    Options::new().file_system(fs).signing_key_file("signer.key")
+}
+
+fn event(entity: &str, text: &str) -> NewEvent<'static> {
+    NewEvent::new("bank", entity.to_owned(), "account.noted")
+        .data(Encoding::Raw, text.as_bytes().to_vec())
+}
+
+fn texts(journal: &Journal, query: Query<'_>) -> Vec<String> {
+    let events = journal.reader().read(query);
+    let text = |event: &factlog::Event| {
+        String::from_utf8(event.data().unwrap().bytes().unwrap().to_vec()).unwrap()
+    };
+    events.map(|event| text(&event.unwrap())).collect()
+}
+
+#[test]
+fn what_is_appended_is_read_in_order_after_reopening() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    for number in 0..10 {
+        let entity = format!("account-{}", number % 3);
+        let receipt = journal.append(event(&entity, &number.to_string())).unwrap();
+        assert_eq!(receipt.sequence(), number + 1);
+        assert_eq!(receipt.revision(), number / 3);
+    }
+    let check = |journal: &Journal| {
+        assert_eq!(texts(journal, Query::stream("bank", "account-1")), ["1", "4", "7"]);
+        assert_eq!(texts(journal, Query::stream("bank", "account-1").reverse()), ["7", "4", "1"]);
+        assert_eq!(texts(journal, Query::all().scope("bank").limit(2)), ["0", "1"]);
+        assert_eq!(texts(journal, Query::all().scope("bank").reverse().limit(2)), ["9", "8"]);
+        assert_eq!(texts(journal, Query::stream("bank", "nobody")), [""; 0]);
+    };
+    check(&journal);
+    journal.close().unwrap();
+    let journal = Journal::open("j", options(&fs)).unwrap();
+    assert!(journal.recovery().is_none());
+    assert!(journal.read_only_reason().is_none());
+    check(&journal);
+    assert_eq!(journal.append(event("account-0", "x")).unwrap().revision(), 4);
+}
+
+#[test]
+fn receipts_verify_with_the_key_alone() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
+    let events: Vec<_> = (0..100).map(|i| event(&format!("a{}", i % 7), "x")).collect();
+    let batch = journal.append_batch(&events).unwrap();
+    for receipt in batch.iter() {
+        let text = receipt.text().unwrap();
+        let verified = UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).unwrap();
+        assert_eq!(verified.sequence(), receipt.sequence());
+        assert_eq!(*verified.event_hash(), receipt.event_hash());
+    }
+    journal.close().unwrap();
+    let reader = Journal::open_read_only("j", options(&fs)).unwrap();
+    for sequence in 0..reader.len() {
+        let text = reader.receipt(sequence).unwrap();
+        let verified = UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).unwrap();
+        assert_eq!(verified.sequence(), sequence);
+    }
+}
+
+#[test]
+fn expectations_are_three_different_words() {
+    let journal = Journal::in_memory().unwrap();
+    let append = |expect| journal.append(event("a", "x").expect(expect)).map(|done| done.revision());
+    let found = |result: Result<u64, Error>| match result {
+        Err(Error::Conflict(Conflict::Expectation { found, .. })) => found,
+        other => panic!("no conflict: {other:?}"),
+    };
+    assert_eq!(found(append(Expect::Revision(0))), None);
+    assert_eq!(append(Expect::NoStream).unwrap(), 0);
+    assert_eq!(found(append(Expect::NoStream)), Some(0));
+    assert_eq!(append(Expect::Revision(0)).unwrap(), 1);
+    assert_eq!(found(append(Expect::Revision(0))), Some(1));
+    assert_eq!(append(Expect::Any).unwrap(), 2);
+}
+
+#[test]
+fn a_batch_is_whole_or_absent() {
+    let journal = Journal::in_memory().unwrap();
+    let good = event("a", "1").expect(Expect::NoStream);
+    let bad = event("b", "2").expect(Expect::Revision(7));
+    assert!(journal.append_batch(&[good.clone(), bad]).is_err());
+    assert_eq!(journal.reader().len(), 1);
+    let next = event("a", "2").expect(Expect::Revision(0));
+    assert_eq!(journal.append_batch(&[good, next]).unwrap().len(), 2);
+}
+
+#[test]
+fn a_repeat_is_answered_with_the_first_receipt() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let id = Uuid::from_u128(7);
+    let new = || event("a", "1").id(id).expect(Expect::NoStream);
+    let first = journal.append(new()).unwrap();
+    let check = |journal: &Journal| {
+        // The expectation no longer holds, but the append it stood on did happen.
+        let again = journal.append(new()).unwrap();
+        assert!(again.already() && !first.already());
+        assert_eq!((again.sequence(), again.event_hash()), (first.sequence(), first.event_hash()));
+        let other = journal.append(event("a", "other").id(id));
+        assert!(matches!(other, Err(Error::Conflict(Conflict::IdReused { .. }))));
+        let partly = journal.append_batch(&[new(), event("a", "2").id(Uuid::from_u128(8))]);
+        assert!(matches!(partly, Err(Error::Conflict(Conflict::PartialRepeat { .. }))));
+        assert_eq!(journal.reader().len(), 2);
+    };
+    check(&journal);
+    journal.close().unwrap();
+    check(&Journal::open("j", options(&fs)).unwrap());
+}
+
+#[test]
+fn dropping_without_closing_loses_nothing() {
+    let fs = Arc::new(MemFs::new());
+    let mut journal = Journal::create("j", options(&fs)).unwrap();
+    for round in 0..5 {
+        for number in 0..3 {
+            journal.append(event("a", &format!("{round}.{number}"))).unwrap();
+        }
+        drop(journal);
+        journal = Journal::open("j", options(&fs)).unwrap();
+        assert!(journal.read_only_reason().is_none(), "{:?}", journal.read_only_reason());
+        assert_eq!(texts(&journal, Query::stream("bank", "a")).len(), (round + 1) * 3);
+    }
+}
+
+#[test]
+fn segments_roll_and_everything_stays_readable() {
+    let fs = Arc::new(MemFs::new());
+    let small = |fs: &Arc<MemFs>| options(fs).segment_len(64 << 10);
+    let journal = Journal::create("j", small(&fs)).unwrap();
+    let text = "x".repeat(500);
+    for _ in 0..60 {
+        let events: Vec<_> =
+            (0..50).map(|i| event(&format!("a{}", i % 10), &text)).collect();
+        journal.append_batch(&events).unwrap();
+    }
+    let check = |journal: &Journal| {
+        let reader = journal.reader();
+        assert!(reader.stats().unwrap().segments > 10);
+        assert_eq!(reader.read(Query::all().scope("bank")).count(), 3000);
+        assert_eq!(reader.read(Query::stream("bank", "a3")).count(), 300);
+        assert_eq!(reader.streams().count(), 11);
+        for sequence in (0..reader.len()).step_by(97) {
+            assert_eq!(reader.get(sequence).unwrap().unwrap().sequence(), sequence);
+        }
+    };
+    check(&journal);
+    journal.close().unwrap();
+    check(&Journal::open("j", small(&fs)).unwrap());
+}
+
+#[test]
+fn many_threads_share_groups_and_lose_nothing() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let journal = &journal;
+            scope.spawn(move || {
+                for number in 0..200 {
+                    let receipt = journal.append(event(&format!("t{thread}"), "x")).unwrap();
+                    assert_eq!(receipt.revision(), number);
+                    assert!(journal.reader().len() > receipt.sequence());
+                }
+            });
+        }
+    });
+    assert_eq!(journal.reader().len(), 1601);
+    journal.close().unwrap();
+    let journal = Journal::open("j", options(&fs)).unwrap();
+    assert_eq!(journal.reader().len(), 1601);
+}
