@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use factlog_fs::{Access, StoreFile, StoreFs, write_all_at};
 
 use super::block::{BLOCK, FENCES, POSTINGS, RECORD, RECORDS, Seal, key_at};
-use super::filter::{self, KeyHash, LINE, LINES};
+use super::filter::{self, KeyHash, LINES};
 use super::item::{Item, Key};
 use super::layout::{Header, PARTITION_KEYS, PLACES, Place, TableCount};
 use super::{CODE, span};
@@ -236,8 +236,8 @@ impl<S: Sink> Builder<S> {
             self.put(block)?;
         }
         self.put(&fences)?;
-        for lines in filter::build(&part.hashes).chunks(LINES * LINE) {
-            self.put(lines)?;
+        for lines in filter::build(&part.hashes).chunks(LINES) {
+            self.put(&filter::encode(lines))?;
         }
         self.places.push(Place {
             table: part.table,
@@ -270,13 +270,13 @@ impl<S: Sink> Builder<S> {
 impl Builder<FileSink> {
     /// Adds sorted items, whose sequences are relative to the run's first.
     pub(super) fn items(&mut self, items: &[Item]) -> Result<(), Error> {
-        let mut before = None;
+        let mut before: Option<&Item> = None;
         for item in items {
-            if before != Some((item.table, item.key)) {
-                self.key(item.table, item.key)?;
-                before = Some((item.table, item.key));
+            if before.is_none_or(|before| !before.same_key(item)) {
+                self.key(item.table(), item.key())?;
             }
-            self.posting(item.at)?;
+            self.posting(item.at())?;
+            before = Some(item);
         }
         Ok(())
     }

@@ -64,36 +64,45 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+/// The bits of one line.
+pub(super) type Line = [u32; 8];
+
 /// The line of a key, of `lines`.
-pub(super) fn line_of(hash: u64, lines: u32) -> u32 {
-    (((hash >> 32) * u64::from(lines)) >> 32) as u32
+pub(super) fn line_of(hash: u64, lines: u32) -> usize {
+    (((hash >> 32) * u64::from(lines)) >> 32) as usize
 }
 
-fn bits(hash: u64) -> [u32; 8] {
+/// The bits that a key sets in its line.
+pub(super) fn bits(hash: u64) -> Line {
     SALTS.map(|salt| 1 << ((hash as u32).wrapping_mul(salt) >> 27))
 }
 
-/// Whether the key of this hash may be there, by its line.
-pub(super) fn may_hold(line: &[u8], hash: u64) -> bool {
-    let mut missing = 0;
-    for (at, bit) in bits(hash).into_iter().enumerate() {
-        missing |= bit & !u32_at(line, 4 * at);
-    }
-    missing == 0
+/// Whether all these bits are set in a line.
+pub(super) fn may_hold(line: &Line, bits: &Line) -> bool {
+    line.iter().zip(bits).fold(0, |missing, (word, bit)| missing | (bit & !word)) == 0
 }
 
-/// The lines of the filter of these keys.
-pub(super) fn build(hashes: &[u64]) -> Vec<u8> {
+/// The line at a place in the lines as they are stored; all ones past the end, where none is asked.
+pub(super) fn line_at(bytes: &[u8], at: usize) -> Line {
+    let line = bytes.get(at * LINE..).and_then(|rest| rest.get(..LINE)).unwrap_or(&[0xff; LINE]);
+    std::array::from_fn(|word| u32_at(line, 4 * word))
+}
+
+/// The filter of keys with these hashes.
+pub(super) fn build(hashes: &[u64]) -> Vec<Line> {
     let lines = lines_for(hashes.len() as u32);
-    let mut words = vec![[0u32; 8]; lines as usize];
+    let mut filter = vec![[0; 8]; lines as usize];
     for hash in hashes {
-        if let Some(line) = words.get_mut(line_of(*hash, lines) as usize) {
-            for (word, bit) in line.iter_mut().zip(bits(*hash)) {
-                *word |= bit;
-            }
+        if let Some(line) = filter.get_mut(line_of(*hash, lines)) {
+            line.iter_mut().zip(bits(*hash)).for_each(|(word, bit)| *word |= bit);
         }
     }
-    words.iter().flatten().flat_map(|w| w.to_le_bytes()).collect()
+    filter
+}
+
+/// Lines as they are stored.
+pub(super) fn encode(lines: &[Line]) -> Vec<u8> {
+    lines.iter().flatten().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -105,14 +114,14 @@ mod tests {
         let hash = KeyHash::new(&[7; 16]);
         let hashes: Vec<u64> = (0..43_350).map(|key| hash.hash(1, key)).collect();
         let filter = build(&hashes);
-        let lines = lines_for(43_350);
+        let stored = encode(&filter);
         let holds = |hash| {
-            let line = line_of(hash, lines) as usize;
-            may_hold(&filter[line * LINE..][..LINE], hash)
+            let at = line_of(hash, lines_for(43_350));
+            assert_eq!(line_at(&stored, at), filter[at]);
+            may_hold(&filter[at], &bits(hash))
         };
         assert!(hashes.iter().all(|hash| holds(*hash)));
-        let wrong = (0..100_000u128).filter(|key| holds(hash.hash(2, *key)));
-        let wrong = wrong.count();
+        let wrong = (0..100_000).filter(|key| holds(hash.hash(2, *key))).count();
         assert!(wrong < 1_000, "{wrong} of 100,000");
     }
 }

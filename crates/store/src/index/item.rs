@@ -38,10 +38,47 @@ pub(super) fn key_of(bytes: [u8; 16]) -> Key {
     Key::from_be_bytes(bytes)
 }
 
-/// An entry in memory, its sequence relative to the chunk's first; ordered as runs are.
+/// An entry in memory: table, key, and the sequence relative to the chunk's first, packed in this
+/// order, most significant byte first, so that comparing the words compares entries as runs do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Item {
-    pub(super) table: u8,
-    pub(super) key: Key,
-    pub(super) at: u32,
+    high: u64,
+    middle: u64,
+    low: u64,
+}
+
+/// The sequence is in the 56 bits below the key's last byte.
+const AT: u64 = (1 << 56) - 1;
+
+impl Item {
+    pub(super) fn new(table: u8, key: Key, at: u32) -> Self {
+        Self {
+            high: u64::from(table) << 56 | (key >> 72) as u64,
+            middle: (key >> 8) as u64,
+            low: (key as u64) << 56 | u64::from(at),
+        }
+    }
+
+    pub(super) fn table(&self) -> u8 {
+        (self.high >> 56) as u8
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key::from(self.high & AT) << 72 | Key::from(self.middle) << 8 | Key::from(self.low >> 56)
+    }
+
+    pub(super) fn at(&self) -> u32 {
+        (self.low & AT) as u32
+    }
+
+    /// The same, with the sequence relative to an earlier one.
+    pub(super) fn shifted(mut self, by: u32) -> Self {
+        self.low += u64::from(by);
+        self
+    }
+
+    /// Whether table and key are the same.
+    pub(super) fn same_key(&self, other: &Self) -> bool {
+        (self.high, self.middle) == (other.high, other.middle) && (self.low ^ other.low) <= AT
+    }
 }

@@ -49,8 +49,8 @@ impl Keys {
             record: None,
         });
         let lists = lists.into_iter().map(|(first, items)| {
-            let start = items.partition_point(|item| item.table < table);
-            let end = items.partition_point(|item| item.table <= table);
+            let start = items.partition_point(|item| item.table() < table);
+            let end = items.partition_point(|item| item.table() <= table);
             Source::Tail { first, items, rest: start..end, key: 0..0 }
         });
         let sources: Vec<Source> = runs.chain(lists).collect();
@@ -108,10 +108,10 @@ impl Source {
                 let Some(item) = left.first() else {
                     return Ok(None);
                 };
-                let many = range_of(left, item.table, item.key).len();
+                let many = range_of(left, item.table(), item.key()).len();
                 *key = rest.start..rest.start + many;
                 rest.start += many;
-                Ok(Some(item.key))
+                Ok(Some(item.key()))
             }
         }
     }
@@ -134,7 +134,7 @@ impl Source {
             },
             Self::Tail { first, items, key, .. } => {
                 let item = key.end.checked_sub(1).and_then(|at| items.get(at));
-                Ok(*first + item.map_or(0, |item| u64::from(item.at)))
+                Ok(*first + item.map_or(0, |item| u64::from(item.at())))
             }
         }
     }

@@ -49,7 +49,7 @@ impl List {
             Self::Run { reader, part, start, .. } => reader.sequence(*part, *start + at),
             Self::Tail { first, items, range } => {
                 let item = items.get(range.start + at as usize);
-                Ok(*first + item.map_or(0, |item| u64::from(item.at)))
+                Ok(*first + item.map_or(0, |item| u64::from(item.at())))
             }
         }
     }

@@ -9,7 +9,7 @@ use factlog_fs::{OpenMode, StoreFile};
 use super::block::{BLOCK, BODY, BlockFile, FENCES, POSTINGS, RECORD, RECORDS, Seal, key_at, u32_at, u64_at};
 use super::build::{COUNT_BITS, LISTED};
 use super::dir::{IndexDir, RunName};
-use super::filter::{self, LINE, LINES};
+use super::filter::{self, KeyHash, LINE, LINES, Line};
 use super::item::Key;
 use super::layout::{Header, PLACES, Place, places_fit};
 use super::{CODE, RESIDENT_LIMIT};
@@ -39,19 +39,27 @@ struct Part {
 #[derive(Debug)]
 struct Front {
     fences: Box<[Key]>,
-    filter: Box<[u8]>,
+    filter: Box<[Line]>,
 }
 
 /// Bytes of fronts in memory, over all runs of one handle.
 #[derive(Debug, Default)]
 pub(super) struct Residency(AtomicUsize);
 
-/// What is looked for: a key of a table, and its hash for the filters.
+/// What is looked for: a key of a table, and what the filters need to know of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) table: u8,
     pub(super) key: Key,
-    pub(super) hash: u64,
+    hash: u64,
+    bits: Line,
+}
+
+impl Probe {
+    pub(super) fn new(hash: KeyHash, table: u8, key: Key) -> Self {
+        let hash = hash.hash(table, key);
+        Self { table, key, hash, bits: filter::bits(hash) }
+    }
 }
 
 /// What stands beside a key.
@@ -194,10 +202,9 @@ impl Run {
     /// The record block that may hold a key; `None` if none does.
     fn record_block(&self, part: &Part, probe: &Probe) -> Result<Option<u64>, Error> {
         let place = &part.place;
-        let line = filter::line_of(probe.hash, place.lines()) as usize;
+        let line = filter::line_of(probe.hash, place.lines());
         if let Some(front) = self.front(part)? {
-            let bytes = front.filter.get(line * LINE..).and_then(|rest| rest.get(..LINE));
-            if bytes.is_some_and(|bytes| !filter::may_hold(bytes, probe.hash)) {
+            if front.filter.get(line).is_some_and(|line| !filter::may_hold(line, &probe.bits)) {
                 return Ok(None);
             }
             let after = front.fences.partition_point(|fence| *fence <= probe.key);
@@ -205,8 +212,7 @@ impl Run {
         }
         let mut block = [0; BLOCK];
         self.read_blocks(place.filter_at() + (line / LINES) as u64, &mut block)?;
-        let at = line % LINES * LINE;
-        if block.get(at..at + LINE).is_some_and(|line| !filter::may_hold(line, probe.hash)) {
+        if !filter::may_hold(&filter::line_at(&block, line % LINES), &probe.bits) {
             return Ok(None);
         }
         self.read_blocks(place.fences_at(), &mut block)?;
@@ -280,12 +286,12 @@ impl Run {
         if fences.first() != Some(&place.first) || fences.len() > FENCES {
             return Err(self.damage(place.fences_at(), "the fence keys do not fit").into());
         }
-        let mut lines = Vec::with_capacity(place.lines() as usize * LINE);
-        for block in filter.chunks_exact(BLOCK) {
-            let left = place.lines() as usize * LINE - lines.len();
-            lines.extend_from_slice(block.get(..left.min(LINES * LINE)).unwrap_or_default());
-        }
-        Ok(Front { fences, filter: lines.into() })
+        let lines = filter
+            .chunks_exact(BLOCK)
+            .flat_map(|block| (0..LINES).map(move |at| filter::line_at(block, at)))
+            .take(place.lines() as usize)
+            .collect();
+        Ok(Front { fences, filter: lines })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Entries of durable events that stand in no run yet.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -143,11 +142,7 @@ fn chunk_of(sequence: u64) -> u64 {
 }
 
 fn item(entry: &Entry) -> Item {
-    Item {
-        table: entry.table.number(),
-        key: key_of(entry.key),
-        at: (entry.sequence % CHUNK) as u32,
-    }
+    Item::new(entry.table.number(), key_of(entry.key), (entry.sequence % CHUNK) as u32)
 }
 
 /// Both lists as one.
@@ -170,13 +165,13 @@ pub(super) fn merge(left: &[Item], right: &[Item]) -> Vec<Item> {
 
 /// Where the entries of a key stand in a sorted list.
 pub(super) fn range_of(items: &[Item], table: u8, key: Key) -> Range<usize> {
-    let order = |item: &Item| item.table.cmp(&table).then(item.key.cmp(&key));
-    let start = items.partition_point(|item| order(item) == Ordering::Less);
+    let lowest = Item::new(table, key, 0);
+    let start = items.partition_point(|item| *item < lowest);
     let rest = items.get(start..).unwrap_or_default();
     // Most keys have few entries here, so the end is near.
-    let few = rest.iter().take(8).take_while(|item| order(item) == Ordering::Equal).count();
+    let few = rest.iter().take(8).take_while(|item| item.same_key(&lowest)).count();
     if few < 8 {
         return start..start + few;
     }
-    start..start + rest.partition_point(|item| order(item) == Ordering::Equal)
+    start..start + rest.partition_point(|item| item.same_key(&lowest))
 }

@@ -64,7 +64,7 @@ impl IndexView {
         for (first, items) in self.tail.lists().rev() {
             let range = range_of(items, probe.table, probe.key);
             if let Some(item) = items.get(range).and_then(<[_]>::last) {
-                return Ok(Some(first + u64::from(item.at)));
+                return Ok(Some(first + u64::from(item.at())));
             }
         }
         for run in self.runs.iter().rev() {
@@ -117,7 +117,6 @@ impl IndexView {
     }
 
     fn probe(&self, table: Table, key: [u8; 16]) -> Probe {
-        let (table, key) = (table.number(), key_of(key));
-        Probe { table, key, hash: self.hash.hash(table, key) }
+        Probe::new(self.hash, table.number(), key_of(key))
     }
 }

@@ -247,10 +247,11 @@ impl IndexDir {
 }
 
 fn make_dir(dir: &IndexDir) -> Result<(), Error> {
-    match dir.fs.create_dir(&dir.path, Access::Shared) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(Error::io("create", &dir.path))?,
+    if dir.fs.metadata(&dir.path).map_err(Error::io("read", &dir.path))?.is_some() {
+        return Ok(());
     }
+    let made = dir.fs.create_dir(&dir.path, Access::Shared);
+    made.map_err(Error::io("create", &dir.path))?;
     match dir.path.parent() {
         Some(parent) => dir.fs.sync_dir(parent).map_err(Error::io("sync", parent)),
         None => Ok(()),
@@ -265,7 +266,7 @@ fn merged(chunks: &[Chunk]) -> Vec<Item> {
         .map(|chunk| {
             let shift = (chunk.first - first) as u32;
             let items = chunk.items().iter();
-            items.map(|item| Item { at: item.at + shift, ..*item }).collect()
+            items.map(|item| item.shifted(shift)).collect()
         })
         .collect();
     while lists.len() > 1 {

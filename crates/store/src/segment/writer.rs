@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use factlog_format::{Digest, FrameType, SegmentHeader};
+use factlog_format::{Digest, FrameType, HeadersHasher, SegmentHeader};
 use factlog_fs::{Access, StoreFs, write_all_at};
 
 use super::{FrameReader, SegmentFile, frames::FrameStop, segment_name};
@@ -13,7 +13,7 @@ pub(crate) struct SegmentWriter {
     pub(crate) end: u64,
     /// Over the header and each commit header, for MANIFEST; `None` in a segment that was gone on with
     /// without reading it from its start.
-    headers: Option<blake3::Hasher>,
+    headers: Option<HeadersHasher>,
 }
 
 impl SegmentWriter {
@@ -29,9 +29,8 @@ impl SegmentWriter {
         write_all_at(file.as_ref(), &bytes, 0).map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;
         fs.sync_dir(segments).map_err(Error::io("sync", segments))?;
+        let headers = HeadersHasher::new(&bytes);
         let segment = SegmentFile::new(path, file, header);
-        let mut headers = blake3::Hasher::new();
-        headers.update(&bytes);
         Ok(Self { segment: segment.into(), end: bytes.len() as u64, headers: Some(headers) })
     }
 
@@ -48,7 +47,7 @@ impl SegmentWriter {
         write_all_at(file, group, self.end).map_err(Error::io("write", path))?;
         file.sync_data().map_err(Error::io("sync", path))?;
         if let Some(headers) = &mut self.headers {
-            headers.update(group.get(..header_len).unwrap_or_default());
+            headers.add(group.get(..header_len).unwrap_or_default());
         }
         self.end += group.len() as u64;
         Ok(())
@@ -57,7 +56,7 @@ impl SegmentWriter {
     /// Hash over the segment header and every commit header, as MANIFEST keeps it.
     pub(crate) fn headers_hash(&self) -> Result<Digest, Error> {
         match &self.headers {
-            Some(headers) => Ok(*headers.finalize().as_bytes()),
+            Some(headers) => Ok(headers.digest()),
             None => headers_hash(&self.segment, self.end),
         }
     }
@@ -65,18 +64,17 @@ impl SegmentWriter {
 
 /// The hash over a segment's header and every commit header up to `end`, from the file.
 pub(crate) fn headers_hash(segment: &SegmentFile, end: u64) -> Result<Digest, Error> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&segment.header.encode());
+    let mut hasher = HeadersHasher::new(&segment.header.encode());
     let file = segment.file.as_ref();
     let mut frames = FrameReader::new(file, segment.seed, segment.header_len, end);
     loop {
         let at = frames.offset();
         match frames.next() {
             Ok(frame) if frame.kind == FrameType::Commit => {
-                hasher.update(frame.bytes);
+                hasher.add(frame.bytes);
             }
             Ok(_) => {}
-            Err(FrameStop::End) => return Ok(*hasher.finalize().as_bytes()),
+            Err(FrameStop::End) => return Ok(hasher.digest()),
             Err(FrameStop::Io(error)) => return Err(Error::io("read", &segment.path)(error)),
             Err(FrameStop::Bad(error)) => return Err(segment.damage(at, error.to_string()).into()),
         }

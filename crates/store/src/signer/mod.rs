@@ -21,14 +21,17 @@ use std::{
     ffi::OsString,
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use factlog_fs::{Access, FileKind, FileLock, LockError, StoreFs, read_file, replace_file};
 use factlog_proof::{Checkpoint, Hash, NoteSignature, SigningKey, VerifierKey};
 use zeroize::Zeroizing;
 
-use crate::{Damage, Error, Misuse, Refusal};
+use crate::{
+    Damage, Error, Misuse, Refusal,
+    sync::{Mutex, MutexGuard},
+};
 
 pub(crate) use dirs::create_private_dirs;
 pub use state::{SignerState, read_state_only};
@@ -212,10 +215,7 @@ impl Signer {
     }
 
     fn memory(&self) -> MutexGuard<'_, Option<(u64, Hash)>> {
-        // The value is replaced in one step, so a panic elsewhere can't leave half of it.
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock()
     }
 }
 

@@ -302,20 +302,20 @@ fn last_tile_within(len: u64, tiles: u64) -> u64 {
 }
 
 fn open_or_make(fs: &dyn StoreFs, path: &Path) -> Result<(Box<dyn StoreFile>, bool), Error> {
-    match fs.create_new(path, Access::Shared) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            let file = fs.open(path, OpenMode::Write).map_err(Error::io("open", path))?;
-            Ok((file, false))
+    match fs.open(path, OpenMode::Write) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let file = fs.create_new(path, Access::Shared);
+            Ok((file.map_err(Error::io("create", path))?, true))
         }
-        made => Ok((made.map_err(Error::io("create", path))?, true)),
+        opened => Ok((opened.map_err(Error::io("open", path))?, false)),
     }
 }
 
 fn make_dir(fs: &dyn StoreFs, dir: &Path) -> Result<(), Error> {
-    match fs.create_dir(dir, Access::Shared) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(Error::io("create", dir))?,
+    if fs.metadata(dir).map_err(Error::io("read", dir))?.is_some() {
+        return Ok(());
     }
+    fs.create_dir(dir, Access::Shared).map_err(Error::io("create", dir))?;
     match dir.parent() {
         Some(parent) => fs.sync_dir(parent).map_err(Error::io("sync", parent)),
         None => Ok(()),

@@ -168,16 +168,16 @@ impl Chain {
         findings: &mut Findings,
         derived: &mut Derived,
     ) -> Result<(), Error> {
-        let CheckedEvent { scanned, journal_event, problems } = event;
-        let order = &scanned.order;
+        let CheckedEvent { passed, journal_event, problems } = event;
+        let order = &passed.order;
         let damage = |code, detail: String| {
-            Damage::new(code, path, detail).at(scanned.offset).sequence(order.sequence)
+            Damage::new(code, path, detail).at(passed.offset).sequence(order.sequence)
         };
         for (code, detail) in problems {
             findings.wrong(damage(code, detail));
         }
-        let coordinate = scanned.facts.as_ref().map(|facts| facts.coordinate);
-        for (code, detail) in self.streams.link(order, scanned.hash, coordinate, &self.lost) {
+        let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
+        for (code, detail) in self.streams.link(order, passed.hash, coordinate, &self.lost) {
             findings.wrong(damage(code, detail));
         }
         if order.recorded_at < self.last_recorded {
@@ -185,7 +185,7 @@ impl Chain {
             findings.wrong(damage("event.recorded_at", detail));
         }
         self.last_recorded = self.last_recorded.max(order.recorded_at);
-        if let Some(facts) = &scanned.facts {
+        if let Some(facts) = &passed.keys {
             self.ids.push(order.sequence, &facts.event_id);
         }
         match journal_event.map(|event| *event) {
@@ -206,9 +206,9 @@ impl Chain {
             }
             _ => {}
         }
-        self.history.push(order.sequence, &scanned.hash);
+        self.history.push(order.sequence, &passed.hash);
         self.next = order.sequence.saturating_add(1);
-        derived.event(&scanned)
+        derived.event(&passed)
     }
 
     /// The group's last event was passed.
@@ -260,7 +260,7 @@ impl Chain {
         };
         let mut frontier = frontier.clone();
         for event in &group.events {
-            frontier.push(factlog_proof::leaf_hash(&event.scanned.hash));
+            frontier.push(factlog_proof::leaf_hash(&event.passed.hash));
         }
         frontier.root() == Hash::from_bytes(group.header.root)
     }

@@ -8,13 +8,13 @@ use factlog_format::JournalId;
 use factlog_fs::StoreFs;
 use factlog_proof::leaf_hash;
 
-use super::{directory::list, findings::Findings};
+use super::{directory::list, events::Passed, findings::Findings};
 use crate::{
     Damage, Error,
     index::{self, Entry, IndexDir, Table},
     layout::Layout,
     segment::{
-        ScannedEvent, SegmentFile,
+        SegmentFile,
         offsets::{OffsetsChecker, OffsetsOf},
     },
     tree::{self, PACK},
@@ -63,21 +63,6 @@ impl Derived {
         })
     }
 
-    /// Compares nothing any more.
-    pub(super) fn none(fs: Arc<dyn StoreFs>, layout: &Layout) -> Self {
-        Self {
-            fs,
-            layout: layout.clone(),
-            journal: [0; 16],
-            index: None,
-            tree: None,
-            offsets: None,
-            complete: Vec::new(),
-            in_segment: 0,
-            lost: true,
-        }
-    }
-
     /// A segment's events follow.
     pub(super) fn begin_segment(&mut self, segment: &SegmentFile) -> Result<(), Error> {
         self.in_segment = 0;
@@ -92,7 +77,7 @@ impl Derived {
     }
 
     /// The next event.
-    pub(super) fn event(&mut self, event: &ScannedEvent) -> Result<(), Error> {
+    pub(super) fn event(&mut self, event: &Passed) -> Result<(), Error> {
         if self.lost {
             return Ok(());
         }
@@ -100,7 +85,7 @@ impl Derived {
         if let Some(index) = &mut self.index {
             let sequence = event.order.sequence;
             index.add(&Entry { table: Table::Stream, key: event.order.stream, sequence });
-            if let Some(facts) = &event.facts {
+            if let Some(facts) = &event.keys {
                 index.add(&Entry { table: Table::Id, key: facts.event_id, sequence });
                 if event.order.revision == 0 {
                     index.add(&Entry { table: Table::Coordinate, key: facts.coordinate, sequence });
@@ -137,7 +122,7 @@ impl Derived {
 
     /// All events have passed, `end` of them. `clean`: the journal was closed cleanly.
     pub(super) fn finish(
-        mut self,
+        &mut self,
         end: u64,
         clean: bool,
         findings: &mut Findings,

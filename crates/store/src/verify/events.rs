@@ -1,17 +1,35 @@
 use factlog_format::{
-    Encoding, EventFrame, FormatError, FrameType, FullStub, JournalEvent, coordinate_key,
+    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, JournalEvent, Ordering,
+    coordinate_key,
 };
 
-use crate::segment::{ScannedEvent, ScannedFacts, SegmentFile};
+use crate::segment::SegmentFile;
 
 /// The one coordinate that the journal keeps for itself.
 const JOURNAL_SCOPE: &str = "$journal";
 const JOURNAL_ENTITY: &str = "journal";
 
+/// An event or stub, as far as later ones and the derived files need it.
+#[derive(Clone, Debug)]
+pub(super) struct Passed {
+    pub(super) offset: u64,
+    pub(super) order: Ordering,
+    pub(super) hash: Digest,
+    /// `None` in a full stub.
+    pub(super) keys: Option<Keys>,
+}
+
+/// What an event is found by besides its stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    pub(super) event_id: EventId,
+    pub(super) coordinate: [u8; 16],
+}
+
 /// An event or stub, with all that can be said of it without its neighbours.
 #[derive(Debug)]
 pub(super) struct CheckedEvent {
-    pub(super) scanned: ScannedEvent,
+    pub(super) passed: Passed,
     /// What a `$journal` event says.
     pub(super) journal_event: Option<Box<JournalEvent>>,
     /// Code and detail of what is wrong with it.
@@ -20,7 +38,7 @@ pub(super) struct CheckedEvent {
 
 impl CheckedEvent {
     pub(super) fn sequence(&self) -> u64 {
-        self.scanned.order.sequence
+        self.passed.order.sequence
     }
 }
 
@@ -40,8 +58,8 @@ pub(super) fn check_event(
     if kind == FrameType::FullStub {
         let stub = FullStub::decode(body)?;
         let hash = stub.event_hash(journal);
-        let scanned = ScannedEvent { offset, order: stub.order, hash, facts: None };
-        return Ok(CheckedEvent { scanned, journal_event: None, problems });
+        let passed = Passed { offset, order: stub.order, hash, keys: None };
+        return Ok(CheckedEvent { passed, journal_event: None, problems });
     }
     let event = EventFrame::decode(kind, body)?;
     if event.check_sections().is_err() {
@@ -49,16 +67,16 @@ pub(super) fn check_event(
         problems.push(("event.section_mismatch", detail));
     }
     let journal_event = check_reserved(&event, &mut problems);
-    let scanned = ScannedEvent {
+    let passed = Passed {
         offset,
         order: event.order,
         hash: event.event_hash(journal),
-        facts: Some(ScannedFacts {
+        keys: Some(Keys {
             event_id: event.facts.event_id,
             coordinate: coordinate_key(event.facts.scope, event.facts.entity),
         }),
     };
-    Ok(CheckedEvent { scanned, journal_event, problems })
+    Ok(CheckedEvent { passed, journal_event, problems })
 }
 
 /// Scopes that start with `$` are the journal's own, and hold nothing but what the format knows.

@@ -165,8 +165,7 @@ impl Pass<'_> {
     fn finish(mut self) -> Result<Report, Error> {
         self.check_identity();
         self.check_ids();
-        let derived = std::mem::replace(&mut self.derived, Derived::none(&self.layout));
-        derived.finish(self.chain.next, self.clean, &mut self.findings)?;
+        self.derived.finish(self.chain.next, self.clean, &mut self.findings)?;
         let anchoring = anchoring::compare(&mut self);
         self.note_unsigned();
         let damaged = self.findings.findings.iter().any(|finding| is_damage(finding));

@@ -105,7 +105,7 @@ impl Rest<'_> {
     ) -> Result<(), Error> {
         let path = &self.segment.path;
         let (sequence, next) = (event.sequence(), pass.chain.next);
-        let offset = event.scanned.offset;
+        let offset = event.passed.offset;
         if self.header.is_none() && !self.damaged {
             self.spoil(pass, Broken::new(offset, "events stand here without a commit header"));
         }

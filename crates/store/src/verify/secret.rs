@@ -12,7 +12,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let path = layout.secret();
-    let code = "keys.damaged";
+    let code = "journal.secret";
     let Some(bytes) = read_small(fs, &path, SECRET_LEN, code, findings)? else {
         return Ok(());
     };
@@ -22,7 +22,7 @@ pub(super) fn check(
     let metadata = fs.metadata(&path).map_err(Error::io("examine", &path))?;
     if metadata.is_some_and(|metadata| !metadata.private) {
         let detail = "others than its owner may read the journal's secret";
-        findings.note(Damage::new("keys.readable", &path, detail));
+        findings.note(Damage::new("journal.secret_exposed", &path, detail));
     }
     Ok(())
 }

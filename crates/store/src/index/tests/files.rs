@@ -126,7 +126,7 @@ fn a_gap_is_filled_without_making_the_runs_behind_it_again() {
         let first = writer.covered();
         let tail = tail_of(&eleven(), first, first + CHUNK);
         let chunk = tail.lists().flat_map(|(_, items)| items.iter());
-        let key = chunk.map(|item| item.key).next().unwrap();
+        let key = chunk.map(|item| item.key()).next().unwrap();
         writer.append_chunk(first, vec![entry(Table::Id, key, first + 7)]).unwrap();
         fed += 1;
     }

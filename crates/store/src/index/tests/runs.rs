@@ -46,8 +46,8 @@ fn write(fs: &MemFs, lists: &BTreeMap<(u8, u128), Vec<u32>>) -> IndexDir {
 }
 
 fn find(run: &Arc<Run>, table: u8, key: u128) -> Option<Vec<u64>> {
-    let hash = KeyHash::new(&JOURNAL).hash(table, key);
-    let value = run.find(&Probe { table, key, hash }).unwrap()?;
+    let probe = Probe::new(KeyHash::new(&JOURNAL), table, key);
+    let value = run.find(&probe).unwrap()?;
     let mut list = List::of(run, value);
     Some((0..list.len()).map(|at| list.get(at).unwrap()).collect())
 }

@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
-use proptest::{collection::vec, option, prelude::*};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{SeqAccess, Visitor},
@@ -146,101 +145,154 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Things without things inside.
-pub(super) fn leaf() -> impl Strategy<Value = Thing> {
-    prop_oneof![
-        Just(Thing::Nothing),
-        Just(Thing::Unit(())),
-        Just(Thing::Marker(Marker)),
-        Just(Thing::Empty {}),
-        Just(Thing::NoFields()),
-        any::<bool>().prop_map(Thing::Bool),
-        any::<(i8, u8, i16, u16)>().prop_map(|(a, b, c, d)| Thing::Small(a, b, c, d)),
-        any::<(i32, u32, i64, u64)>().prop_map(|(a, b, c, d)| Thing::Large(a, b, c, d)),
-        prop_oneof![any::<i128>(), any::<i64>().prop_map(i128::from)].prop_map(Thing::Signed128),
-        prop_oneof![any::<u128>(), any::<u64>().prop_map(u128::from)].prop_map(Thing::Unsigned128),
-        any::<u32>().prop_map(|bits| Thing::F32(F32(f32::from_bits(bits)))),
-        any::<u64>().prop_map(|bits| Thing::F64(F64(f64::from_bits(bits)))),
-        // What people write: a few digits.
-        (any::<i32>(), 0..12).prop_map(|(n, e)| Thing::F64(F64(f64::from(n) / 10f64.powi(e)))),
-        any::<char>().prop_map(Thing::Char),
-        any::<String>().prop_map(Thing::Text),
-        "[\\x00-\\x20\"\\\\]{0,8}".prop_map(|text| Thing::Borrowed(text.into())),
-        vec(any::<u8>(), 0..40).prop_map(|bytes| Thing::Bytes(Bytes(bytes))),
-        any::<[u8; 3]>().prop_map(Thing::Array),
-        any::<IpAddr>().prop_map(Thing::Address),
-        any::<Duration>().prop_map(Thing::Span),
-        any::<Result<u8, String>>().prop_map(Thing::Outcome),
-        dynamic().prop_map(Thing::Dynamic),
-        option::of(option::of(option::of(any::<u8>()))).prop_map(Thing::Nested),
-        option::of(Just(())).prop_map(Thing::MaybeUnit),
-        option::of(Just(Marker)).prop_map(Thing::MaybeMarker),
-        option::of(option::of(any::<u8>()).prop_map(Wrapped)).prop_map(Thing::MaybeWrapped),
-        keyed_by_scalars(),
-    ]
-}
+/// Random choices, made from bytes: plain code, where combinators of strategies would take a
+/// minute to compile. When the bytes run out every choice is the first one, so things end.
+pub(super) struct Choices<'a>(pub(super) &'a [u8]);
 
-fn keyed_by_scalars() -> impl Strategy<Value = Thing> {
-    fn map<K: Strategy<Value: Ord>>(key: K) -> impl Strategy<Value = BTreeMap<K::Value, u8>> {
-        proptest::collection::btree_map(key, any::<u8>(), 0..4)
+impl Choices<'_> {
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.byte())
     }
-    prop_oneof![
-        map(any::<u128>()).prop_map(Thing::HugeKeys),
-        map(any::<u64>().prop_map(|bits| F64(f64::from_bits(bits)))).prop_map(Thing::FloatKeys),
-        map(any::<char>()).prop_map(Thing::CharKeys),
-        map(any::<bool>()).prop_map(Thing::BoolKeys),
-        map(any::<u16>().prop_map(Wrapped)).prop_map(Thing::WrappedKeys),
-        map(any::<Option<u8>>()).prop_map(Thing::MaybeKeys),
-        map(option::of(any::<Option<u8>>())).prop_map(Thing::MaybeMaybeKeys),
-        map(vec(any::<u8>(), 0..4).prop_map(Bytes)).prop_map(Thing::BytesKeys),
-        map(any::<(u8, String)>()).prop_map(Thing::PairKeys),
-        map(map(any::<u8>())).prop_map(Thing::MapKeys),
-    ]
-}
 
-fn dynamic() -> impl Strategy<Value = serde_json::Value> {
-    use serde_json::Value;
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((any::<String>(), inner), 0..4)
-                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
-        ]
-    })
-}
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *first
+    }
 
-pub(super) fn thing() -> impl Strategy<Value = Thing> {
-    use proptest::collection::btree_map;
-    leaf().prop_recursive(5, 40, 5, |inner| {
-        let boxed = || inner.clone().prop_map(Box::new);
-        let color = prop_oneof![Just(Color::Red), Just(Color::Green)];
-        let fields = (
-            option::of(inner.clone()),
-            vec(any::<Option<u32>>(), 0..3),
-            any::<Option<u64>>(),
-            vec(Just(Marker), 0..2),
-        );
-        prop_oneof![
-            option::of(boxed()).prop_map(Thing::Maybe),
-            boxed().prop_map(|thing| Thing::Wrapped(Wrapped(thing))),
-            vec(inner.clone(), 0..5).prop_map(Thing::List),
-            (boxed(), any::<Option<i128>>()).prop_map(|(a, b)| Thing::Pair(a, b)),
-            fields.prop_map(|(thing, list, left_out, units)| {
-                Thing::Fields(Box::new(Fields { thing, list, left_out, units }))
-            }),
-            (boxed(), option::of(color.clone()))
-                .prop_map(|(first, second)| Thing::Inline { first, second }),
-            btree_map(any::<String>(), inner.clone(), 0..4).prop_map(Thing::TextKeys),
-            btree_map(any::<i64>(), inner.clone(), 0..4).prop_map(Thing::IntKeys),
-            btree_map(color, inner.clone(), 0..3).prop_map(Thing::VariantKeys),
-        ]
-    })
+    fn below(&mut self, count: u8) -> u8 {
+        self.byte() % count
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    /// Whole numbers of all magnitudes, both ends of each type among them.
+    fn bits(&mut self) -> u128 {
+        let bits = u128::from_le_bytes(self.array());
+        let bits = if self.flag() { bits } else { !0 };
+        let kept = u32::from(self.byte()) % 129;
+        let low = bits & 1u128.checked_shl(kept).map_or(!0, |end| end.wrapping_sub(1));
+        if self.flag() { low } else { !low }
+    }
+
+    fn f64(&mut self) -> F64 {
+        F64(match self.below(4) {
+            // What people write: a few digits.
+            0 => f64::from(self.bits() as i32) / 10f64.powi(i32::from(self.below(12))),
+            1 => [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY][self.below(5) as usize],
+            _ => f64::from_bits(u64::from_le_bytes(self.array())),
+        })
+    }
+
+    fn char(&mut self) -> char {
+        let mask = [0x7f, 0xff, 0xffff, 0x1f_ffff][self.below(4) as usize];
+        let bits = u32::from_le_bytes(self.array());
+        char::from_u32(bits & mask).unwrap_or('\u{2028}')
+    }
+
+    fn text(&mut self) -> String {
+        (0..self.below(5)).map(|_| self.char()).collect()
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..self.below(40)).map(|_| self.byte()).collect()
+    }
+
+    fn option<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| value(self))
+    }
+
+    fn list<T, C: FromIterator<T>>(&mut self, mut value: impl FnMut(&mut Self) -> T) -> C {
+        (0..self.below(4)).map(|_| value(self)).collect()
+    }
+
+    fn color(&mut self) -> Color {
+        if self.flag() { Color::Green } else { Color::Red }
+    }
+
+    fn dynamic(&mut self, depth: u8) -> serde_json::Value {
+        match self.below(if depth == 0 { 6 } else { 8 }) {
+            0 => serde_json::Value::Null,
+            1 => self.flag().into(),
+            2 => (self.bits() as u64).into(),
+            3 => (self.bits() as i64).into(),
+            4 => self.f64().0.into(),
+            5 => self.text().into(),
+            6 => self.list::<_, Vec<_>>(|c| c.dynamic(depth - 1)).into(),
+            _ => serde_json::Value::Object(self.list(|c| (c.text(), c.dynamic(depth - 1)))),
+        }
+    }
+
+    /// A thing with at most `depth` things within each other.
+    pub(super) fn thing(&mut self, depth: u8) -> Thing {
+        let inner = |c: &mut Self| c.thing(depth - 1);
+        let boxed = |c: &mut Self| Box::new(c.thing(depth - 1));
+        match self.below(if depth == 0 { 33 } else { 43 }) {
+            0 => Thing::Nothing,
+            1 => Thing::Unit(()),
+            2 => Thing::Marker(Marker),
+            3 => Thing::Empty {},
+            4 => Thing::NoFields(),
+            5 => Thing::Bool(self.flag()),
+            6 => {
+                let n = self.bits();
+                Thing::Small(n as i8, n as u8, n as i16, n as u16)
+            }
+            7 => {
+                let n = self.bits();
+                Thing::Large(n as i32, n as u32, n as i64, n as u64)
+            }
+            8 => Thing::Signed128(self.bits() as i128),
+            9 => Thing::Unsigned128(self.bits()),
+            10 => Thing::F32(F32(f32::from_bits(u32::from_le_bytes(self.array())))),
+            11 => Thing::F32(F32(self.f64().0 as f32)),
+            12 => Thing::F64(self.f64()),
+            13 => Thing::Char(self.char()),
+            14 => Thing::Text(self.text()),
+            15 => Thing::Borrowed(self.text().into()),
+            16 => Thing::Bytes(Bytes(self.bytes())),
+            17 => Thing::Array(self.array()),
+            18 => Thing::Address(IpAddr::from(self.array::<16>())),
+            19 => Thing::Span(Duration::new(self.bits() as u64, self.bits() as u32 % 1_000_000_000)),
+            20 => Thing::Outcome(if self.flag() { Ok(self.byte()) } else { Err(self.text()) }),
+            21 => Thing::Dynamic(self.dynamic(3)),
+            22 => Thing::Nested(self.option(|c| c.option(|c| c.option(Self::byte)))),
+            23 => Thing::MaybeUnit(self.option(|_| ())),
+            24 => Thing::MaybeMarker(self.option(|_| Marker)),
+            25 => Thing::MaybeWrapped(self.option(|c| Wrapped(c.option(Self::byte)))),
+            26 => Thing::HugeKeys(self.list(|c| (c.bits(), c.byte()))),
+            27 => Thing::FloatKeys(self.list(|c| (c.f64(), c.byte()))),
+            28 => Thing::CharKeys(self.list(|c| (c.char(), c.byte()))),
+            29 => Thing::BoolKeys(self.list(|c| (c.flag(), c.byte()))),
+            30 => Thing::WrappedKeys(self.list(|c| (Wrapped(c.bits() as u16), c.byte()))),
+            31 => Thing::MaybeKeys(self.list(|c| (c.option(Self::byte), c.byte()))),
+            32 => self.rarely(),
+            33 => Thing::Maybe(self.option(boxed)),
+            34 => Thing::Wrapped(Wrapped(boxed(self))),
+            35 => Thing::List(self.list(inner)),
+            36 => Thing::Pair(boxed(self), self.option(|c| c.bits() as i128)),
+            37 => Thing::Fields(Box::new(Fields {
+                thing: self.option(inner),
+                list: self.list(|c| c.option(|c| c.bits() as u32)),
+                left_out: self.option(|c| c.bits() as u64),
+                units: self.list(|_| Marker),
+            })),
+            38 => Thing::Inline { first: boxed(self), second: self.option(Self::color) },
+            39 => Thing::TextKeys(self.list(|c| (c.text(), inner(c)))),
+            40 => Thing::IntKeys(self.list(|c| (c.bits() as i64, inner(c)))),
+            _ => Thing::VariantKeys(self.list(|c| (c.color(), inner(c)))),
+        }
+    }
+
+    /// Things that JSON never takes.
+    fn rarely(&mut self) -> Thing {
+        match self.below(4) {
+            0 => Thing::MaybeMaybeKeys(self.list(|c| (c.option(|c| c.option(Self::byte)), 1))),
+            1 => Thing::BytesKeys(self.list(|c| (Bytes(c.bytes()), 1))),
+            2 => Thing::PairKeys(self.list(|c| ((c.byte(), c.text()), 1))),
+            _ => Thing::MapKeys(self.list(|c| (c.list(|c| (c.byte(), 1)), 1))),
+        }
+    }
 }

@@ -1,0 +1,10 @@
+//! Every kind of tampering is found, and named.
+
+mod attacks;
+mod bytes;
+mod evidence;
+mod lab;
+#[path = "../support/mod.rs"]
+mod support;
+mod tails;
+mod wire;
