@@ -4,12 +4,15 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use data_encoding::{BASE64, HEXLOWER};
-use factlog::{Encoding, Event, JournalEvent, Section};
+use factlog::{Encoding, Event, EventRecord, FactsRef, JournalEvent, Section};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::output::{BOLD, DIM, shortened, shown, styled};
 use crate::time;
+
+/// The schema of a whole event.
+pub(crate) const SHOW: &str = "factlog.show/1";
 
 /// An event in JSON; `show` gives more of it than `log`.
 #[derive(Serialize)]
@@ -74,25 +77,49 @@ pub(crate) fn listed<'a>(event: &'a Event, schema: &'static str) -> EventJson<'a
 }
 
 /// The JSON of an event with everything that proves it.
-pub(crate) fn whole<'a>(event: &'a Event, schema: &'static str) -> EventJson<'a> {
-    build(event, schema, true)
+pub(crate) fn whole(event: &Event) -> EventJson<'_> {
+    build(event, SHOW, true)
 }
 
 fn build<'a>(event: &'a Event, schema: &'static str, whole: bool) -> EventJson<'a> {
-    let facts = event.facts();
+    let parts = Parts {
+        record: event.record(),
+        facts: event.facts(),
+        sections: event.sections().collect(),
+        previous_sequence: event.previous_sequence(),
+    };
+    from_parts(&parts, schema, whole)
+}
+
+/// All that the JSON of an event is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) record: EventRecord,
+    pub(crate) facts: Option<FactsRef<'a>>,
+    pub(crate) sections: Vec<Section<'a>>,
+    /// The one thing that no hash covers.
+    pub(crate) previous_sequence: Option<u64>,
+}
+
+/// The JSON of an event that was taken apart.
+pub(crate) fn from_parts<'a>(
+    parts: &Parts<'a>,
+    schema: &'static str,
+    whole: bool,
+) -> EventJson<'a> {
+    let (spine, facts) = (parts.record.spine(), parts.facts);
     let uuid = |id: [u8; 16]| uuid::Uuid::from_bytes(id).to_string();
     EventJson {
         schema,
-        sequence: event.sequence(),
-        revision: event.revision(),
-        stream_id: HEXLOWER.encode(&event.stream_id()),
-        event_id: event.id().map(|id| id.to_string()),
+        sequence: spine.sequence,
+        revision: spine.revision,
+        stream_id: HEXLOWER.encode(&spine.stream),
+        event_id: facts.map(|facts| uuid(facts.event_id)),
         scope: facts.map(|facts| facts.scope),
         entity: facts.map(|facts| facts.entity),
         kind: facts.map(|facts| facts.kind),
         payload_version: facts.map(|facts| facts.payload_version),
         tags: facts.map_or_else(Vec::new, |facts| facts.tags.iter().collect()),
-        recorded_at: time::show(event.recorded_at()),
+        recorded_at: time::show(spine.recorded_at),
         occurred_at: facts.and_then(|facts| facts.occurred_at).map(time::show),
         actor: facts.and_then(|facts| facts.actor),
         correlation_id: facts.and_then(|facts| facts.correlation).map(uuid),
@@ -102,22 +129,23 @@ fn build<'a>(event: &'a Event, schema: &'static str, whole: bool) -> EventJson<'
             span_id: HEXLOWER.encode(&trace.span_id),
             flags: trace.flags,
         }),
-        event_hash: BASE64.encode(&event.hash()),
-        sections: event
-            .sections()
-            .map(|section| section_json(event, &section, whole))
+        event_hash: BASE64.encode(&parts.record.event_hash()),
+        sections: parts
+            .sections
+            .iter()
+            .map(|section| section_json(facts.map(|facts| facts.kind), section, whole))
             .collect(),
         evidence: whole.then(|| EvidenceJson {
-            previous_hash: BASE64.encode(&event.previous_hash()),
-            previous_sequence: event.previous_sequence(),
-            record: BASE64.encode(&event.record().encode()),
+            previous_hash: BASE64.encode(&spine.previous),
+            previous_sequence: parts.previous_sequence,
+            record: BASE64.encode(&parts.record.encode()),
         }),
     }
 }
 
-fn section_json<'a>(event: &Event, section: &Section<'a>, whole: bool) -> SectionJson<'a> {
+fn section_json<'a>(kind: Option<&str>, section: &Section<'a>, whole: bool) -> SectionJson<'a> {
     let bytes = section.bytes();
-    let value = bytes.and_then(|bytes| display_json(event, section.encoding, bytes));
+    let value = bytes.and_then(|bytes| display_json(kind, section.encoding, bytes));
     let encoded = bytes.filter(|_| whole || value.is_none());
     SectionJson {
         name: section.name,
@@ -135,11 +163,10 @@ fn section_json<'a>(event: &Event, section: &Section<'a>, whole: bool) -> Sectio
 }
 
 /// The payload as JSON on one line, whatever its encoding; `None` if it can't be told as JSON.
-fn display_json(event: &Event, encoding: Encoding, bytes: &[u8]) -> Option<Box<RawValue>> {
+fn display_json(kind: Option<&str>, encoding: Encoding, bytes: &[u8]) -> Option<Box<RawValue>> {
     let text = match encoding {
         Encoding::Journal => {
-            let kind = event.facts()?.kind;
-            journal_json(&JournalEvent::decode(kind, bytes).ok()?)?
+            journal_json(&JournalEvent::decode(kind?, bytes).ok()?)?
         }
         other => factlog::to_display_json(other, bytes)?,
     };
@@ -194,7 +221,8 @@ fn summary(event: &Event, section: &Section<'_>) -> String {
     let Some(bytes) = section.bytes() else {
         return "(payload erased)".to_owned();
     };
-    if let Some(value) = display_json(event, section.encoding, bytes) {
+    let kind = event.facts().map(|facts| facts.kind);
+    if let Some(value) = display_json(kind, section.encoding, bytes) {
         return shown(value.get());
     }
     match std::str::from_utf8(bytes) {

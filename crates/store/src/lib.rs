@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod error;
 mod event;
+mod fast;
 mod housekeeper;
 mod index;
 mod journal;

@@ -9,9 +9,10 @@ use factlog_proof::{Hash, leaf_hash};
 use crate::{
     Damage, Error,
     commit::entries_of_scan,
+    fast::{FastStart, fast_start, is_settled},
     index::{IndexDir, IndexView, Run, Tail},
     read::MAX_GAP,
-    recover::{Floors, Found, Survey, survey},
+    recover::{Floors, Found, Start, Survey, survey},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
     view::{Segment, View},
 };
@@ -24,6 +25,7 @@ pub(crate) fn read_view(
 ) -> Result<(View, Survey), Error> {
     let index = IndexDir::new(Arc::clone(fs), found.layout.index(), found.identity.journal);
     let (mut runs, _) = index.read_runs(&[])?;
+    let mut scan_all = false;
     loop {
         let covered = runs.last().map_or(0, |run| run.end());
         let first = active_first(found);
@@ -37,12 +39,18 @@ pub(crate) fn read_view(
                 Ok(())
             })?;
         }
-        let mut offsets = Vec::new();
-        let survey = survey(fs.as_ref(), OpenMode::Read, found, floors, None, &mut |group, _| {
+        let fast = if scan_all { None } else { fast_start(fs.as_ref(), found, covered) };
+        let (start, mut offsets) = begin(fast, &mut tail);
+        let is_fast = start.is_some();
+        let survey = survey(fs.as_ref(), OpenMode::Read, found, floors, start, &mut |group, _| {
             push(&mut tail, group);
             offsets.extend(group.events.iter().map(|event| event.offset as u32));
             Ok(())
         })?;
+        if is_fast && !is_settled(&survey) {
+            scan_all = true;
+            continue;
+        }
         if covered > survey.proven {
             // Made before a crash took what they index: they say nothing of this journal.
             runs.retain(|run| run.end() <= survey.proven);
@@ -51,6 +59,23 @@ pub(crate) fn read_view(
         let view = view_of(found, &survey, runs, &tail, &offsets);
         return Ok((view, survey));
     }
+}
+
+/// Begins where a fast start leads to: with its offsets, and with its events in the tail.
+pub(crate) fn begin(fast: Option<FastStart>, tail: &mut Tail) -> (Option<Start>, Vec<u32>) {
+    let Some(fast) = fast else {
+        return (None, Vec::new());
+    };
+    if let Some(last) = fast.unindexed.last() {
+        let fresh: Vec<_> = fast
+            .unindexed
+            .iter()
+            .filter(|event| event.order.sequence >= tail.end())
+            .cloned()
+            .collect();
+        *tail = tail.push(last.order.sequence + 1, entries_of_scan(&fresh));
+    }
+    (Some(fast.start), fast.offsets)
 }
 
 /// Assembles a view after a survey.

@@ -11,7 +11,8 @@ use crate::{
     commit::{Baton, DerivedFiles, Order, Writer},
     index::{IndexView, IndexWriter, Tail},
     journal::{new_writer, shared},
-    open::{active_first, check_writable, push, scan_sealed, view_of},
+    fast::{fast_start, is_settled},
+    open::{active_first, begin, check_writable, push, scan_sealed, view_of},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
     segment::{GroupScanner, ScannedGroup, SegmentWriter},
     signer::Signer,
@@ -179,6 +180,7 @@ fn read_active(
     derived: &mut DerivedFiles,
 ) -> Result<Active, Error> {
     let fs = options.fs.as_ref();
+    let mut scan_all = false;
     loop {
         let covered = derived.index.covered();
         let mut catch_up = CatchUp { tail: Tail::new(covered), derived, failed: None };
@@ -186,13 +188,21 @@ fn read_active(
         if behind < active_first(found) {
             scan_sealed(fs, found, behind, &mut |group, leaves| catch_up.take(group, leaves))?;
         }
-        let mut offsets = Vec::new();
-        let survey = survey(fs, OpenMode::Write, found, floors, None, &mut |group, leaves| {
+        let wanted = active_first(found)..=catch_up.derived.tree.size();
+        let fast = (!scan_all).then(|| fast_start(fs, found, covered)).flatten();
+        let fast = fast.filter(|fast| wanted.contains(&fast.start.frontier.size()));
+        let (start, mut offsets) = begin(fast, &mut catch_up.tail);
+        let is_fast = start.is_some();
+        let survey = survey(fs, OpenMode::Write, found, floors, start, &mut |group, leaves| {
             offsets.extend(group.events.iter().map(|event| event.offset as u32));
             catch_up.take(group, leaves)
         })?;
         let CatchUp { tail, derived, failed } = catch_up;
         derived.failed = failed;
+        if is_fast && !is_settled(&survey) {
+            scan_all = true;
+            continue;
+        }
         if derived.failed.is_none() && ahead(derived, &survey)? {
             continue;
         }

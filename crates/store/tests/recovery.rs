@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use factlog::{Journal, Query, Recovery};
+use factlog::{Journal, Policy, Query, Recovery, UnverifiedReceipt};
 use factlog_fs::MemFs;
 use support::{DIR, content, copy, event, files, options, overwrite, segment, texts};
 
@@ -193,6 +193,41 @@ fn derived_files_may_vanish_at_any_time() {
     for (path, kept) in all.iter().zip(kept) {
         if path.to_str().unwrap().contains("index") {
             assert_eq!(content(fs.as_ref(), path), kept, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn rotten_derived_files_never_change_what_a_journal_says() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create(DIR, options(&fs)).unwrap();
+    for number in 0..40 {
+        let batch: Vec<_> =
+            (0..110).map(|i| event(&format!("a{}", i % 9), &format!("{number}.{i}"))).collect();
+        journal.append_batch(&batch).unwrap();
+    }
+    journal.close().unwrap();
+    let all = texts(&open(&copy(&fs)));
+    let derived = |path: &std::path::Path| {
+        let text = path.to_str().unwrap();
+        text.ends_with(".off") || text.contains("index") || text.contains("tree")
+    };
+    for path in files(fs.as_ref(), DIR.as_ref()).into_iter().filter(|path| derived(path)) {
+        let bytes = content(fs.as_ref(), &path);
+        for at in (0..bytes.len()).step_by(bytes.len() / 5 + 1).chain([bytes.len() - 1]) {
+            let fs = copy(&fs);
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            overwrite(fs.as_ref(), &path, &changed);
+            let journal = open(&fs);
+            let context = format!("{} byte {at}", path.display());
+            assert!(journal.read_only_reason().is_none(), "{context}");
+            assert_eq!(texts(&journal), all, "{context}");
+            let receipt = journal.append(event("new", "x")).unwrap();
+            let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
+            let text = receipt.text().unwrap();
+            UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).expect(&context);
+            journal.close().unwrap();
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         return Err(factlog::Error::from(Misuse::NoSuchEvent(args.event.clone())).into());
     };
     if out.is_json() {
-        out.object(&event::whole(&found, "factlog.show/1"))?;
+        out.object(&event::whole(&found))?;
     } else {
         out.line(event::page(&found)?)?;
     }

@@ -31,17 +31,15 @@ struct Json<'a> {
     streams: u64,
     segments: u64,
     bytes: Bytes,
-    first_recorded_at: Option<String>,
-    last_recorded_at: Option<String>,
+    first_recorded_at: String,
+    last_recorded_at: String,
     signed_through: Option<u64>,
-    unindexed: u64,
 }
 
 #[derive(Serialize)]
 struct Bytes {
     segments: u64,
-    index: u64,
-    tree: u64,
+    derived: u64,
     other: u64,
 }
 
@@ -59,14 +57,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         segments: stats.segments,
         bytes: Bytes {
             segments: stats.bytes.segments,
-            index: stats.bytes.index,
-            tree: stats.bytes.tree,
+            derived: stats.bytes.derived,
             other: stats.bytes.other,
         },
-        first_recorded_at: stats.first_recorded_at.map(time::show),
-        last_recorded_at: stats.last_recorded_at.map(time::show),
+        first_recorded_at: time::show(stats.first_recorded_at),
+        last_recorded_at: time::show(stats.last_recorded_at),
         signed_through: stats.signed_through,
-        unindexed: stats.unindexed,
     };
     if out.is_json() {
         out.object(&json)?;
@@ -77,7 +73,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 }
 
 fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
-    let none = || "none".to_owned();
     let bytes = |bytes| HumanBytes(bytes).to_string();
     let signed = match (&stats.vkey, stats.signed_through) {
         (None, _) => "no".to_owned(),
@@ -89,14 +84,12 @@ fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
         ("created", stats.created.clone()),
         ("events", stats.events.to_string()),
         ("streams", stats.streams.to_string()),
-        ("first", stats.first_recorded_at.clone().unwrap_or_else(none)),
-        ("last", stats.last_recorded_at.clone().unwrap_or_else(none)),
+        ("first", stats.first_recorded_at.clone()),
+        ("last", stats.last_recorded_at.clone()),
         ("signed", signed),
         ("segments", format!("{} ({})", stats.segments, bytes(stats.bytes.segments))),
-        ("index", bytes(stats.bytes.index)),
-        ("tree", bytes(stats.bytes.tree)),
+        ("derived", bytes(stats.bytes.derived)),
         ("other files", bytes(stats.bytes.other)),
-        ("not indexed", format!("{} events", stats.unindexed)),
     ] {
         out.line(format!("{name:<12} {value}"))?;
     }

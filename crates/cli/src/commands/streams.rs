@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let mut count = 0u64;
     for stream in reader.streams() {
         let stream = stream?;
-        if args.scope.is_some() && stream.scope != args.scope {
+        let scope = stream.coordinate.as_ref().map(|(scope, _)| scope);
+        if args.scope.is_some() && scope != args.scope.as_ref() {
             continue;
         }
         count += 1;
@@ -66,11 +67,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 }
 
 fn json(stream: &StreamInfo) -> Json<'_> {
+    let coordinate = stream.coordinate.as_ref();
     Json {
         schema: "factlog.streams/1",
         stream_id: HEXLOWER.encode(&stream.stream_id),
-        scope: stream.scope.as_deref(),
-        entity: stream.entity.as_deref(),
+        scope: coordinate.map(|(scope, _)| scope.as_str()),
+        entity: coordinate.map(|(_, entity)| entity.as_str()),
         events: stream.events,
         last_sequence: stream.last_sequence,
         last_recorded_at: time::show(stream.last_recorded_at),
@@ -90,9 +92,9 @@ pub(crate) fn empty() -> Table {
 
 /// Adds one stream to it.
 pub(crate) fn add(rows: &mut Table, stream: &StreamInfo) {
-    let name = match (&stream.scope, &stream.entity) {
-        (Some(scope), Some(entity)) => format!("{}/{}", shown(scope), shown(entity)),
-        _ => format!("(erased) {}", HEXLOWER.encode(&stream.stream_id)),
+    let name = match &stream.coordinate {
+        Some((scope, entity)) => format!("{}/{}", shown(scope), shown(entity)),
+        None => format!("(erased) {}", HEXLOWER.encode(&stream.stream_id)),
     };
     rows.add_row([
         name,

@@ -2,10 +2,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use data_encoding::{BASE64, HEXLOWER};
-use factlog::{EventRecord, Policy, SectionSecret, UnverifiedReceipt, VerifiedReceipt};
+use factlog::{EventRecord, Policy, Section, SectionSecret, UnverifiedReceipt, VerifiedReceipt};
 use factlog_proof::{ReceiptError, SuppliedSection};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::event::{self, Parts};
 use crate::exit::{ClosedPipe, Exit, Problem};
 use crate::output::{BAD, DIM, GOOD, Output, shown, styled};
 use crate::{files, opening, paths, time};
@@ -55,11 +57,12 @@ struct Json {
     sections_checked: Vec<String>,
 }
 
-/// What is taken from the output of `show --json`; the rest of it is derived from this.
+/// What is taken from the output of `show --json`; all else in it must follow from this.
 #[derive(Deserialize)]
 struct EventFile {
     record: String,
     sections: Vec<SectionFile>,
+    previous_sequence: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -220,8 +223,9 @@ fn read_event(path: &Path) -> Result<(EventRecord, Vec<Supplied>)> {
         Problem::new(Exit::NotHolding, "event.malformed", message)
     };
     let bytes = files::read(path, MAX_EVENT)?;
-    let file: EventFile =
+    let value: Value =
         serde_json::from_slice(&bytes).map_err(|error| malformed(&error.to_string()))?;
+    let file = EventFile::deserialize(&value).map_err(|error| malformed(&error.to_string()))?;
     let decode = |text: &str| {
         BASE64
             .decode(text.as_bytes())
@@ -246,5 +250,31 @@ fn read_event(path: &Path) -> Result<(EventRecord, Vec<Supplied>)> {
             bytes: decode(bytes)?,
         });
     }
+    if rebuilt(&record, &sections, file.previous_sequence) != value {
+        // Whoever reads the file reads those fields, and not the record.
+        return Err(malformed("its fields are not those of its record and sections").into());
+    }
     Ok((record, sections))
+}
+
+/// What `show --json` prints of this event.
+fn rebuilt(record: &EventRecord, supplied: &[Supplied], previous_sequence: Option<u64>) -> Value {
+    let facts = record.facts();
+    let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
+    let sections = rows.map(|row| Section {
+        name: row.name,
+        encoding: row.encoding,
+        hash: row.hash,
+        content: supplied
+            .iter()
+            .find(|section| section.name == row.name)
+            .map(|section| (section.secret, section.bytes.as_slice())),
+    });
+    let parts = Parts {
+        record: record.clone(),
+        facts,
+        sections: sections.collect(),
+        previous_sequence,
+    };
+    serde_json::to_value(event::from_parts(&parts, event::SHOW, true)).unwrap_or_default()
 }

@@ -169,9 +169,9 @@ impl KnownJournals {
     ) -> Result<(), Error> {
         self.change(|journals| {
             let known = journals.iter_mut().find(|journal| journal.id == *id);
-            known
-                .ok_or(KnownError::Unknown(*id))?
-                .advance(checkpoint, path_from)
+            let known = known.ok_or(KnownError::Unknown(*id))?;
+            self.check_signatures(known)?;
+            Ok(known.advance(checkpoint, path_from)?)
         })
     }
 
@@ -229,18 +229,24 @@ impl KnownJournals {
 
     fn checked(&self, journal: Option<KnownJournal>) -> Result<Option<KnownJournal>, Error> {
         if let Some(journal) = &journal {
-            journal.check_signatures().map_err(|error| {
-                let id = HEXLOWER.encode(&journal.id);
-                file::unreadable(&self.path, format!("journal {id}: {error}"))
-            })?;
+            self.check_signatures(journal)?;
         }
         Ok(journal)
+    }
+
+    /// What is kept counts only as far as the pinned key signed it.
+    fn check_signatures(&self, journal: &KnownJournal) -> Result<(), Error> {
+        let unreadable = |error| {
+            let id = HEXLOWER.encode(&journal.id);
+            file::unreadable(&self.path, format!("journal {id}: {error}"))
+        };
+        Ok(journal.check_signatures().map_err(unreadable)?)
     }
 
     /// Reads, changes and writes the file under its lock. What didn't change isn't written.
     fn change(
         &self,
-        change: impl FnOnce(&mut Vec<KnownJournal>) -> Result<(), KnownError>,
+        change: impl FnOnce(&mut Vec<KnownJournal>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (dir, name) = split(&self.path)?;
         create_private_dirs(self.fs.as_ref(), dir)?;

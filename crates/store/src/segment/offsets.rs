@@ -311,3 +311,143 @@ fn offset(entry: [u8; 4]) -> Option<u32> {
 fn place(index: u64) -> u64 {
     HEADER as u64 + index * OFFSET
 }
+
+#[cfg(test)]
+mod tests {
+    use factlog_fs::MemFs;
+    use factlog_fs::read_file;
+
+    use super::*;
+
+    const OF: OffsetsOf = OffsetsOf { journal: [3; 16], first: 1 << 40, generation: 9 };
+
+    fn path() -> &'static Path {
+        Path::new("a.off")
+    }
+
+    fn offsets(count: u32) -> Vec<u32> {
+        (0..count).map(|at| 400 + at * 424).collect()
+    }
+
+    fn build(count: u32) -> MemFs {
+        let fs = MemFs::new();
+        let mut writer = OffsetsWriter::create(&fs, path(), OF).unwrap();
+        for some in offsets(count).chunks(7) {
+            writer.append(some);
+            writer.flush().unwrap();
+        }
+        writer.sync().unwrap();
+        fs
+    }
+
+    fn bytes(fs: &MemFs) -> Vec<u8> {
+        read_file(fs, path(), 1 << 30).unwrap()
+    }
+
+    fn change(fs: &MemFs, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut changed = bytes(fs);
+        change(&mut changed);
+        let file = fs.open(path(), OpenMode::Write).unwrap();
+        file.set_len(0).unwrap();
+        write_all_at(file.as_ref(), &changed, 0).unwrap();
+    }
+
+    fn check(fs: &MemFs, count: u32) -> Option<Damage> {
+        let mut checker = OffsetsChecker::open(fs, path(), OF).unwrap();
+        offsets(count).into_iter().for_each(|offset| checker.add(offset).unwrap());
+        checker.finish()
+    }
+
+    #[test]
+    fn offsets_come_back() {
+        let fs = build(40_000);
+        let reader = OffsetsReader::open(&fs, path(), OF).unwrap().unwrap();
+        assert_eq!(reader.len().unwrap(), 40_000);
+        assert_eq!(reader.read_all().unwrap(), offsets(40_000));
+        for index in [0, 1, 39_999] {
+            assert_eq!(reader.get(index).unwrap(), Some(offsets(40_000)[index as usize]));
+        }
+        assert_eq!(reader.get(40_000).unwrap(), None);
+        assert_eq!(reader.get(u64::MAX).unwrap(), None);
+        assert_eq!(check(&fs, 40_000), None);
+    }
+
+    #[test]
+    fn a_missing_or_torn_file_is_no_finding_and_goes_on_where_it_is_good() {
+        let wanted = bytes(&build(1_000));
+        for (name, tear, good) in [
+            ("missing", (|fs| fs.remove_file(path()).unwrap()) as fn(&MemFs), 0),
+            ("empty", |fs| change(fs, Vec::clear), 0),
+            ("cut header", |fs| change(fs, |bytes| bytes.truncate(20)), 0),
+            ("lost header", |fs| change(fs, |bytes| bytes.fill(0)), 0),
+            ("cut", |fs| change(fs, |bytes| bytes.truncate(48 + 4 * 700 + 2)), 700),
+            ("lost end", |fs| change(fs, |bytes| bytes[48 + 4 * 700..].fill(0)), 700),
+            ("lost sector", |fs| change(fs, |bytes| bytes[512..1024].fill(0)), 116),
+        ] {
+            let fs = build(1_000);
+            tear(&fs);
+            assert_eq!(check(&fs, 1_000), None, "{name}");
+            let mut writer = OffsetsWriter::open(&fs, path(), OF).unwrap();
+            assert_eq!(writer.len(), good, "{name}");
+            writer.append(&offsets(1_000)[good as usize..]);
+            writer.flush().unwrap();
+            assert_eq!(bytes(&fs), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cut_holds_for_buffer_and_file() {
+        let fs = build(100);
+        let mut writer = OffsetsWriter::open(&fs, path(), OF).unwrap();
+        writer.append(&offsets(110)[100..]);
+        writer.truncate_to(105).unwrap();
+        assert_eq!(writer.len(), 105);
+        writer.flush().unwrap();
+        assert_eq!(bytes(&fs), bytes(&build(105)));
+        writer.truncate_to(50).unwrap();
+        assert_eq!(bytes(&fs), bytes(&build(50)));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_reported_and_surplus_too() {
+        let fs = build(60);
+        for at in 0..bytes(&fs).len() {
+            for bit in 0..8 {
+                change(&fs, |bytes| bytes[at] ^= 1 << bit);
+                assert_eq!(check(&fs, 60).map(|found| found.code), Some(CODE), "{at}");
+                change(&fs, |bytes| bytes[at] ^= 1 << bit);
+            }
+        }
+        assert_eq!(check(&fs, 59).and_then(|found| found.offset), Some(48 + 4 * 59));
+        change(&fs, |bytes| bytes.push(0));
+        assert!(check(&fs, 60).is_some());
+    }
+
+    #[test]
+    fn another_segments_offsets_are_refused_and_replaced() {
+        let fs = build(60);
+        for other in [
+            OffsetsOf { journal: [4; 16], ..OF },
+            OffsetsOf { first: 0, ..OF },
+            OffsetsOf { generation: 8, ..OF },
+        ] {
+            let refused = OffsetsReader::open(&fs, path(), other).unwrap_err();
+            assert!(matches!(refused, Error::Damaged(damage) if damage.code == CODE));
+            let checker = OffsetsChecker::open(&fs, path(), other).unwrap();
+            assert!(checker.finish().is_some());
+        }
+        let other = OffsetsOf { generation: 8, ..OF };
+        assert_eq!(OffsetsWriter::open(&fs, path(), other).unwrap().len(), 0);
+        assert!(OffsetsReader::open(&fs, path(), other).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_damaged_offset_is_no_offset() {
+        let fs = build(60);
+        change(&fs, |bytes| bytes[48 + 40] ^= 2);
+        let reader = OffsetsReader::open(&fs, path(), OF).unwrap().unwrap();
+        assert!(reader.get(10).is_err());
+        assert_eq!(reader.read_all().unwrap().len(), 10);
+        assert_eq!(OffsetsWriter::open(&fs, path(), OF).unwrap().len(), 10);
+    }
+}

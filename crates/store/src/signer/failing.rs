@@ -3,8 +3,8 @@
 use std::{
     io,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
     sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use factlog_fs::{
@@ -39,7 +39,10 @@ impl FailFs {
 
     fn range(inner: MemFs, from: u64, until: u64) -> Self {
         let calls = AtomicU64::new(0);
-        Self { inner, plan: Arc::new(Plan { calls, from, until }) }
+        Self {
+            inner,
+            plan: Arc::new(Plan { calls, from, until }),
+        }
     }
 
     /// Whether the fault was reached.
@@ -62,13 +65,19 @@ impl StoreFs for FailFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoreFile>> {
         self.plan.call()?;
         let inner = self.inner.open(path, mode)?;
-        Ok(Box::new(FailFile { inner, plan: self.plan.clone() }))
+        Ok(Box::new(FailFile {
+            inner,
+            plan: self.plan.clone(),
+        }))
     }
 
     fn create_new(&self, path: &Path, access: Access) -> io::Result<Box<dyn StoreFile>> {
         self.plan.call()?;
         let inner = self.inner.create_new(path, access)?;
-        Ok(Box::new(FailFile { inner, plan: self.plan.clone() }))
+        Ok(Box::new(FailFile {
+            inner,
+            plan: self.plan.clone(),
+        }))
     }
 
     fn create_dir(&self, path: &Path, access: Access) -> io::Result<()> {
@@ -133,11 +142,7 @@ impl StoreFile for FailFile {
         self.inner.read_at(buf, offset)
     }
 
-    fn read_vectored_at(
-        &self,
-        bufs: &mut [io::IoSliceMut<'_>],
-        offset: u64,
-    ) -> io::Result<usize> {
+    fn read_vectored_at(&self, bufs: &mut [io::IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
         self.plan.call()?;
         self.inner.read_vectored_at(bufs, offset)
     }

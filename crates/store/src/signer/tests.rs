@@ -105,7 +105,10 @@ fn what_is_remembered_survives_and_never_shrinks() {
     signer.remember(9, root(9)).unwrap();
     assert_eq!(signer.remembered(), Some((9, root(9))));
     let seen = read_state_only(&fs, Path::new(KEY)).unwrap();
-    assert_eq!((seen.key, seen.remembered), (signer.verifier(), Some((9, root(9)))));
+    assert_eq!(
+        (seen.key, seen.remembered),
+        (signer.verifier(), Some((9, root(9))))
+    );
     drop(signer);
     assert_eq!(open(&fs).unwrap().remembered(), Some((9, root(9))));
 }
@@ -115,7 +118,11 @@ fn only_checkpoints_of_its_own_growing_history_are_signed() {
     for signer in [create(&MemFs::new()), Signer::in_memory(key(1))] {
         let checkpoint = |size, n| Checkpoint::new(ORIGIN, size, root(n)).unwrap();
         let signature = signer.sign(&checkpoint(5, 5)).unwrap();
-        assert!(signer.verifier().verifies(checkpoint(5, 5).to_string().as_bytes(), signature.bytes()));
+        assert!(
+            signer
+                .verifier()
+                .verifies(checkpoint(5, 5).to_string().as_bytes(), signature.bytes())
+        );
         assert_eq!(signature.name(), ORIGIN);
         assert_eq!(signature.key_id(), signer.verifier().key_id());
         // Signing is not remembering.
@@ -123,8 +130,14 @@ fn only_checkpoints_of_its_own_growing_history_are_signed() {
         signer.remember(5, root(5)).unwrap();
         signer.sign(&checkpoint(5, 5)).unwrap();
         signer.sign(&checkpoint(6, 6)).unwrap();
-        assert_eq!(code(signer.sign(&checkpoint(5, 6))), "signer.history_mismatch");
-        assert_eq!(code(signer.sign(&checkpoint(4, 4))), "signer.history_mismatch");
+        assert_eq!(
+            code(signer.sign(&checkpoint(5, 6))),
+            "signer.history_mismatch"
+        );
+        assert_eq!(
+            code(signer.sign(&checkpoint(4, 4))),
+            "signer.history_mismatch"
+        );
         let other = Checkpoint::new("example.com/other/1", 9, root(9)).unwrap();
         assert_eq!(code(signer.sign(&other)), "signer.other_journal");
     }
@@ -154,12 +167,18 @@ fn on_the_real_file_system_the_files_are_for_the_owner_alone() {
     assert_eq!(mode(&dir.path().join("a/b")), 0o700);
     drop(Signer::open(Arc::new(RealFs::new()), &path).unwrap());
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-    assert_eq!(code(Signer::open(Arc::new(RealFs::new()), &path)), "signer.key_permissions");
+    assert_eq!(
+        code(Signer::open(Arc::new(RealFs::new()), &path)),
+        "signer.key_permissions"
+    );
     // A link is not followed, wherever it leads.
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert_eq!(code(Signer::open(Arc::new(RealFs::new()), &link)), "io.failed");
+    assert_eq!(
+        code(Signer::open(Arc::new(RealFs::new()), &link)),
+        "io.failed"
+    );
 }
 
 #[test]
@@ -204,7 +223,10 @@ fn a_state_that_is_lost_or_changed_is_never_an_empty_one() {
         let refused = |bytes: &[u8]| {
             write(&fs, STATE, bytes);
             assert_eq!(code(open(&fs)), "signer.state_unreadable");
-            assert_eq!(code(read_state_only(&fs, Path::new(KEY))), "signer.state_unreadable");
+            assert_eq!(
+                code(read_state_only(&fs, Path::new(KEY))),
+                "signer.state_unreadable"
+            );
         };
         for at in 0..good.len() {
             refused(&good[..at]);
@@ -219,7 +241,10 @@ fn a_state_that_is_lost_or_changed_is_never_an_empty_one() {
         refused(&vec![b'x'; 1 << 16]);
         fs.remove_file(Path::new(STATE)).unwrap();
         assert_eq!(code(open(&fs)), "signer.state_unreadable");
-        assert_eq!(code(read_state_only(&fs, Path::new(KEY))), "signer.state_unreadable");
+        assert_eq!(
+            code(read_state_only(&fs, Path::new(KEY))),
+            "signer.state_unreadable"
+        );
         write(&fs, STATE, &good);
         open(&fs).unwrap();
     }
@@ -253,7 +278,10 @@ fn the_state_is_spelled_as_documented() {
         signer.verifier(),
         root(1)
     );
-    assert_eq!(text, format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes())));
+    assert_eq!(
+        text,
+        format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes()))
+    );
     assert_eq!(lines.len(), 5);
 }
 
@@ -264,7 +292,11 @@ fn a_creation_cut_short_anywhere_can_be_repeated_or_is_whole() {
     let (mut whole, mut cut) = (0, 0);
     for (call, dead) in (0..100).flat_map(|call| [(call, false), (call, true)]) {
         let mem = MemFs::new();
-        let fs = if dead { FailFs::from(mem.clone(), call) } else { FailFs::at(mem.clone(), call) };
+        let fs = if dead {
+            FailFs::from(mem.clone(), call)
+        } else {
+            FailFs::at(mem.clone(), call)
+        };
         let first = Signer::create(Arc::new(fs.clone()), Path::new(KEY), key(1));
         if !fs.has_failed() {
             assert!(call > 10);
@@ -281,7 +313,10 @@ fn a_creation_cut_short_anywhere_can_be_repeated_or_is_whole() {
             Err(error) => {
                 cut += 1;
                 assert!(!succeeded, "call {call}");
-                assert!(["io.failed", "signer.key_unreadable"].contains(&error.code()), "{error}");
+                assert!(
+                    ["io.failed", "signer.key_unreadable"].contains(&error.code()),
+                    "{error}"
+                );
                 let second = Signer::create(Arc::new(mem), Path::new(KEY), key(2)).unwrap();
                 assert_eq!(second.verifier(), *key(2).verifier());
             }
@@ -300,7 +335,9 @@ fn a_failed_write_keeps_the_old_memory() {
         drop(signer);
         // Opening alone makes some calls; those are another test's.
         let fs = FailFs::at(mem.clone(), call);
-        let Ok(signer) = Signer::open(Arc::new(fs.clone()), Path::new(KEY)) else { continue };
+        let Ok(signer) = Signer::open(Arc::new(fs.clone()), Path::new(KEY)) else {
+            continue;
+        };
         let result = signer.remember(6, root(6));
         let expect = if result.is_ok() { 6 } else { 5 };
         assert_eq!(signer.remembered(), Some((expect, root(expect as u8))));

@@ -56,9 +56,14 @@ impl TreeWriter {
             made,
             failed: false,
         };
-        writer.size = writer.find_end()?;
-        writer.restore_upper(recheck)?;
-        writer.truncate_to(writer.size)?;
+        match writer.restore(recheck) {
+            // Holes where none can be after any crash: it is all made again.
+            Err(Error::Damaged(_)) => {
+                writer.failed = false;
+                writer.truncate_to(0)?;
+            }
+            restored => restored?,
+        }
         Ok(writer)
     }
 
@@ -88,6 +93,12 @@ impl TreeWriter {
     /// Forgets the leaves from `size` on, in the files too.
     pub(crate) fn truncate_to(&mut self, size: u64) -> Result<(), Error> {
         self.guarded(|writer| writer.cut(size))
+    }
+
+    fn restore(&mut self, recheck: bool) -> Result<(), Error> {
+        self.size = self.find_end()?;
+        self.restore_upper(recheck)?;
+        self.truncate_to(self.size)
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {

@@ -1,11 +1,12 @@
 use std::{
     hash::{BuildHasher, RandomState},
+    io::ErrorKind,
     path::PathBuf,
     sync::Arc,
 };
 
 use factlog_format::JournalId;
-use factlog_fs::StoreFs;
+use factlog_fs::{OpenMode, StoreFile, StoreFs, read_up_to};
 use factlog_proof::leaf_hash;
 
 use super::{directory::list, events::Passed, findings::Findings};
@@ -31,8 +32,7 @@ pub(super) struct Derived {
     index: Option<index::Checker>,
     tree: Option<tree::Checker>,
     offsets: Option<OffsetsChecker>,
-    /// Files that are written to a length which the events give, and that length.
-    complete: Vec<(PathBuf, u64)>,
+    complete: Vec<Complete>,
     in_segment: u64,
     /// Events were lost: from then on nothing can be compared.
     lost: bool,
@@ -116,7 +116,8 @@ impl Derived {
             findings.wrong(damage);
         } else if !self.lost {
             let path = segment.path.with_extension("off");
-            self.complete.push((path, OFFSETS_HEADER + 4 * self.in_segment));
+            let len = OFFSETS_HEADER + 4 * self.in_segment;
+            self.complete.push(Complete { path, start: OFFSETS_HEADER, entry: 4, len });
         }
     }
 
@@ -155,25 +156,60 @@ impl Derived {
                 None if name == "upper" => (8..64).step_by(8).map(|bits| end >> bits).sum(),
                 None => continue,
             };
-            self.complete.push((dir.join(name), 32 * hashes));
+            let path = dir.join(name);
+            self.complete.push(Complete { path, start: 0, entry: 32, len: 32 * hashes });
         }
         Ok(())
     }
 
     fn check_lengths(&self, findings: &mut Findings) -> Result<(), Error> {
-        for (path, len) in &self.complete {
-            let found = self.fs.metadata(path).map_err(Error::io("read", path))?;
-            if let Some(found) = found
-                && found.len < *len
-            {
+        for complete in &self.complete {
+            let Complete { path, len, .. } = complete;
+            let file = match self.fs.open(path, OpenMode::Read) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => file.map_err(Error::io("open", path))?,
+            };
+            let written = complete.written(file.as_ref()).map_err(Error::io("read", path))?;
+            if written < *len {
                 let detail = format!(
-                    "the file has {} bytes of {len}, though the journal was closed cleanly",
-                    found.len
+                    "the file is written to byte {written} of {len}, though the journal was closed \
+                     cleanly"
                 );
-                findings.wrong(Damage::new("derived.truncated", path, detail).at(found.len));
+                findings.wrong(Damage::new("derived.truncated", path, detail).at(written));
             }
         }
         Ok(())
+    }
+}
+
+/// A file that a clean close leaves written to its end.
+struct Complete {
+    path: PathBuf,
+    /// Where its entries begin, and how long each is: a divisor of 32.
+    start: u64,
+    entry: usize,
+    len: u64,
+}
+
+impl Complete {
+    /// How far the file is written: an entry of zeros never was, since no hash and no offset is zero.
+    fn written(&self, file: &dyn StoreFile) -> std::io::Result<u64> {
+        let mut buffer = vec![0u8; 1 << 16];
+        let mut at = self.start;
+        while at < self.len {
+            let want = (self.len - at).min(buffer.len() as u64) as usize;
+            let got = read_up_to(file, buffer.get_mut(..want).unwrap_or_default(), at)?;
+            let used = buffer.get(..got).unwrap_or_default();
+            let zeros = |entry: &[u8]| entry.iter().all(|byte| *byte == 0);
+            if let Some(unwritten) = used.chunks(self.entry).position(zeros) {
+                return Ok(at + (unwritten * self.entry) as u64);
+            }
+            at += got as u64;
+            if got < want {
+                break;
+            }
+        }
+        Ok(at)
     }
 }
 

@@ -100,11 +100,12 @@ fn files_of_another_journal_are_found() {
         for path in ours.files() {
             let others: Vec<_> = theirs.files().into_iter().filter(|other| *other == path).collect();
             for other in others {
-                if path.ends_with("keys/journal.secret") {
+                let content = theirs.read(other);
+                if path.ends_with("keys/journal.secret") || content == ours.read(&path) {
                     continue;
                 }
                 let lab = ours.copy();
-                lab.write(&path, &theirs.read(other));
+                lab.write(&path, &content);
                 check(verify(DIR, &lab.evidence()), &format!("{} swapped", path.display()));
                 swapped += 1;
             }
@@ -127,8 +128,10 @@ fn arbitrary_bytes_in_any_file_end_in_a_report() {
                 if path.ends_with("keys/journal.secret") && noise.len() == 32 {
                     continue;
                 }
-                lab.write(&path, &noise);
-                check(verify(DIR, &options), &format!("noise in {}", path.display()));
+                if noise != bytes {
+                    lab.write(&path, &noise);
+                    check(verify(DIR, &options), &format!("noise in {}", path.display()));
+                }
                 // Behind what was there, a longer file.
                 let longer = [&bytes[..], &noise[..]].concat();
                 lab.write(&path, &longer);

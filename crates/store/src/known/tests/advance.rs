@@ -9,7 +9,11 @@ fn pinned(fs: &MemFs) -> KnownJournals {
 fn advance(known: &KnownJournals, size: u64) {
     known
         .advance_with(&[1; 16], &TRUE.checkpoint(1, size), |from| {
-            if from == 0 { Vec::new() } else { TRUE.path(from, size) }
+            if from == 0 {
+                Vec::new()
+            } else {
+                TRUE.path(from, size)
+            }
         })
         .unwrap();
 }
@@ -19,7 +23,10 @@ fn the_first_checkpoint_needs_no_proof_and_takes_none() {
     let known = pinned(&MemFs::new());
     let checkpoint = TRUE.checkpoint(1, 5);
     let path = [TRUE.root(1)];
-    assert_eq!(code(known.advance(&[1; 16], &checkpoint, &path)), "known.not_consistent");
+    assert_eq!(
+        code(known.advance(&[1; 16], &checkpoint, &path)),
+        "known.not_consistent"
+    );
     known.advance(&[1; 16], &checkpoint, &[]).unwrap();
     assert_eq!(sizes(&known, 1), [5]);
 }
@@ -32,15 +39,32 @@ fn a_newer_checkpoint_must_continue_the_newest() {
     let id = [1; 16];
     let before = read(&fs);
     let next = TRUE.checkpoint(1, 9);
-    for path in [vec![], TRUE.path(4, 9), TRUE.path(5, 10), vec![TRUE.root(5); 4]] {
-        assert_eq!(code(known.advance(&id, &next, &path)), "known.not_consistent");
+    for path in [
+        vec![],
+        TRUE.path(4, 9),
+        TRUE.path(5, 10),
+        vec![TRUE.root(5); 4],
+    ] {
+        assert_eq!(
+            code(known.advance(&id, &next, &path)),
+            "known.not_consistent"
+        );
     }
     let fork = History { parts_at: 3 };
     let forked = known.advance(&id, &fork.checkpoint(1, 9), &fork.path(5, 9));
     assert_eq!(code(forked), "known.not_consistent");
-    assert_eq!(code(known.advance(&id, &fork.checkpoint(1, 5), &[])), "history.forked");
-    assert_eq!(code(known.advance(&id, &TRUE.checkpoint(1, 4), &[])), "known.behind");
-    assert_eq!(code(known.advance(&[2; 16], &TRUE.checkpoint(2, 9), &[])), "known.not_found");
+    assert_eq!(
+        code(known.advance(&id, &fork.checkpoint(1, 5), &[])),
+        "history.forked"
+    );
+    assert_eq!(
+        code(known.advance(&id, &TRUE.checkpoint(1, 4), &[])),
+        "known.behind"
+    );
+    assert_eq!(
+        code(known.advance(&[2; 16], &TRUE.checkpoint(2, 9), &[])),
+        "known.not_found"
+    );
     assert_eq!(read(&fs), before);
     known.advance(&id, &next, &TRUE.path(5, 9)).unwrap();
     // The same again is nothing new.
@@ -48,22 +72,42 @@ fn a_newer_checkpoint_must_continue_the_newest() {
     known.advance(&id, &next, &[]).unwrap();
     assert_eq!(read(&fs), before);
     // The size of an older kept one tells a fork as well.
-    assert_eq!(code(known.advance(&id, &fork.checkpoint(1, 5), &[])), "history.forked");
-    assert_eq!(code(known.advance(&id, &TRUE.checkpoint(1, 5), &[])), "known.behind");
+    assert_eq!(
+        code(known.advance(&id, &fork.checkpoint(1, 5), &[])),
+        "history.forked"
+    );
+    assert_eq!(
+        code(known.advance(&id, &TRUE.checkpoint(1, 5), &[])),
+        "known.behind"
+    );
 }
 
 #[test]
 fn only_the_pinned_key_counts() {
     let fs = MemFs::new();
     let known = pinned(&fs);
-    known.pin(KnownJournal { key: None, ..journal(2, "/b") }).unwrap();
+    known
+        .pin(KnownJournal {
+            key: None,
+            ..journal(2, "/b")
+        })
+        .unwrap();
     let id = [1; 16];
     let other = SigningKey::generate(&origin(1), [9; 32]).unwrap();
     let by_other = signed(&other, &origin(1), 5, TRUE.root(5));
-    assert_eq!(code(known.advance(&id, &by_other, &[])), "note.no_known_signature");
+    assert_eq!(
+        code(known.advance(&id, &by_other, &[])),
+        "note.no_known_signature"
+    );
     let foreign = TRUE.checkpoint(2, 5);
-    assert_eq!(code(known.advance(&id, &foreign, &[])), "checkpoint.origin_mismatch");
-    assert_eq!(code(known.advance(&[2; 16], &foreign, &[])), "known.unsigned");
+    assert_eq!(
+        code(known.advance(&id, &foreign, &[])),
+        "checkpoint.origin_mismatch"
+    );
+    assert_eq!(
+        code(known.advance(&[2; 16], &foreign, &[])),
+        "known.unsigned"
+    );
     let mut text = TRUE.checkpoint(1, 5).to_string().into_bytes();
     let last = text.len() - 10;
     text[last] = if text[last] == b'A' { b'B' } else { b'A' };
@@ -95,7 +139,10 @@ fn the_proof_is_asked_for_from_the_newest_kept_size() {
     let stale = TRUE.path(5, 9);
     advance(&known, 7);
     let next = TRUE.checkpoint(1, 9);
-    assert_eq!(code(known.advance(&[1; 16], &next, &stale)), "known.not_consistent");
+    assert_eq!(
+        code(known.advance(&[1; 16], &next, &stale)),
+        "known.not_consistent"
+    );
     let mut asked = None;
     let path_from = |from| {
         asked = Some(from);

@@ -55,9 +55,14 @@ impl NodeSource for History {
     fn node(&self, level: u32, index: u64) -> Result<Hash, Self::Error> {
         if level == 0 {
             let branch = u64::from(index >= self.parts_at);
-            return Ok(leaf_hash(&[index.to_le_bytes(), branch.to_le_bytes()].concat()));
+            return Ok(leaf_hash(
+                &[index.to_le_bytes(), branch.to_le_bytes()].concat(),
+            ));
         }
-        Ok(node_hash(&self.node(level - 1, 2 * index)?, &self.node(level - 1, 2 * index + 1)?))
+        Ok(node_hash(
+            &self.node(level - 1, 2 * index)?,
+            &self.node(level - 1, 2 * index + 1)?,
+        ))
     }
 }
 
@@ -76,7 +81,10 @@ impl History {
 }
 
 fn signed(key: &SigningKey, origin: &str, size: u64, root: Hash) -> SignedCheckpoint {
-    Checkpoint::new(origin, size, root).unwrap().sign(key).unwrap()
+    Checkpoint::new(origin, size, root)
+        .unwrap()
+        .sign(key)
+        .unwrap()
 }
 
 fn sizes(known: &KnownJournals, id: u8) -> Vec<u64> {

@@ -2,7 +2,10 @@ use super::{super::Standing, *};
 
 fn with(sizes: &[u64]) -> KnownJournal {
     let checkpoints = sizes.iter().map(|size| TRUE.checkpoint(1, *size)).collect();
-    KnownJournal { checkpoints, ..journal(1, "/a") }
+    KnownJournal {
+        checkpoints,
+        ..journal(1, "/a")
+    }
 }
 
 fn check(sizes: &[u64], size: u64, history: History, expect: Standing) {
@@ -21,8 +24,10 @@ fn a_journal_stands_to_what_is_known() {
         true_prefix: agrees_through.is_some(),
         agrees_through,
     };
-    let forked =
-        |parted_after, parted_before| Standing::Forked { parted_after, parted_before };
+    let forked = |parted_after, parted_before| Standing::Forked {
+        parted_after,
+        parted_before,
+    };
     check(&[], 7, TRUE, Standing::NotChecked);
     check(&[7], 7, TRUE, anchored(6));
     check(&[4, 7], 9, TRUE, anchored(6));
@@ -30,8 +35,11 @@ fn a_journal_stands_to_what_is_known() {
     check(&[4, 7], 4, TRUE, behind(3, Some(3)));
     check(&[4, 7], 3, TRUE, behind(4, None));
     check(&[4, 7], 0, TRUE, behind(7, None));
-    for (parts_at, expect) in [(0, forked(None, 4)), (3, forked(None, 4)), (4, forked(Some(3), 7))]
-    {
+    for (parts_at, expect) in [
+        (0, forked(None, 4)),
+        (3, forked(None, 4)),
+        (4, forked(Some(3), 7)),
+    ] {
         check(&[4, 7], 9, History { parts_at }, expect);
         check(&[4, 7], 7, History { parts_at }, expect);
     }
@@ -44,9 +52,7 @@ fn a_journal_stands_to_what_is_known() {
 #[test]
 fn a_root_that_is_not_to_be_had_decides_nothing() {
     let known = with(&[4, 7]);
-    let only = |sizes: &'static [u64]| {
-        move |at| sizes.contains(&at).then(|| TRUE.root(at))
-    };
+    let only = |sizes: &'static [u64]| move |at| sizes.contains(&at).then(|| TRUE.root(at));
     let undecided = |size| Standing::Undecided { size };
     assert_eq!(Standing::compare(&known, 9, only(&[4])), undecided(7));
     assert_eq!(Standing::compare(&known, 9, only(&[7])), undecided(4));
@@ -54,5 +60,11 @@ fn a_root_that_is_not_to_be_had_decides_nothing() {
     // But a contradiction elsewhere does.
     let forked = History { parts_at: 0 };
     let standing = Standing::compare(&known, 9, |at| (at == 7).then(|| forked.root(at)));
-    assert_eq!(standing, Standing::Forked { parted_after: None, parted_before: 7 });
+    assert_eq!(
+        standing,
+        Standing::Forked {
+            parted_after: None,
+            parted_before: 7
+        }
+    );
 }

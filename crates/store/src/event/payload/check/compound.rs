@@ -6,7 +6,7 @@ use serde::{
     },
 };
 
-use super::{Place, Step, Watch, Watched};
+use super::{Place, Step, Watch, serializer::Watched};
 
 /// A list, map or struct on its way into the codec.
 pub(in super::super) struct Compound<'w, C> {

@@ -27,7 +27,10 @@ where
             Err(error) => {
                 assert_eq!(error.code(), "payload.lossy");
                 let error = error.to_string();
-                assert!(expect != KEPT && error.ends_with(expect), "{name}: {value:?}: {error}");
+                assert!(
+                    expect != KEPT && error.ends_with(expect),
+                    "{name}: {value:?}: {error}"
+                );
             }
         }
     }
@@ -41,35 +44,66 @@ fn ordinary_values_are_kept() {
     kept(Thing::Bool(true));
     kept(Thing::Small(i8::MIN, u8::MAX, i16::MIN, u16::MAX));
     kept(Thing::Large(i32::MIN, u32::MAX, i64::MIN, u64::MAX));
-    for value in [i128::MIN, i128::from(i64::MIN) - 1, -1, 0, i128::from(u64::MAX), i128::MAX] {
+    for value in [
+        i128::MIN,
+        i128::from(i64::MIN) - 1,
+        -1,
+        0,
+        i128::from(u64::MAX),
+        i128::MAX,
+    ] {
         kept(Thing::Signed128(value));
     }
     for value in [0, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX] {
         kept(Thing::Unsigned128(value));
     }
     kept(Thing::Text("a\0b\u{1f600}\u{7f}\u{2028}".to_owned()));
-    kept(Thing::List(vec![Thing::Char('\0'), Thing::Char('ß'), Thing::Char('\u{10ffff}')]));
+    kept(Thing::List(vec![
+        Thing::Char('\0'),
+        Thing::Char('ß'),
+        Thing::Char('\u{10ffff}'),
+    ]));
     kept(Thing::Bytes(Bytes((0..=255).collect())));
     kept(Thing::Marker(Marker));
     for nested in [None, Some(Some(Some(2)))] {
         kept(Thing::Nested(nested));
     }
-    kept(Thing::IntKeys([(-1, Thing::Nothing), (1 << 53, Thing::Empty {})].into()));
+    kept(Thing::IntKeys(
+        [(-1, Thing::Nothing), (1 << 53, Thing::Empty {})].into(),
+    ));
     kept(Thing::HugeKeys([(u128::MAX, 1)].into()));
     kept(Thing::BoolKeys([(true, 1), (false, 2)].into()));
     kept(Thing::WrappedKeys([(Wrapped(7), 1)].into()));
     kept(Thing::MaybeKeys([(Some(7), 1)].into()));
-    kept(Thing::VariantKeys([(Color::Green, Thing::Nothing), (Color::Red, Thing::NoFields())].into()));
+    kept(Thing::VariantKeys(
+        [
+            (Color::Green, Thing::Nothing),
+            (Color::Red, Thing::NoFields()),
+        ]
+        .into(),
+    ));
 }
 
 /// Needs a JSON reader that rounds correctly, which serde_json's is only with `float_roundtrip`.
 #[test]
 fn floats_are_kept_bit_by_bit() {
-    for value in [0.1, -0.0, 1e23, 9007199254740993.0, f64::MIN_POSITIVE, 5e-324, f64::MAX] {
+    for value in [
+        0.1,
+        -0.0,
+        1e23,
+        9007199254740993.0,
+        f64::MIN_POSITIVE,
+        5e-324,
+        f64::MAX,
+    ] {
         check(&F64(value), ALL_KEPT);
     }
     // Without that feature each of these reads back as its neighbour.
-    for value in [43.554500000000004, 104.53080000000001, 6.934698245112694e276] {
+    for value in [
+        43.554500000000004,
+        104.53080000000001,
+        6.934698245112694e276,
+    ] {
         check(&F64(value), ALL_KEPT);
     }
     for value in [0.1, -0.0, 16777217.0, f32::MIN_POSITIVE, 1e-45, f32::MAX] {
@@ -80,11 +114,22 @@ fn floats_are_kept_bit_by_bit() {
 #[test]
 fn json_refuses_what_is_not_finite() {
     let refused = ["JSON has no NaN and no infinity", KEPT, KEPT];
-    for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::from_bits(!0 >> 1)] {
+    for value in [
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        -f64::NAN,
+        f64::from_bits(!0 >> 1),
+    ] {
         check(&F64(value), refused);
         check(&Thing::FloatKeys([(F64(value), 1)].into()), refused);
     }
-    for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::from_bits(0x7f80_0001)] {
+    for value in [
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::from_bits(0x7f80_0001),
+    ] {
         check(&F32(value), refused);
     }
 }
@@ -99,12 +144,29 @@ fn an_option_that_reads_as_none_is_refused() {
     check(&Thing::MaybeMaybeKeys([(Some(None), 1)].into()), refused);
     let unit = "CBOR can't tell () from an empty list";
     check(&(), [KEPT, KEPT, unit]);
-    check(&Some(()), ["JSON can't tell Some(()) from None", "MessagePack can't tell Some(()) from None", unit]);
-    check(&Some(Marker), ["JSON can't tell Some(Marker) from None", KEPT, KEPT]);
+    check(
+        &Some(()),
+        [
+            "JSON can't tell Some(()) from None",
+            "MessagePack can't tell Some(()) from None",
+            unit,
+        ],
+    );
+    check(
+        &Some(Marker),
+        ["JSON can't tell Some(Marker) from None", KEPT, KEPT],
+    );
     let null = serde_json::Value::Null;
     check(&null, [KEPT, KEPT, unit]);
     check(&serde_json::json!({ "a": [null] }), [KEPT, KEPT, unit]);
-    check(&Some(null), ["can't tell Some(()) from None", "can't tell Some(()) from None", unit]);
+    check(
+        &Some(null),
+        [
+            "can't tell Some(()) from None",
+            "can't tell Some(()) from None",
+            unit,
+        ],
+    );
 }
 
 #[test]
@@ -154,7 +216,10 @@ fn a_key_that_stands_there_twice_is_refused() {
     };
     check(&extensible("other"), ALL_KEPT);
     check(&extensible("name"), ["a key stands there twice"; 3]);
-    check(&Tagged::Holding(Holder { kind: 1 }), ["the field type stands there twice"; 3]);
+    check(
+        &Tagged::Holding(Holder { kind: 1 }),
+        ["the field type stands there twice"; 3],
+    );
     let mapping = |key: &str| Tagged::Mapping(BTreeMap::from([(key.to_owned(), 1)]));
     check(&mapping("kind"), ALL_KEPT);
     check(&mapping("type"), ["a key stands there twice"; 3]);
@@ -198,14 +263,30 @@ impl Serialize for Stubborn {
 fn hand_written_serializers_are_held_to_their_word() {
     let refused = |encoding, result: Result<Payload<'_>, crate::Misuse>, end: &str| {
         let error = result.unwrap_err().to_string();
-        assert!(error.ends_with(end), "{}: {error}", Encoding::name(encoding));
+        assert!(
+            error.ends_with(end),
+            "{}: {error}",
+            Encoding::name(encoding)
+        );
     };
-    assert!(Payload::json(&Alike).unwrap_err().to_string().ends_with("a key stands there twice"));
+    assert!(
+        Payload::json(&Alike)
+            .unwrap_err()
+            .to_string()
+            .ends_with("a key stands there twice")
+    );
     for encoding in ENCODINGS {
-        assert_eq!(Payload::encoded(encoding, &Alike).is_ok(), encoding != Encoding::Json);
+        assert_eq!(
+            Payload::encoded(encoding, &Alike).is_ok(),
+            encoding != Encoding::Json
+        );
         let result = Payload::encoded(encoding, &Miscounted);
         refused(encoding, result, "it announced 3 items and has 1");
-        refused(encoding, Payload::encoded(encoding, &Stubborn), "Some(None) from None");
+        refused(
+            encoding,
+            Payload::encoded(encoding, &Stubborn),
+            "Some(None) from None",
+        );
     }
 }
 
@@ -226,10 +307,20 @@ fn reading_back_finds_what_the_types_attributes_lose() {
     };
     lost(&Tagged::Huge { value: u128::MAX }, [false, false, false]);
     lost(&Tagged::Letter { value: 'a' }, [true, true, false]);
-    lost(&Tagged::Numbered { by: BTreeMap::from([(1, 2)]) }, [false, true, true]);
+    lost(
+        &Tagged::Numbered {
+            by: BTreeMap::from([(1, 2)]),
+        },
+        [false, true, true],
+    );
     let payload = Payload::json(&Guessed::Large(5)).unwrap();
     let error = payload.clone().read_back(&Guessed::Large(5)).unwrap_err();
-    assert!(error.to_string().ends_with("reading it back gives another value"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("reading it back gives another value"),
+        "{error}"
+    );
     payload.read_back(&Guessed::Small(5)).unwrap();
 }
 
@@ -245,7 +336,9 @@ struct Chain {
 }
 
 fn chain(links: usize) -> Chain {
-    (1..links).fold(Chain::default(), |next, _| Chain { next: Some(Box::new(next)) })
+    (1..links).fold(Chain::default(), |next, _| Chain {
+        next: Some(Box::new(next)),
+    })
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -260,19 +353,40 @@ enum Variants {
 #[test]
 fn depth_is_bounded_going_in_and_coming_out() {
     check(&chain(MAX_DEPTH), ALL_KEPT);
-    check(&chain(MAX_DEPTH + 1), ["it is nested over 100 levels deep"; 3]);
-    check(&chain(100_000 / 50), ["it is nested over 100 levels deep"; 3]);
+    check(
+        &chain(MAX_DEPTH + 1),
+        ["it is nested over 100 levels deep"; 3],
+    );
+    check(
+        &chain(100_000 / 50),
+        ["it is nested over 100 levels deep"; 3],
+    );
     let wrap = |n| (0..n).fold(Variants::End, |inner, _| Variants::Wrap(Box::new(inner)));
     check(&wrap(MAX_DEPTH), ALL_KEPT);
-    check(&wrap(MAX_DEPTH + 1), ["it is nested over 100 levels deep"; 3]);
-    let tuple = |n| (0..n).fold(Variants::End, |inner, _| Variants::Tuple(Box::new(inner), 1));
+    check(
+        &wrap(MAX_DEPTH + 1),
+        ["it is nested over 100 levels deep"; 3],
+    );
+    let tuple = |n| {
+        (0..n).fold(Variants::End, |inner, _| {
+            Variants::Tuple(Box::new(inner), 1)
+        })
+    };
     check(&tuple(MAX_DEPTH / 2), ALL_KEPT);
-    check(&tuple(MAX_DEPTH / 2 + 1), ["it is nested over 100 levels deep"; 3]);
+    check(
+        &tuple(MAX_DEPTH / 2 + 1),
+        ["it is nested over 100 levels deep"; 3],
+    );
     let fields = |n| {
-        (0..n).fold(Variants::End, |inner, _| Variants::Struct { inner: Box::new(inner) })
+        (0..n).fold(Variants::End, |inner, _| Variants::Struct {
+            inner: Box::new(inner),
+        })
     };
     check(&fields(MAX_DEPTH / 2), ALL_KEPT);
-    check(&fields(MAX_DEPTH / 2 + 1), ["it is nested over 100 levels deep"; 3]);
+    check(
+        &fields(MAX_DEPTH / 2 + 1),
+        ["it is nested over 100 levels deep"; 3],
+    );
     // Side by side is not within each other.
     let beside = |n| Variants::Beside((0..n).map(|_| wrap(MAX_DEPTH - 2)).collect());
     check(&beside(3), ALL_KEPT);
@@ -290,10 +404,16 @@ fn hostile_depth_and_lengths_are_refused_without_harm() {
         (Encoding::Cbor, vec![0x81; 1 << 20]),
         (Encoding::Cbor, vec![0x9f; 1 << 20]),
         (Encoding::Cbor, vec![0xc1; 1 << 20]),
-        (Encoding::Cbor, vec![0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        (
+            Encoding::Cbor,
+            vec![0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        ),
     ];
     for (encoding, bytes) in cases {
-        assert_eq!(decode::<Nested>(encoding, &bytes).unwrap_err().code(), "payload.type");
+        assert_eq!(
+            decode::<Nested>(encoding, &bytes).unwrap_err().code(),
+            "payload.type"
+        );
         assert_eq!(super::super::to_display_json(encoding, &bytes), None);
     }
 }
@@ -306,15 +426,30 @@ fn decoding_takes_all_bytes_or_none() {
         assert_eq!(error.code(), "payload.type");
         assert!(error.to_string().contains("String"), "{error}");
         payload.bytes.to_mut().push(b'1');
-        assert_eq!(payload.decode::<[u8; 2]>().unwrap_err().code(), "payload.type");
+        assert_eq!(
+            payload.decode::<[u8; 2]>().unwrap_err().code(),
+            "payload.type"
+        );
         payload.bytes.to_mut().truncate(1);
-        assert_eq!(payload.decode::<[u8; 2]>().unwrap_err().code(), "payload.type");
+        assert_eq!(
+            payload.decode::<[u8; 2]>().unwrap_err().code(),
+            "payload.type"
+        );
     }
     for encoding in [Encoding::Raw, Encoding::Journal] {
-        assert_eq!(decode::<u8>(encoding, b"1").unwrap_err().code(), "payload.type");
-        assert_eq!(Payload::encoded(encoding, &1).unwrap_err().code(), "payload.lossy");
+        assert_eq!(
+            decode::<u8>(encoding, b"1").unwrap_err().code(),
+            "payload.type"
+        );
+        assert_eq!(
+            Payload::encoded(encoding, &1).unwrap_err().code(),
+            "payload.lossy"
+        );
     }
-    assert_eq!(Payload::raw(&b"x"[..]).bytes, Payload::raw(vec![b'x']).bytes);
+    assert_eq!(
+        Payload::raw(&b"x"[..]).bytes,
+        Payload::raw(vec![b'x']).bytes
+    );
 }
 
 #[test]
@@ -327,9 +462,17 @@ fn a_refusal_says_where_and_never_what() {
     enum Price {
         Fixed(f64),
     }
-    let order = Order { lines: vec![BTreeMap::new(), BTreeMap::from([("hush", Price::Fixed(f64::NAN))])] };
+    let order = Order {
+        lines: vec![
+            BTreeMap::new(),
+            BTreeMap::from([("hush", Price::Fixed(f64::NAN))]),
+        ],
+    };
     let error = Payload::json(&order).unwrap_err().to_string();
-    assert!(error.ends_with(": lines[1]{entry 0}.Fixed: JSON has no NaN and no infinity"), "{error}");
+    assert!(
+        error.ends_with(": lines[1]{entry 0}.Fixed: JSON has no NaN and no infinity"),
+        "{error}"
+    );
     assert!(!error.contains("hush"));
 }
 

@@ -39,7 +39,10 @@ pub(super) enum Thing {
     List(Vec<Thing>),
     Pair(Box<Thing>, Option<i128>),
     Fields(Box<Fields>),
-    Inline { first: Box<Thing>, second: Option<Color> },
+    Inline {
+        first: Box<Thing>,
+        second: Option<Color>,
+    },
     TextKeys(BTreeMap<String, Thing>),
     IntKeys(BTreeMap<i64, Thing>),
     HugeKeys(BTreeMap<u128, u8>),
@@ -173,7 +176,10 @@ impl Choices<'_> {
         let bits = u128::from_le_bytes(self.array());
         let bits = if self.flag() { bits } else { !0 };
         let kept = u32::from(self.byte()) % 129;
-        let low = bits & 1u128.checked_shl(kept).map_or(!0, |end| end.wrapping_sub(1));
+        let low = bits
+            & 1u128
+                .checked_shl(kept)
+                .map_or(!0, |end| end.wrapping_sub(1));
         if self.flag() { low } else { !low }
     }
 
@@ -209,7 +215,11 @@ impl Choices<'_> {
     }
 
     fn color(&mut self) -> Color {
-        if self.flag() { Color::Green } else { Color::Red }
+        if self.flag() {
+            Color::Green
+        } else {
+            Color::Red
+        }
     }
 
     fn dynamic(&mut self, depth: u8) -> serde_json::Value {
@@ -255,8 +265,15 @@ impl Choices<'_> {
             16 => Thing::Bytes(Bytes(self.bytes())),
             17 => Thing::Array(self.array()),
             18 => Thing::Address(IpAddr::from(self.array::<16>())),
-            19 => Thing::Span(Duration::new(self.bits() as u64, self.bits() as u32 % 1_000_000_000)),
-            20 => Thing::Outcome(if self.flag() { Ok(self.byte()) } else { Err(self.text()) }),
+            19 => Thing::Span(Duration::new(
+                self.bits() as u64,
+                self.bits() as u32 % 1_000_000_000,
+            )),
+            20 => Thing::Outcome(if self.flag() {
+                Ok(self.byte())
+            } else {
+                Err(self.text())
+            }),
             21 => Thing::Dynamic(self.dynamic(3)),
             22 => Thing::Nested(self.option(|c| c.option(|c| c.option(Self::byte)))),
             23 => Thing::MaybeUnit(self.option(|_| ())),
@@ -279,7 +296,10 @@ impl Choices<'_> {
                 left_out: self.option(|c| c.bits() as u64),
                 units: self.list(|_| Marker),
             })),
-            38 => Thing::Inline { first: boxed(self), second: self.option(Self::color) },
+            38 => Thing::Inline {
+                first: boxed(self),
+                second: self.option(Self::color),
+            },
             39 => Thing::TextKeys(self.list(|c| (c.text(), inner(c)))),
             40 => Thing::IntKeys(self.list(|c| (c.bits() as i64, inner(c)))),
             _ => Thing::VariantKeys(self.list(|c| (c.color(), inner(c)))),

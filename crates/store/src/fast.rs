@@ -1,0 +1,101 @@
+//! Opening without reading the whole active segment: from what the derived files say of it, checked
+//! against the next commit header's root.
+
+use factlog_format::{CommitHeader, FrameType};
+use factlog_fs::{OpenMode, StoreFs};
+
+use crate::{
+    Damage, Error,
+    recover::{Found, Start, Survey},
+    segment::{
+        ScannedEvent, SegmentFile,
+        offsets::{OffsetsOf, OffsetsReader},
+        scan_event,
+    },
+    tree::TreeReader,
+};
+
+/// Reading more events than this one by one costs more than scanning the segment.
+const MAX_UNINDEXED: u64 = 1 << 14;
+
+/// A place near the end of the active segment to begin at.
+pub(crate) struct FastStart {
+    pub(crate) start: Start,
+    /// Where the events before it stand.
+    pub(crate) offsets: Vec<u32>,
+    /// Those of them that the index doesn't cover.
+    pub(crate) unindexed: Vec<ScannedEvent>,
+}
+
+/// Finds such a place; `None` if the derived files don't lead to one, and then everything is scanned.
+///
+/// `indexed` is how many events the index covers.
+pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Option<FastStart> {
+    let row = found.manifest.rows.last()?;
+    let path = found.layout.segment(row.first_sequence, row.generation);
+    let segment = SegmentFile::open(fs, &path, OpenMode::Read, &found.identity.journal).ok()?;
+    let of = OffsetsOf {
+        journal: found.identity.journal,
+        first: row.first_sequence,
+        generation: row.generation,
+    };
+    let reader = OffsetsReader::open(fs, &path.with_extension("off"), of).ok()??;
+    let offsets = reader.read_all().ok()?;
+    let next = row.first_sequence + offsets.len() as u64;
+    let offset = group_after(&segment, *offsets.last()?, next)?;
+    let dir = found.layout.tree();
+    let missing = |sequence| {
+        Err(Damage::new("derived.tree", &dir, "a leaf is missing").sequence(sequence).into())
+    };
+    let frontier = TreeReader::new(fs, &dir, missing).frontier(next).ok()?;
+    let from = indexed.max(row.first_sequence);
+    if next.saturating_sub(from) > MAX_UNINDEXED {
+        return None;
+    }
+    let known = usize::try_from(from - row.first_sequence).ok()?;
+    let unindexed = read_events(&segment, offsets.get(known..).unwrap_or_default(), from).ok()?;
+    Some(FastStart { start: Start { offset, frontier }, offsets, unindexed })
+}
+
+/// Where the group behind the event at `offset` starts, if it is the one of sequence `next`.
+fn group_after(segment: &SegmentFile, offset: u32, next: u64) -> Option<u64> {
+    let mut buffer = Vec::new();
+    let (order, _) = segment.read_order(u64::from(offset), &mut buffer).ok()?;
+    let after = u64::from(offset) + buffer.len() as u64;
+    let (kind, body) = segment.read_frame(after, &mut buffer).ok()?;
+    if order.sequence + 1 != next || kind != FrameType::Commit {
+        return None;
+    }
+    let header = CommitHeader::decode(&segment.key, buffer.get(body)?).ok()?;
+    (header.first_sequence == next).then_some(after)
+}
+
+fn read_events(
+    segment: &SegmentFile,
+    offsets: &[u32],
+    first: u64,
+) -> Result<Vec<ScannedEvent>, Error> {
+    let mut buffer = Vec::new();
+    let mut events = Vec::with_capacity(offsets.len());
+    for (sequence, offset) in (first..).zip(offsets) {
+        let offset = u64::from(*offset);
+        let (kind, body) = segment.read_frame(offset, &mut buffer)?;
+        let event = scan_event(segment, kind, offset, buffer.get(body).unwrap_or_default())
+            .map_err(|error| segment.damage(offset, error.to_string()))?;
+        if event.order.sequence != sequence {
+            return Err(segment.damage(offset, "another event stands here").into());
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// Whether what a survey found from a fast start can be believed: it met a commit header whose root
+/// fits, and nothing that calls for a closer look.
+pub(crate) fn is_settled(survey: &Survey) -> bool {
+    survey.number > 0
+        && survey.torn == 0
+        && survey.unproven.is_none()
+        && survey.damage.is_none()
+        && survey.bad_signature.is_none()
+}
