@@ -70,7 +70,7 @@ pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
     }
     let journal = Journal::open(dir, options)?;
     if journal.recovery().is_some() {
-        note("the journal was not closed cleanly; it was recovered as docs/cli.md describes");
+        note("The journal was not closed cleanly, and was recovered.");
     }
     Ok(journal)
 }

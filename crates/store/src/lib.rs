@@ -26,6 +26,7 @@ mod segment;
 mod signer;
 mod sync;
 mod tree;
+mod verify;
 mod view;
 mod writable;
 
@@ -48,3 +49,6 @@ pub use known::{KnownError, KnownJournal, KnownJournals, Standing};
 pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo, Streams};
 pub use recover::RecoveryReport;
 pub use uuid::Uuid;
+pub use verify::{
+    Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions, verify,
+};

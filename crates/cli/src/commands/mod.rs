@@ -11,7 +11,7 @@ mod log;
 mod receipt;
 mod show;
 mod stats;
-mod streams;
+pub(crate) mod streams;
 mod verify;
 mod verify_receipt;
 

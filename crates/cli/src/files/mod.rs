@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::exit::{Exit, Problem};
 use crate::paths::shown;
 
-pub(crate) use tree::{absolute, copy_tree, create_dir, empty_dir, exists, is_dir, list, remove};
+pub(crate) use tree::{absolute, copy_tree, empty_dir, exists, is_dir, list, remove};
 
 /// The path that means standard input or output.
 pub(crate) const STANDARD: &str = "-";

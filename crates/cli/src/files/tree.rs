@@ -16,10 +16,6 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-pub(crate) fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("cannot create {}", shown(path)))
-}
-
 pub(crate) fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).with_context(|| format!("cannot remove {}", shown(path)))
 }

@@ -25,9 +25,17 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) struct RecordCursor {
     run: Arc<Run>,
+    /// Partitions not begun yet.
     parts: Range<usize>,
-    /// The next record of the first of `parts`.
-    next: u64,
+    /// The partition that is being walked.
+    part: usize,
+    table: u8,
+    /// Its record blocks from the present one on, and the records in those that follow it.
+    blocks: Range<u64>,
+    records: u64,
+    /// The next record of the present block in `buf`, and how many are left there.
+    at: usize,
+    left: usize,
     /// Blocks in `buf`.
     loaded: Range<u64>,
     buf: Vec<u8>,
@@ -47,39 +55,61 @@ impl RecordCursor {
     }
 
     fn over(run: Arc<Run>, parts: Range<usize>) -> Self {
-        Self { run, parts, next: 0, loaded: 0..0, buf: Vec::new() }
+        Self {
+            run,
+            parts,
+            part: 0,
+            table: 0,
+            blocks: 0..0,
+            records: 0,
+            at: 0,
+            left: 0,
+            loaded: 0..0,
+            buf: Vec::new(),
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Record>, Error> {
-        let place = loop {
-            if self.parts.is_empty() {
-                return Ok(None);
-            }
-            match self.run.place(self.parts.start) {
-                Some(place) if self.next < u64::from(place.keys) => break *place,
-                _ => {
-                    self.parts.start += 1;
-                    self.next = 0;
-                }
-            }
-        };
-        let block = place.records_at() + self.next / RECORDS as u64;
-        if !self.loaded.contains(&block) {
-            self.load(block, place.fences_at())?;
+        if self.left == 0 && !self.next_block()? {
+            return Ok(None);
         }
-        let at = (block - self.loaded.start) as usize * BLOCK
-            + (self.next % RECORDS as u64) as usize * RECORD;
-        self.next += 1;
-        let value = self.run.value(self.parts.start, block, u64_at(&self.buf, at + 16))?;
-        Ok(Some(Record { table: place.table, key: key_at(&self.buf, at), value, block }))
+        let raw = self.buf.get(self.at..).and_then(<[u8]>::first_chunk::<RECORD>);
+        let raw = raw.unwrap_or(&[0; RECORD]);
+        self.at += RECORD;
+        self.left -= 1;
+        let block = self.blocks.start;
+        let value = self.run.value(self.part, block, u64_at(raw, 16))?;
+        Ok(Some(Record { table: self.table, key: key_at(raw, 0), value, block }))
     }
 
-    fn load(&mut self, block: u64, end: u64) -> Result<(), Error> {
-        let count = (end - block).min(AHEAD);
+    fn next_block(&mut self) -> Result<bool, Error> {
+        self.blocks.start += 1;
+        while self.records == 0 {
+            let Some(part) = self.parts.next() else {
+                return Ok(false);
+            };
+            if let Some(place) = self.run.place(part) {
+                self.part = part;
+                self.table = place.table;
+                self.blocks = place.records_at()..place.fences_at();
+                self.records = u64::from(place.keys);
+            }
+        }
+        if !self.loaded.contains(&self.blocks.start) {
+            self.load()?;
+        }
+        self.at = (self.blocks.start - self.loaded.start) as usize * BLOCK;
+        self.left = self.records.min(RECORDS as u64) as usize;
+        self.records -= self.left as u64;
+        Ok(true)
+    }
+
+    fn load(&mut self) -> Result<(), Error> {
+        let count = (self.blocks.end - self.blocks.start).min(AHEAD);
         self.loaded = 0..0;
         self.buf.resize(count as usize * BLOCK, 0);
-        self.run.read_blocks(block, &mut self.buf)?;
-        self.loaded = block..block + count;
+        self.run.read_blocks(self.blocks.start, &mut self.buf)?;
+        self.loaded = self.blocks.start..self.blocks.start + count;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::build::{Builder, FileSink, Identity};
 use super::cursor::{Record, RecordCursor};
 use super::dir::{IndexDir, RunName};
+use super::item::Key;
 use super::run::{PostingReader, Run, Value};
 use crate::Error;
 
@@ -14,8 +15,10 @@ pub(super) struct Merge {
     pub(super) target: RunName,
     inputs: Vec<Input>,
     builder: Builder<FileSink>,
-    /// Where the copying of the present key's postings stands: the input, and the place in its list.
-    copying: Option<(u8, u128, usize, u64)>,
+    /// The table that is being merged.
+    table: u8,
+    /// Where the copying of the present key's postings stands.
+    copying: Option<Copying>,
 }
 
 #[derive(Debug)]
@@ -24,6 +27,14 @@ struct Input {
     records: RecordCursor,
     postings: PostingReader,
     head: Option<Record>,
+}
+
+/// A key, the input that is being copied from, and the place in its list.
+#[derive(Clone, Copy, Debug)]
+struct Copying {
+    key: Key,
+    input: usize,
+    place: u64,
 }
 
 impl Input {
@@ -37,18 +48,23 @@ impl Input {
         })
     }
 
-    fn key(&self) -> Option<(u8, u128)> {
-        self.head.map(|head| (head.table, head.key))
+    /// The next key, if it is of this table.
+    fn key(&self, table: u8) -> Option<Key> {
+        self.head.filter(|head| head.table == table).map(|head| head.key)
     }
 }
 
 impl Merge {
     /// Begins to merge runs, which are neighbours in order and fill the target's range.
-    pub(super) fn begin(dir: &IndexDir, target: RunName, inputs: &[Arc<Run>]) -> Result<Self, Error> {
+    pub(super) fn begin(
+        dir: &IndexDir,
+        target: RunName,
+        inputs: &[Arc<Run>],
+    ) -> Result<Self, Error> {
         let inputs = inputs.iter().map(Input::new).collect::<Result<_, _>>()?;
         let sink = FileSink::create(dir.fs.as_ref(), dir.temporary(target))?;
         let run = Identity { journal: dir.journal, first: target.first, level: target.level };
-        Ok(Self { target, inputs, builder: Builder::new(sink, run), copying: None })
+        Ok(Self { target, inputs, builder: Builder::new(sink, run), table: 0, copying: None })
     }
 
     /// Whether a run is one of those being merged.
@@ -62,11 +78,11 @@ impl Merge {
             let copying = match self.copying.take() {
                 Some(copying) => copying,
                 None => {
-                    let Some((table, key)) = self.inputs.iter().filter_map(Input::key).min() else {
+                    let Some(key) = self.next_key() else {
                         return Ok(true);
                     };
-                    self.builder.key(table, key)?;
-                    (table, key, 0, 0)
+                    self.builder.key(self.table, key)?;
+                    Copying { key, input: 0, place: 0 }
                 }
             };
             self.copying = self.copy(copying, &mut entries)?;
@@ -74,15 +90,25 @@ impl Merge {
         Ok(false)
     }
 
+    /// The lowest key of the lowest table.
+    fn next_key(&mut self) -> Option<Key> {
+        let lowest = |table| self.inputs.iter().filter_map(|input| input.key(table)).min();
+        if let Some(key) = lowest(self.table) {
+            return Some(key);
+        }
+        let heads = self.inputs.iter().filter_map(|input| input.head);
+        self.table = heads.map(|head| head.table).min()?;
+        let lowest = |table| self.inputs.iter().filter_map(|input| input.key(table)).min();
+        lowest(self.table)
+    }
+
     /// Copies postings of one key; gives back where it stopped, if not at the end.
-    fn copy(
-        &mut self,
-        (table, key, input, mut place): (u8, u128, usize, u64),
-        entries: &mut u64,
-    ) -> Result<Option<(u8, u128, usize, u64)>, Error> {
+    fn copy(&mut self, from: Copying, entries: &mut u64) -> Result<Option<Copying>, Error> {
+        let Copying { key, input, mut place } = from;
         let first = self.target.first;
         for (at, input) in self.inputs.iter_mut().enumerate().skip(input) {
-            let Some(head) = input.head.filter(|head| (head.table, head.key) == (table, key)) else {
+            let Some(head) = input.head.filter(|head| head.table == self.table && head.key == key)
+            else {
                 continue;
             };
             // Within the target's range, which spans less than 2^32 sequences.
@@ -95,7 +121,7 @@ impl Merge {
                     let shift = (input.run.first() - first) as u32;
                     while place < count {
                         if *entries == 0 {
-                            return Ok(Some((table, key, at, place)));
+                            return Ok(Some(Copying { key, input: at, place }));
                         }
                         let relative = input.postings.relative(part, start + place)?;
                         self.builder.posting(shift + relative)?;

@@ -116,7 +116,7 @@ fn paths_from_the_files_verify() {
         let path = inclusion_path(&source, index, size).unwrap();
         verify_inclusion(&leaf(index), index, size, &path, &root).unwrap();
     }
-    for old in [1, 255, 256, 70_000 - 1_000, PACK, size - 1] {
+    for old in [1, 255, 256, 60_000, PACK, size - 1] {
         let path = consistency_path(&source, old, size).unwrap();
         verify_consistency(old, &frontier(old).root(), size, &root, &path).unwrap();
     }
@@ -162,7 +162,7 @@ proptest! {
                 1 => {
                     writer.flush().unwrap();
                     writer = open(&fs, true);
-                    prop_assert_eq!(writer.size(), size + count);
+                    prop_assert_eq!(writer.size(), (size + count) / TILE * TILE);
                 }
                 2 => writer.truncate_to(cut.index((size + count) as usize) as u64).unwrap(),
                 3 => writer = open(&fs, false),
@@ -193,10 +193,8 @@ proptest! {
             let kept = upper_len(unsynced);
             cut(&fs, "upper", kept * 32 + at.index(((upper_len(size) - kept) * 32 + 1) as usize) as u64);
         }
-        // Garbage is only seen under a node that stands in `upper`.
-        let covered = len / (TILE * 32) * TILE * 32;
-        if let Some(at) = garbage.filter(|_| covered > 0 && upper.is_none()) {
-            let sector = at.index((covered / 512) as usize) as u64 * 512;
+        if let Some(at) = garbage {
+            let sector = at.index((len / 512 + 1) as usize) as u64 * 512;
             overwrite(&fs, &name, sector, &[0xaa; 512]);
         }
         if let Some(at) = zeros {
@@ -245,7 +243,7 @@ fn every_flipped_byte_is_reported() {
     let fs = build(size);
     assert_eq!(check(&fs, size), []);
     for (name, bytes) in files(&fs) {
-        for (at, byte) in bytes.iter().enumerate().step_by(5) {
+        for (at, byte) in bytes.iter().enumerate().step_by(23) {
             overwrite(&fs, &name, at as u64, &[byte ^ 1 << (at % 8)]);
             let findings = check(&fs, size);
             assert_eq!(findings.len(), 1, "{name} at {at}");

@@ -38,10 +38,9 @@ impl TreeWriter {
     /// Opens the files for writing, and makes the directory if it is missing.
     ///
     /// [`size`](Self::size) then says how many leaves are there. Nodes that are missing above them
-    /// are written; packs behind the first hole are removed. After an unclean end the caller sets
-    /// `recheck`: files are synced when a pack is full and at a close, so then the last pack's leaves
-    /// are compared with the nodes above them, and it ends where they don't fit. Leaves below the last
-    /// 256 that no node covers can still be wrong then: the caller compares the root.
+    /// are written; packs behind the first hole are removed. Files are synced when a pack is full and
+    /// at a close, so after an unclean end the caller sets `recheck`: of the last pack only those
+    /// leaves are kept that the nodes above them confirm.
     pub(crate) fn open(fs: Arc<dyn StoreFs>, dir: &Path, recheck: bool) -> Result<Self, Error> {
         make_dir(fs.as_ref(), dir)?;
         let (upper, made) = open_or_make(fs.as_ref(), &dir.join(UPPER))?;
@@ -236,8 +235,8 @@ impl TreeWriter {
         Ok(at)
     }
 
-    /// Writes the nodes that are missing above the leaves; with `recheck`, compares those above the
-    /// last pack and ends the tree before the first that differs.
+    /// Writes the nodes that are missing above the leaves; with `recheck`, ends the tree at the first
+    /// group of 256 leaves in the last pack that no node confirms.
     fn restore_upper(&mut self, recheck: bool) -> Result<(), Error> {
         let (fs, dir) = (self.fs.clone(), self.dir.clone());
         let files = Files::new(fs.as_ref(), &dir);
@@ -251,13 +250,15 @@ impl TreeWriter {
                 return Ok(());
             };
             let stored = files.nodes(STEP, tile, 1)?.pop().flatten();
-            if recheck && stored.is_some_and(|stored| stored != tile_root(&leaves)) {
+            if recheck && stored != Some(tile_root(&leaves)) {
                 return Ok(());
             }
             self.write_upper(&leaves)?;
             self.size += TILE;
         }
-        self.size = size;
+        if !recheck {
+            self.size = size;
+        }
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Chain {
     /// The largest number of events that a statement in passing called durable.
     pub(super) durable: u64,
     last: Last,
+    /// The newest writer session so far.
+    session: u32,
     last_recorded: i64,
     /// A root differed; until a segment's header gives a new edge, later ones do as well.
     parted: bool,
@@ -52,6 +54,7 @@ impl Chain {
             lost: Vec::new(),
             durable: 0,
             last: Last { number: Some(0), ..Last::default() },
+            session: 0,
             last_recorded: i64::MIN,
             parted: false,
         }
@@ -66,6 +69,12 @@ impl Chain {
     /// Whether the last commit header was that of an empty commit, as a clean close writes it.
     pub(super) fn ends_empty(&self) -> bool {
         self.last.number.is_some() && !self.last.unsigned
+    }
+
+    /// Whether this header's segment is not of the session that wrote the last commit: a session goes on
+    /// in the segment of the one before, unless that one died.
+    pub(super) fn follows_an_unclean_end(&self, header: &SegmentHeader) -> bool {
+        self.next > 0 && header.incarnation != self.last.incarnation
     }
 
     /// Events up to `next` can't be read.
@@ -110,10 +119,11 @@ impl Chain {
             findings.wrong(wrong("commit.durable", detail));
         }
         self.durable = self.durable.max(header.durable);
-        if header.incarnation < self.last.incarnation {
+        if header.incarnation < self.session {
             let detail = "the segment is of an earlier writer session than the one before";
             findings.wrong(wrong("commit.incarnation", detail));
         }
+        self.session = self.session.max(header.incarnation);
     }
 
     /// A commit header that stands where `next` says.
@@ -135,7 +145,7 @@ impl Chain {
             let detail = format!("commit {} follows commit {last}", header.number);
             findings.wrong(damage("commit.number", detail));
         }
-        if header.incarnation < self.last.incarnation {
+        if header.incarnation < self.session {
             let detail = "the commit is of an earlier writer session than the one before".to_owned();
             findings.wrong(damage("commit.incarnation", detail));
         }
@@ -143,6 +153,7 @@ impl Chain {
             let detail = "the commit takes back what was called durable before".to_owned();
             findings.wrong(damage("commit.durable", detail));
         }
+        self.session = self.session.max(header.incarnation);
         self.durable = self.durable.max(header.durable);
         let root = self.history.root();
         let signed = self.trust.check_header(header, root, damage, findings);

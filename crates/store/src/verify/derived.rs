@@ -121,6 +121,11 @@ impl Derived {
         }
     }
 
+    /// The segment before was ended by a recovery, not by its writer, so its offsets may end early.
+    pub(super) fn forgive_offsets(&mut self) {
+        self.complete.pop();
+    }
+
     /// All events have passed, `end` of them. `clean`: the journal was closed cleanly.
     pub(super) fn finish(
         &mut self,

@@ -44,6 +44,9 @@ pub(super) fn pass_segment(pass: &mut Pass<'_>, plan: &Plan) -> Result<(), Error
         damages: 0,
     };
     if intact {
+        if pass.chain.follows_an_unclean_end(&segment.header) {
+            pass.derived.forgive_offsets();
+        }
         pass.chain.segment(&segment.header, &segment.path, &mut pass.findings);
         walk.headers = Some(HeadersHasher::new(&segment.header.encode()));
     } else {
@@ -251,6 +254,9 @@ impl<'s> Walk<'s> {
         };
         if pass.chain.next < until {
             pass.lose_until(until, Some((path, self.end)));
+        }
+        if self.is_active() {
+            tail::note_unproven(pass, self.segment);
         }
         let Some(row) = &self.plan.row else {
             return Ok(());

@@ -57,6 +57,18 @@ pub(super) fn note_torn(pass: &mut Pass<'_>, segment: &SegmentFile, offset: u64,
     Ok(())
 }
 
+/// Says that the last events are there and that nothing states so yet: a crash may have come before
+/// they were acknowledged.
+pub(super) fn note_unproven(pass: &mut Pass<'_>, segment: &SegmentFile) {
+    let (next, durable) = (pass.chain.next, pass.chain.durable);
+    if durable < next && pass.owed == 0 {
+        let count = next - durable;
+        let detail = format!("nothing says yet that the last {count} events were durable");
+        let damage = Damage::new("tail.events_unproven", &segment.path, detail);
+        pass.findings.note(damage.sequence(durable));
+    }
+}
+
 /// Space that was secured and never written.
 fn only_zeros(segment: &SegmentFile, offset: u64, end: u64) -> Result<bool, Error> {
     let mut buffer = vec![0u8; 1 << 18];

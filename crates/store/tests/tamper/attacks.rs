@@ -194,7 +194,7 @@ const ATTACKS: &[Attack] = &[
             journal.segments[0].groups.push(group);
         },
         finding: "event.id_repeated",
-        verdicts: (Damaged, Signed, Anchored),
+        verdicts: (Damaged, BadSignature, Anchored),
     },
     Attack {
         name: "an event imitates the journal's own",
@@ -239,7 +239,7 @@ const ATTACKS: &[Attack] = &[
         verdicts: (Damaged, Signed, Anchored),
     },
     Attack {
-        name: "the segment's edge is exchanged, of a tree of no leaves",
+        name: "the segment is said to be of a later session than its commits",
         power: Trees,
         tamper: |_, journal| journal.segments[0].header.incarnation = u32::MAX,
         finding: "commit.incarnation",
@@ -251,7 +251,11 @@ fn swap_neighbours(_: &Lab, journal: &mut Forgery) {
     let groups = &mut journal.segments[0].groups;
     let at = groups.iter().position(|group| group.events.iter().any(|e| e.sequence() == 3)).unwrap();
     let (left, right) = groups.split_at_mut(at + 1);
-    std::mem::swap(&mut left[at].events, &mut right[0].events);
+    let (left, right) = (&mut left[at].events, &mut right[0].events);
+    std::mem::swap(left, right);
+    // So that their times don't give it away.
+    let time: [u8; 8] = right[0].body[8 + 32..8 + 40].try_into().unwrap();
+    left[0].set(32, &time);
 }
 
 fn drop_stream(_: &Lab, journal: &mut Forgery) {

@@ -5,7 +5,7 @@ mod history;
 mod objects;
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use data_encoding::HEXLOWER;
@@ -38,13 +38,12 @@ pub(crate) struct GitOptions {
 /// A repository's history up to `HEAD`, parents before children.
 pub(crate) struct Git {
     name: String,
-    by_path: bool,
     tip: String,
     history: Option<History>,
     objects: Option<Objects>,
     total: u64,
     done: u64,
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     options: GitOptions,
 }
 
@@ -77,7 +76,6 @@ impl Git {
         };
         Ok(Self {
             name,
-            by_path: options.by_path,
             tip: tip.unwrap_or_default(),
             history: None,
             objects: None,

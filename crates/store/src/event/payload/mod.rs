@@ -130,10 +130,11 @@ impl<'a> Payload<'a> {
         Err(refused("another value".to_owned()))
     }
 
-    /// Reads the value.
+    /// Reads the value. Takes all bytes or none.
     ///
     /// # Errors
-    /// As [`decode`].
+    /// [`Misuse::PayloadType`] if the bytes are not one such value, or the encoding is one without
+    /// types.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Misuse> {
         decode(self.encoding, &self.bytes)
     }
@@ -144,7 +145,7 @@ impl<'a> Payload<'a> {
 /// # Errors
 /// [`Misuse::PayloadType`] if the bytes are not one such value, or the encoding is one without
 /// types.
-pub fn decode<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Result<T, Misuse> {
+pub(crate) fn decode<T: DeserializeOwned>(encoding: Encoding, bytes: &[u8]) -> Result<T, Misuse> {
     let value = match encoding {
         Encoding::Json => json::decode(bytes),
         Encoding::MessagePack => message_pack::decode(bytes),

@@ -1,0 +1,13 @@
+//! The command as its users meet it: the binary, its output, its exit codes.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod demo;
+mod git;
+mod import;
+mod output;
+mod schemas;
+mod support;
+mod tampering;
+mod verify;
