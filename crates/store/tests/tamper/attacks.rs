@@ -401,6 +401,49 @@ fn a_journal_made_anew_under_the_same_name_names_another_key() {
     assert_eq!(report.outcome(false), Outcome::Undecided);
 }
 
+/// Events with the same payload are told apart by place and hash, so none can stand in for another.
+#[test]
+fn middle_events_with_equal_payloads_can_not_be_removed() {
+    let lab = Lab::small();
+    let journal = lab.open();
+    for _ in 0..6 {
+        journal.append(crate::support::event("account-7", "the same")).unwrap();
+    }
+    journal.close().unwrap();
+    for removed in [8..9, 8..11] {
+        let lab = lab.copy();
+        let mut journal = Forgery::read(&lab);
+        journal.retain(|event| !removed.contains(&event.sequence()));
+        let kept = journal.segments[0].groups.iter().filter(|group| !group.events.is_empty());
+        journal.segments[0].groups = kept.cloned().collect();
+        // Renumbered in the journal, but not in the stream: its links still need what was removed.
+        for (sequence, event) in (0u64..).zip(journal.events()) {
+            event.set(0, &sequence.to_le_bytes());
+        }
+        journal.restate();
+        journal.write(&lab);
+        lab.remove_checkpoints();
+        let report = lab.verify(&lab.evidence());
+        assert!(codes(&report.findings).contains(&"stream.broken"), "{}", show(&report));
+        assert_eq!(report.integrity, Damaged);
+    }
+}
+
+#[test]
+fn the_genesis_of_another_journal_does_not_pass() {
+    let (lab, other) = (Lab::small(), Lab::small());
+    let mut journal = Forgery::read(&lab);
+    let stream = journal.event(0).stream();
+    *journal.event(0) = Forgery::read(&other).event(0).clone();
+    journal.event(0).set(16, &stream);
+    journal.relink();
+    journal.restate();
+    journal.write(&lab);
+    let report = lab.verify(&lab.evidence());
+    assert!(codes(&report.findings).contains(&"journal.identity_mismatch"), "{}", show(&report));
+    assert_eq!(report.outcome(true), Outcome::Fails);
+}
+
 #[test]
 fn identity_is_that_of_sequence_0() {
     let lab = Lab::small();

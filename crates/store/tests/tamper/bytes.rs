@@ -142,3 +142,42 @@ fn arbitrary_bytes_in_any_file_end_in_a_report() {
         lab.write(&path, &bytes);
     }
 }
+
+/// Pieces of a segment cut out, doubled, exchanged and overwritten, by a fixed sequence of pseudo-random
+/// numbers.
+#[test]
+fn segments_put_together_at_random_never_hold() {
+    let sound = Lab::of(12, 60, 64 << 10);
+    let options = |lab: &Lab| lab.evidence();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let path = crate::support::segment(sound.fs.as_ref());
+    let bytes = sound.read(&path);
+    for round in 0..400 {
+        let mut changed = bytes.clone();
+        for _ in 0..1 + random(4) {
+            // Half of the time at multiples of 8, where frames begin.
+            let mask = if random(2) == 0 { !7 } else { !0 };
+            let from = random(changed.len()) & mask;
+            let to = (from + random(600) & mask).min(changed.len());
+            let piece = changed[from..to].to_vec();
+            let at = random(changed.len()) & mask;
+            match random(4) {
+                0 => drop(changed.drain(from..to)),
+                1 => drop(changed.splice(at..at, piece)),
+                2 => changed[from..to].fill(0),
+                _ => {
+                    let end = (at + piece.len()).min(changed.len());
+                    changed[at..end].copy_from_slice(&piece[..end - at]);
+                }
+            }
+        }
+        if changed != bytes {
+            sound.write(&path, &changed);
+            check(verify(DIR, &options(&sound)), &format!("round {round}"));
+        }
+    }
+}

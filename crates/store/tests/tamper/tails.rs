@@ -106,15 +106,24 @@ fn damage_below_a_later_statement_is_corruption() {
 
 #[test]
 fn a_recovered_journal_holds() {
-    let (lab, _) = crashed(3);
-    cut(&lab, &segment(lab.fs.as_ref()), 5);
-    let journal = lab.open();
-    assert!(journal.recovery().is_some());
-    journal.append(event("account-1", "after")).unwrap();
-    journal.close().unwrap();
-    let report = lab.verify(&lab.evidence().known(lab.known()));
-    assert_holds(&report);
-    assert_eq!(segments(&lab).len(), 2);
+    // A torn write that is set aside, and a whole group that is copied.
+    for bytes in [5, 0] {
+        let (lab, _) = crashed(3);
+        cut(&lab, &segment(lab.fs.as_ref()), bytes);
+        let journal = lab.open();
+        assert!(journal.recovery().is_some());
+        assert_holds(&lab.verify(&lab.evidence()));
+        journal.append(event("account-1", "after")).unwrap();
+        journal.close().unwrap();
+        let report = lab.verify(&lab.evidence().known(lab.known()));
+        assert_holds(&report);
+        assert_eq!(segments(&lab).len(), 2);
+        // And once more, in the segment that the recovery began.
+        let journal = lab.open();
+        journal.append(event("account-1", "later")).unwrap();
+        journal.close().unwrap();
+        assert_holds(&lab.verify(&lab.evidence().known(lab.known())));
+    }
 }
 
 #[test]

@@ -1,0 +1,288 @@
+//! The golden journals: how each is made, and how it is read back from `fixtures/journals/`.
+//!
+//! Clock, randomness and key are fixed, so that the same code makes the same bytes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use factlog::{
+    Clock, Encoding, Journal, NewEvent, Options, Random, SignedCheckpoint, SigningKey, TraceContext,
+    Uuid, VerifierKey,
+};
+use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
+
+use crate::support::{self, DIR, content, overwrite};
+
+pub const NAMES: [&str; 5] = ["signed", "unsigned", "rolled", "recovered", "unclean"];
+pub const ORIGIN: &str = "example.com/golden";
+
+/// 2025-11-22 00:00 UTC.
+const START: i64 = 1_763_769_600_000_000;
+
+/// What is beside a journal, by the end of its file's name.
+pub const VKEY: &str = "vkey";
+pub const CHECKPOINT: &str = "checkpoint";
+
+/// A journal in memory, under [`DIR`], and the files beside it.
+#[derive(Clone)]
+pub struct Golden {
+    pub name: &'static str,
+    pub fs: Arc<MemFs>,
+    /// `vkey`, `checkpoint`, `{sequence}.receipt`; none of an unsigned journal.
+    pub beside: BTreeMap<String, String>,
+}
+
+impl Golden {
+    /// Every file of the journal but `LOCK`, by its path within.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let all = support::files(self.fs.as_ref(), Path::new(DIR));
+        let all = all.into_iter().filter(|path| path.file_name().is_some_and(|name| name != "LOCK"));
+        let within = |path: PathBuf| {
+            (path.strip_prefix(DIR).unwrap().to_owned(), content(self.fs.as_ref(), &path))
+        };
+        all.map(within).collect()
+    }
+
+    pub fn key(&self) -> VerifierKey {
+        VerifierKey::parse(self.beside[VKEY].trim_end()).unwrap()
+    }
+
+    pub fn checkpoint(&self) -> SignedCheckpoint {
+        SignedCheckpoint::parse(self.beside[CHECKPOINT].as_bytes()).unwrap()
+    }
+
+    pub fn receipts(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.beside.iter().filter(|(name, _)| name.ends_with(".receipt"))
+    }
+
+    /// Writes it into a folder of the real file system, as it is stored.
+    pub fn write(&self, folder: &Path) {
+        for (path, bytes) in self.files() {
+            put(&folder.join(self.name).join(path), &bytes);
+        }
+        for (end, text) in &self.beside {
+            put(&folder.join(format!("{}.{end}", self.name)), text.as_bytes());
+        }
+    }
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// `fixtures/`
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+/// A golden journal as it is stored, in memory.
+pub fn stored(name: &'static str) -> Golden {
+    let folder = fixtures().join("journals");
+    let memory = MemFs::new();
+    load(&folder.join(name), Path::new(DIR), &memory);
+    let mut beside = BTreeMap::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        if let Some((_, end)) = file.split_once('.').filter(|(stem, _)| *stem == name) {
+            beside.insert(end.to_owned(), fs::read_to_string(&path).unwrap());
+        }
+    }
+    Golden { name, fs: Arc::new(memory), beside }
+}
+
+fn load(from: &Path, to: &Path, memory: &MemFs) {
+    let private = to.ends_with("keys") || to.extension().is_some_and(|end| end == "secret");
+    let access = if private { Access::Private } else { Access::Shared };
+    if from.is_dir() {
+        memory.create_dir(to, access).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            load(&entry.path(), &to.join(entry.file_name()), memory);
+        }
+    } else {
+        let file = memory.create_new(to, access).unwrap();
+        write_all_at(file.as_ref(), &fs::read(from).unwrap(), 0).unwrap();
+    }
+}
+
+/// Goes on by a millisecond at each look, and once back by a minute.
+#[derive(Debug)]
+struct SteadyClock(Mutex<i64>);
+
+impl Clock for SteadyClock {
+    fn now_micros(&self) -> i64 {
+        let mut looks = self.0.lock().unwrap();
+        *looks += 1;
+        let back = if *looks == 12 { 60_000_000 } else { 0 };
+        START + *looks * 1000 - back
+    }
+}
+
+/// Bytes that depend on a name only.
+#[derive(Debug)]
+struct FixedRandom(Mutex<blake3::OutputReader>);
+
+impl FixedRandom {
+    fn new(name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("factlog golden journals");
+        Self(Mutex::new(hasher.update(name.as_bytes()).finalize_xof()))
+    }
+}
+
+impl Random for FixedRandom {
+    fn fill(&self, out: &mut [u8]) {
+        self.0.lock().unwrap().fill(out);
+    }
+}
+
+/// A session of a journal's making: `part` keeps what one session draws from what the next one does.
+pub fn options(name: &str, part: &str, fs: &Arc<MemFs>) -> Options {
+    let fs: Arc<MemFs> = Arc::clone(fs);
+    let options = Options::new().file_system(fs).origin(ORIGIN).segment_len(64 << 10);
+    let options = options.dangerous().clock(Arc::new(SteadyClock(Mutex::new(0))));
+    let random = FixedRandom::new(&format!("{name} {part}"));
+    let options = options.dangerous().random(Arc::new(random));
+    let options = options.dangerous().without_housekeeper();
+    if name == "unsigned" { options } else { options.signing_key(signing_key(name)) }
+}
+
+/// The key is drawn apart from the rest, and its name holds the id that the creation will draw.
+pub fn signing_key(name: &str) -> SigningKey {
+    let mut id = [0; 16];
+    FixedRandom::new(&format!("{name} create")).fill(&mut id);
+    let mut seed = [0; 32];
+    FixedRandom::new(&format!("{name} key")).fill(&mut seed);
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    SigningKey::generate(&format!("{ORIGIN}/{id}"), seed).unwrap()
+}
+
+/// Makes a golden journal anew.
+pub fn make(name: &'static str) -> Golden {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create(DIR, options(name, "create", &fs)).unwrap();
+    let journal = match name {
+        "signed" => signed(journal),
+        "unsigned" => unsigned(journal),
+        "rolled" => rolled(journal),
+        "recovered" => recovered(journal, &fs),
+        "unclean" => return unclean(journal, fs),
+        _ => panic!("no golden journal of that name"),
+    };
+    let beside = keep(&journal);
+    journal.close().unwrap();
+    Golden { name, fs, beside }
+}
+
+/// What its owner keeps elsewhere: key, newest checkpoint, and receipts of the first, a middle and the
+/// last event.
+fn keep(journal: &Journal) -> BTreeMap<String, String> {
+    let reader = journal.reader();
+    let mut beside = BTreeMap::new();
+    let Some(key) = reader.verifier_key() else {
+        return beside;
+    };
+    beside.insert(VKEY.to_owned(), format!("{key}\n"));
+    beside.insert(CHECKPOINT.to_owned(), reader.checkpoint().unwrap().to_string());
+    for sequence in [0, reader.len() / 2, reader.len() - 1] {
+        beside.insert(format!("{sequence}.receipt"), reader.receipt(sequence).unwrap());
+    }
+    beside
+}
+
+fn note(entity: &str, text: &str) -> NewEvent<'static> {
+    let body = format!("{{\"text\":\"{text}\"}}").into_bytes();
+    NewEvent::new("notes", entity.to_owned(), "note.written").data(Encoding::Json, body)
+}
+
+/// Everything that an event can have.
+fn signed(journal: Journal) -> Journal {
+    let append = |event: NewEvent<'_>| journal.append(event).unwrap();
+    let opened = Uuid::from_u128(0x019a_3c5e_7b1a_7c3d_8e4f_a0b1_c2d3_e4f5);
+    let event = NewEvent::new("bank", "account-0042", "account.opened").id(opened);
+    append(event.data(Encoding::Json, br#"{"owner":"Ada"}"#).actor("teller-7"));
+    let event = NewEvent::new("bank", "account-0042", "account.deposited")
+        .payload_version(3)
+        .section("amount", Encoding::Json, br#"{"amount":100,"currency":"EUR"}"#)
+        .section("customer", Encoding::Cbor, b"\xa1\x64name\x63Ada")
+        .section("slip", Encoding::Raw, b"\x00\xff\x00")
+        .section("nothing", Encoding::Raw, b"")
+        .tag("region:eu")
+        .tag("branch:12")
+        .occurred_at(START - 1)
+        .actor("teller-7")
+        .correlation(Uuid::from_u128(7))
+        .causation(opened)
+        .trace(TraceContext { trace_id: [0x4b; 16], span_id: [0xf0; 8], flags: 1 });
+    append(event);
+    let bare = NewEvent::new("bank", "account-0042", "account.closed");
+    append(bare.occurred_at(-1));
+    let batch: Vec<_> = (0..3)
+        .flat_map(|number| {
+            let packed = NewEvent::new("parcels", "Zürich/42 🦀", "parcel.moved");
+            let packed = packed.data(Encoding::MessagePack, vec![0x81, 0xa1, b'n', number]);
+            [packed, note(&format!("note-{number}"), &format!("batch {number}")).tag("batch")]
+        })
+        .collect();
+    journal.append_batch(&batch).unwrap();
+    journal.housekeep().unwrap();
+    for number in 0..8 {
+        append(note("note-0", &format!("one more: {number}")));
+    }
+    journal
+}
+
+fn unsigned(journal: Journal) -> Journal {
+    journal.append(note("note-0", "nobody signs this")).unwrap();
+    journal.append_batch(&[note("note-0", "nor this"), note("note-1", "nor that")]).unwrap();
+    journal
+}
+
+/// Two sealed segments and the one being written.
+fn rolled(journal: Journal) -> Journal {
+    for number in 0..5 {
+        let text = format!("page {number} ").repeat(30_000 / 7);
+        journal.append(note("book", &text)).unwrap();
+        journal.append(note("index", &format!("page {number}"))).unwrap();
+    }
+    journal
+}
+
+/// Twice begun again: after a group that nothing proved, and after one with a torn one behind it.
+fn recovered(journal: Journal, fs: &Arc<MemFs>) -> Journal {
+    journal.append(note("note-0", "proven")).unwrap();
+    journal.append_batch(&[note("note-0", "whole"), note("note-1", "but not proven")]).unwrap();
+    drop(journal);
+    let journal = Journal::open(DIR, options("recovered", "second", fs)).unwrap();
+    assert_eq!(journal.recovery().map(|done| (done.copied, done.set_aside)), Some((2, 0)));
+    journal.append(note("note-1", "whole again")).unwrap();
+    tear(journal, fs);
+    let journal = Journal::open(DIR, options("recovered", "third", fs)).unwrap();
+    assert_eq!(journal.recovery().map(|done| (done.copied, done.set_aside)), Some((1, 40)));
+    journal.append(note("note-0", "after all that")).unwrap();
+    journal
+}
+
+/// Left as a crash left it.
+fn unclean(journal: Journal, fs: Arc<MemFs>) -> Golden {
+    journal.append(note("note-0", "proven")).unwrap();
+    journal.append(note("note-0", "signed for")).unwrap();
+    let beside = keep(&journal);
+    tear(journal, &fs);
+    Golden { name: "unclean", fs, beside }
+}
+
+/// Ends the session in the middle of a write, of which 40 bytes arrive.
+fn tear(journal: Journal, fs: &Arc<MemFs>) {
+    let path = support::segment(fs.as_ref());
+    let whole = content(fs.as_ref(), &path).len();
+    journal.append(note("note-1", "torn")).unwrap();
+    drop(journal);
+    let bytes = content(fs.as_ref(), &path);
+    overwrite(fs.as_ref(), &path, &bytes[..whole + 40]);
+}
