@@ -1,7 +1,8 @@
-//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`.
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod lint;
 mod run;
 mod test;
@@ -26,11 +27,17 @@ enum Chore {
     },
     /// Format, lints and docs with warnings as errors, and the rules for dependencies
     Lint,
+    /// Figures beside what the machine can do at most; they gate nothing
+    Bench {
+        /// One benchmark: append or import; all if none is named
+        name: Option<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Test { args } => test::run(&args),
         Chore::Lint => lint::run(),
+        Chore::Bench { name } => bench::run(name.as_deref()),
     }
 }

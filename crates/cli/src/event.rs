@@ -165,9 +165,7 @@ fn section_json<'a>(kind: Option<&str>, section: &Section<'a>, whole: bool) -> S
 /// The payload as JSON on one line, whatever its encoding; `None` if it can't be told as JSON.
 fn display_json(kind: Option<&str>, encoding: Encoding, bytes: &[u8]) -> Option<Box<RawValue>> {
     let text = match encoding {
-        Encoding::Journal => {
-            journal_json(&JournalEvent::decode(kind?, bytes).ok()?)?
-        }
+        Encoding::Journal => journal_json(&JournalEvent::decode(kind?, bytes).ok()?)?,
         other => factlog::to_display_json(other, bytes)?,
     };
     RawValue::from_string(text).ok()
@@ -262,7 +260,10 @@ pub(crate) fn page(event: &Event) -> Result<String> {
         for tag in facts.tags.iter() {
             field("tag", shown(tag))?;
         }
-        for (name, id) in [("correlation", facts.correlation), ("caused by", facts.causation)] {
+        for (name, id) in [
+            ("correlation", facts.correlation),
+            ("caused by", facts.causation),
+        ] {
             if let Some(id) = id {
                 field(name, uuid::Uuid::from_bytes(id).to_string())?;
             }
@@ -274,7 +275,11 @@ pub(crate) fn page(event: &Event) -> Result<String> {
     }
     for section in event.sections() {
         let length = section.bytes().map_or(0, <[u8]>::len);
-        let head = format!("{} ({}, {length} bytes)", shown(section.name), section.encoding.name());
+        let head = format!(
+            "{} ({}, {length} bytes)",
+            shown(section.name),
+            section.encoding.name()
+        );
         field("section", head)?;
         for line in payload_lines(event, &section) {
             field("", line)?;

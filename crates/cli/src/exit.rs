@@ -178,7 +178,10 @@ mod tests {
             (Refusal::SignerInUse(PathBuf::new()).into(), 5),
             (Refusal::KeyMissing.into(), 4),
             (Refusal::HistoryMismatch { remembered: 9 }.into(), 3),
-            (read_only(Refusal::HistoryMismatch { remembered: 9 }.into()), 3),
+            (
+                read_only(Refusal::HistoryMismatch { remembered: 9 }.into()),
+                3,
+            ),
             (expectation().into(), 6),
         ] {
             let error = anyhow::Error::from(error);

@@ -70,7 +70,7 @@ pub(crate) fn note(text: impl Display) {
 pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(head.iter().copied());
     table
@@ -91,7 +91,8 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
 /// are those that turn the direction of writing.
 pub(crate) fn shown(text: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if !text.contains(steers) {
         return text.to_owned();

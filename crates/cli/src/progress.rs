@@ -118,9 +118,7 @@ impl Drop for Progress {
 
 fn style(unit: Unit, has_total: bool) -> ProgressStyle {
     let template = match (unit, has_total) {
-        (Unit::Bytes, true) => {
-            "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"
-        }
+        (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
         (Unit::Bytes, false) => "{msg} {spinner} {bytes} {bytes_per_sec}",
         (Unit::Events, true) => "{msg} {wide_bar} {pos}/{len} {per_sec}, {eta} left",
         (Unit::Events, false) => "{msg} {spinner} {pos} events {per_sec}",

@@ -55,7 +55,11 @@ mod tests {
             ("1d", 1_000_000 - 86_400),
             ("1970-01-01T00:00:09Z", 9),
         ] {
-            assert_eq!(parse_since(text, now).unwrap(), wanted * 1_000_000, "{text}");
+            assert_eq!(
+                parse_since(text, now).unwrap(),
+                wanted * 1_000_000,
+                "{text}"
+            );
         }
         for text in ["", "2", "soon", "5 parsecs"] {
             assert!(parse_since(text, now).is_err(), "{text}");

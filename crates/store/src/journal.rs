@@ -1,6 +1,9 @@
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64},
+    },
 };
 
 use factlog_format::{JournalId, SigningPolicyCode, journal_key};
@@ -21,7 +24,7 @@ use crate::{
     recover::{self, Floors, Follower, Found, find},
     signer::Signer,
     sync::{Condvar, Mutex},
-    writable,
+    open::writable,
 };
 
 /// A journal that is open for writing.
@@ -493,6 +496,7 @@ pub(crate) fn new_writer(
         baton: Mutex::new(baton),
         derived: crate::commit::Derived::new(derived),
         commits: AtomicU64::new(0),
+        remembered_at: AtomicI64::new(options.clock.now_micros()),
         signal: Arc::new(Signal::default()),
         publish: Mutex::new(()),
     }))

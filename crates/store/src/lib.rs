@@ -12,7 +12,6 @@ mod commit;
 mod config;
 mod error;
 mod event;
-mod fast;
 mod housekeeper;
 mod index;
 mod journal;
@@ -28,7 +27,6 @@ mod sync;
 mod tree;
 mod verify;
 mod view;
-mod writable;
 
 pub use commit::{BatchReceipt, Receipt};
 pub use config::{

@@ -6,6 +6,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwapOption;
 use factlog_format::JournalId;
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::SignedCheckpoint;
@@ -53,15 +54,10 @@ pub(crate) struct Segment {
     /// For a sealed segment: how many events it holds and where it ends.
     pub(crate) sealed: Option<(u64, u64)>,
     file: OnceLock<Arc<SegmentFile>>,
-    offsets: Offsets,
-}
-
-#[derive(Debug)]
-enum Offsets {
-    /// Of the segment being written: filled in before the view that shows the events.
-    Live(LiveOffsets),
-    /// Of a sealed one: from its offsets file or, failing that, from a scan.
-    Stored(OnceLock<StoredOffsets>),
+    /// In memory from the segment's first event until its offsets file is complete; shared by all views.
+    live: Arc<ArcSwapOption<LiveOffsets>>,
+    /// Afterwards: from the offsets file or, failing that, from a scan.
+    stored: OnceLock<StoredOffsets>,
 }
 
 #[derive(Debug)]
@@ -78,7 +74,8 @@ impl Segment {
             generation: file.header.generation,
             sealed: None,
             file: OnceLock::from(file),
-            offsets: Offsets::Live(LiveOffsets::default()),
+            live: Arc::new(ArcSwapOption::from_pointee(LiveOffsets::default())),
+            stored: OnceLock::new(),
         }
     }
 
@@ -89,13 +86,15 @@ impl Segment {
             generation,
             sealed: Some((count, end)),
             file: OnceLock::new(),
-            offsets: Offsets::Stored(OnceLock::new()),
+            live: Arc::default(),
+            stored: OnceLock::new(),
         }
     }
 
     /// The same segment, now sealed; what it knows of its offsets stays.
     pub(crate) fn to_sealed(&self, count: u64, end: u64) -> Self {
-        let sealed = Self::sealed(self.path.clone(), self.first, self.generation, count, end);
+        let mut sealed = Self::sealed(self.path.clone(), self.first, self.generation, count, end);
+        sealed.live = Arc::clone(&self.live);
         if let Some(file) = self.file.get() {
             let _ = sealed.file.set(Arc::clone(file));
         }
@@ -116,9 +115,14 @@ impl Segment {
 
     /// Notes where an event of the segment being written stands.
     pub(crate) fn note_offset(&self, sequence: u64, offset: u32) {
-        if let Offsets::Live(live) = &self.offsets {
+        if let Some(live) = self.live.load().as_ref() {
             live.set(sequence - self.first, offset);
         }
+    }
+
+    /// Gives up the offsets in memory, once the file has them all.
+    pub(crate) fn offsets_are_stored(&self) {
+        self.live.store(None);
     }
 
     /// Where the frame of an event stands.
@@ -129,9 +133,9 @@ impl Segment {
         sequence: u64,
     ) -> Result<u64, Error> {
         let index = sequence.saturating_sub(self.first);
-        let found = match &self.offsets {
-            Offsets::Live(live) => live.get(index),
-            Offsets::Stored(stored) => self.stored(stored, fs, journal)?.get(index)?,
+        let found = match self.live.load().as_ref() {
+            Some(live) => live.get(index),
+            None => self.stored(fs, journal)?.get(index)?,
         };
         found.map(u64::from).ok_or_else(|| {
             let damage = crate::Damage::new("segment.corrupt", &self.path, "an event is missing");
@@ -139,26 +143,26 @@ impl Segment {
         })
     }
 
-    fn stored<'s>(
-        &'s self,
-        cell: &'s OnceLock<StoredOffsets>,
-        fs: &dyn StoreFs,
-        journal: &JournalId,
-    ) -> Result<&'s StoredOffsets, Error> {
-        if let Some(stored) = cell.get() {
+    fn stored(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<&StoredOffsets, Error> {
+        if let Some(stored) = self.stored.get() {
             return Ok(stored);
         }
-        let (count, end) = self.sealed.unwrap_or_default();
+        // A view from before the segment was sealed doesn't know its count; its file is complete.
+        let complete = |len| self.sealed.is_none_or(|(count, _)| len == count);
         let path = self.path.with_file_name(offsets_name(self.first, self.generation));
         let of = OffsetsOf { journal: *journal, first: self.first, generation: self.generation };
         let stored = match OffsetsReader::open(fs, &path, of) {
-            Ok(Some(reader)) if reader.len().is_ok_and(|len| len == count) => {
+            Ok(Some(reader)) if reader.len().is_ok_and(complete) => {
                 StoredOffsets::File(reader)
             }
             // A derived file never blocks a read: what it would say is in the segment.
-            _ => StoredOffsets::Scanned(scan_offsets(self.file(fs, journal)?, end)?),
+            _ => {
+                let file = self.file(fs, journal)?;
+                let end = self.sealed.map_or_else(|| file.len(), |(_, end)| Ok(end))?;
+                StoredOffsets::Scanned(scan_offsets(file, end)?)
+            }
         };
-        Ok(cell.get_or_init(|| stored))
+        Ok(self.stored.get_or_init(|| stored))
     }
 }
 

@@ -7,26 +7,34 @@
 mod journals;
 mod support;
 
-use std::fs;
+use std::{fs, sync::Once};
 
 use factlog::{
     Encoding, Journal, Options, Outcome, Policy, Query, SectionSecret, UnverifiedReceipt,
     VerifyOptions, verify,
 };
-use journals::{Golden, NAMES, fixtures, make, options, stored};
+use journals::{Golden, NAMES, fixtures, make, options};
 use support::DIR;
 
 /// Set to store what is made today instead of failing: for a change of the format that is meant.
 const BLESS: &str = "FACTLOG_BLESS";
 
+/// A golden journal as it is stored, or was stored just now.
+fn stored(name: &'static str) -> Golden {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os(BLESS).is_some() {
+            let folder = fixtures().join("journals");
+            // What is no longer made shall not stay behind.
+            let _ = fs::remove_dir_all(&folder);
+            NAMES.iter().for_each(|name| make(name).write(&folder));
+        }
+    });
+    journals::stored(name)
+}
+
 #[test]
 fn what_is_made_today_is_what_is_stored() {
-    let folder = fixtures().join("journals");
-    if std::env::var_os(BLESS).is_some() {
-        // What is no longer made shall not stay behind.
-        let _ = fs::remove_dir_all(&folder);
-        NAMES.iter().for_each(|name| make(name).write(&folder));
-    }
     let mut total = 0;
     for name in NAMES {
         let (made, stored) = (make(name), stored(name));
@@ -45,7 +53,8 @@ fn what_is_made_today_is_what_is_stored() {
 #[test]
 fn stored_journals_open_and_read_as_expected() {
     for (name, events, streams) in
-        [("signed", 18, 6), ("unsigned", 4, 3), ("rolled", 11, 3), ("recovered", 8, 3), ("unclean", 3, 2)]
+        // Of the last one nothing yet says that its last whole group is durable.
+        [("signed", 18, 6), ("unsigned", 4, 3), ("rolled", 12, 3), ("recovered", 8, 3), ("unclean", 2, 2)]
     {
         let golden = stored(name);
         let reader = Journal::open_read_only(DIR, options(name, "read", &golden.fs)).unwrap();
@@ -105,7 +114,8 @@ fn stored_journals_verify_before_and_after_an_append() {
         journal.append(support::event("more", "more")).unwrap();
         journal.close().unwrap();
         let holds = if golden.name == "unsigned" { Outcome::Undecided } else { Outcome::Holds };
-        assert_eq!((before, outcome(&golden)), (holds, holds), "{}", golden.name);
+        let after = outcome(&golden);
+        assert_eq!((before, after), (holds, holds), "{}", golden.name);
     }
 }
 

@@ -106,7 +106,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let receipt = journal.append(event)?;
     // The event is durable: what a close can't do any more must not hide that.
     if let Err(error) = journal.close() {
-        note(format!("the event is stored, but: {error} ({})", error.code()));
+        note(format!(
+            "the event is stored, but: {error} ({})",
+            error.code()
+        ));
     }
     answer(&receipt, out)
 }

@@ -101,7 +101,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Exit> {
     let events = journal.reader().len();
     // What was appended is durable; a failed close must not hide how the import went.
     if let Err(error) = journal.close() {
-        note(format!("what was imported is stored, but: {error} ({})", error.code()));
+        note(format!(
+            "what was imported is stored, but: {error} ({})",
+            error.code()
+        ));
     }
     let (name, outcome) = result?;
     answer(&name, &outcome, &args, events, out)
@@ -190,7 +193,9 @@ fn source_name(args: &Args) -> Result<String> {
         return Ok(name);
     }
     let path = files::absolute(&args.file);
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     name.ok_or_else(|| misused("the source has no name; give it one with --source"))
 }
 
@@ -219,7 +224,10 @@ fn answer(
         return Ok(Exit::Done);
     }
     let verb = if args.dry_run { "would add" } else { "added" };
-    let mut line = format!("{verb} {} events, {} were known", outcome.added, outcome.known);
+    let mut line = format!(
+        "{verb} {} events, {} were known",
+        outcome.added, outcome.known
+    );
     if outcome.bad > 0 {
         line.push_str(&format!(", {} bad lines left out", outcome.bad));
     }

@@ -45,6 +45,7 @@ struct Json {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let known = args.known.journals()?;
+    let pinned_in = known.clone();
     let mut options = Options::new().origin(&args.origin);
     let keys = paths::keys_dir();
     if let Some(path) = &args.signing_key {
@@ -58,6 +59,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let journal = Journal::create(&args.dir, options)?;
     let reader = journal.reader().clone();
     journal.close()?;
+    // A pin that can't be made fails nothing, and yet is missed later.
+    if pinned_in.is_some_and(|known| !matches!(known.find(&reader.id()), Ok(Some(_)))) {
+        note(
+            "The journal could not be added to the known journals: was another one known at this \
+             directory? `factlog known accept DIR` adds it.",
+        );
+    }
     let id = id_text(&reader.id());
     let key_file = match &args.signing_key {
         Some(path) => Some(path.clone()),

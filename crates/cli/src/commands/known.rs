@@ -39,7 +39,9 @@ enum Action {
         journal: Option<String>,
     },
     /// Forget a journal: a later verification has no key and no checkpoint of it any more
-    #[command(before_help = "Examples:\n  factlog known forget ledger\n  factlog known forget 0f3c…")]
+    #[command(
+        before_help = "Examples:\n  factlog known forget ledger\n  factlog known forget 0f3c…"
+    )]
     Forget {
         /// The journal's directory, or its id
         #[arg(value_name = "DIR|ID")]
@@ -102,7 +104,11 @@ fn list(known: &KnownJournals, journal: Option<&str>, out: &mut Output) -> Resul
     }
     let mut rows = table(&["origin", "events", "directory"]);
     for journal in &journals {
-        let paths: Vec<_> = journal.paths.iter().map(|path| paths::shown(path)).collect();
+        let paths: Vec<_> = journal
+            .paths
+            .iter()
+            .map(|path| paths::shown(path))
+            .collect();
         let events = match (&journal.key, journal.newest()) {
             (None, _) => "unsigned".to_owned(),
             (Some(_), None) => String::new(),
@@ -125,7 +131,11 @@ fn json(journal: &KnownJournal) -> Json {
         size: newest.map(|(size, _)| size),
         root: newest.map(|(_, root)| root.to_string()),
         checkpoints: journal.checkpoints.len(),
-        paths: journal.paths.iter().map(|path| paths::shown(path)).collect(),
+        paths: journal
+            .paths
+            .iter()
+            .map(|path| paths::shown(path))
+            .collect(),
     }
 }
 
@@ -229,7 +239,10 @@ pub(crate) fn remember(dir: &Path, evidence: &Evidence, report: &Report) {
     let holds = report.findings.is_empty()
         && report.integrity == Integrity::Intact
         && report.authenticity == Authenticity::Signed
-        && matches!(report.completeness, Completeness::Anchored | Completeness::NotChecked);
+        && matches!(
+            report.completeness,
+            Completeness::Anchored | Completeness::NotChecked
+        );
     if evidence.internal || !holds {
         return;
     }
@@ -237,7 +250,9 @@ pub(crate) fn remember(dir: &Path, evidence: &Evidence, report: &Report) {
         return;
     };
     if let Err(error) = try_remember(dir, evidence, report, &known) {
-        note(format!("what was verified could not be remembered: {error:#}"));
+        note(format!(
+            "what was verified could not be remembered: {error:#}"
+        ));
     }
 }
 

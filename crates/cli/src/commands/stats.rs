@@ -87,7 +87,10 @@ fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
         ("first", stats.first_recorded_at.clone()),
         ("last", stats.last_recorded_at.clone()),
         ("signed", signed),
-        ("segments", format!("{} ({})", stats.segments, bytes(stats.bytes.segments))),
+        (
+            "segments",
+            format!("{} ({})", stats.segments, bytes(stats.bytes.segments)),
+        ),
         ("derived", bytes(stats.bytes.derived)),
         ("other files", bytes(stats.bytes.other)),
     ] {

@@ -57,7 +57,11 @@ pub(crate) struct Evidence {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let evidence = Evidence {
-        vkey: args.vkey.as_deref().map(opening::verifier_key).transpose()?,
+        vkey: args
+            .vkey
+            .as_deref()
+            .map(opening::verifier_key)
+            .transpose()?,
         checkpoints: args.checkpoint.clone(),
         receipts: args.receipt.clone(),
         internal: args.internal,
@@ -295,7 +299,12 @@ fn verdicts(report: &Report) -> [Verdict; 3] {
         tail => format!("{what},{tail}"),
     };
     [
-        ("integrity", integrity, report.integrity.name(), why.to_owned()),
+        (
+            "integrity",
+            integrity,
+            report.integrity.name(),
+            why.to_owned(),
+        ),
         (
             "authenticity",
             authenticity,
@@ -314,7 +323,7 @@ fn verdicts(report: &Report) -> [Verdict; 3] {
 /// How to reach a better verdict.
 fn hints(report: &Report, evidence: &Evidence) -> Vec<&'static str> {
     let mut hints = Vec::new();
-    if evidence.internal {
+    if evidence.internal || report.outcome(false) == Outcome::Fails {
         return hints;
     }
     if report.authenticity == Authenticity::SelfSigned {
@@ -323,7 +332,9 @@ fn hints(report: &Report, evidence: &Evidence) -> Vec<&'static str> {
     if report.authenticity == Authenticity::Unsigned {
         hints.push("An unsigned journal can only be checked against itself: --internal.");
     } else if report.completeness == Completeness::NotChecked {
-        hints.push("Give --checkpoint FILE or --receipt FILE, kept elsewhere, to see cuts and rewrites.");
+        hints.push(
+            "Give --checkpoint FILE or --receipt FILE, kept elsewhere, to see cuts and rewrites.",
+        );
     }
     hints
 }

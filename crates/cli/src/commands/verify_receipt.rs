@@ -85,7 +85,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let bytes = files::read(&args.file, MAX_RECEIPT)?;
     let event = args.event.as_deref().map(read_event).transpose()?;
     let sections = event.as_ref().map_or(&[][..], |(_, sections)| sections);
-    let verified = check(&bytes, &policy, event.as_ref().map(|(record, _)| record), sections);
+    let verified = check(
+        &bytes,
+        &policy,
+        event.as_ref().map(|(record, _)| record),
+        sections,
+    );
     let (exit, json) = match &verified {
         Ok(receipt) => (Exit::Done, held(receipt, sections)),
         Err(problem) => (problem.exit, refused(problem)),
@@ -119,8 +124,10 @@ fn check(
         .and_then(|receipt| receipt.verify_with_sections(policy, &supplied))
         .map_err(|error| {
             // What nobody signed, and what a newer version wrote, is no sign of tampering.
-            let undecided =
-                matches!(error, ReceiptError::Unsigned | ReceiptError::UnsupportedEvent(_));
+            let undecided = matches!(
+                error,
+                ReceiptError::Unsigned | ReceiptError::UnsupportedEvent(_)
+            );
             let exit = if undecided {
                 Exit::Undecided
             } else {
@@ -130,7 +137,11 @@ fn check(
         })?;
     if record.is_some_and(|record| record.event_hash() != *verified.event_hash()) {
         let message = "the event is not the one of the receipt";
-        return Err(Problem::new(Exit::NotHolding, "receipt.other_event", message));
+        return Err(Problem::new(
+            Exit::NotHolding,
+            "receipt.other_event",
+            message,
+        ));
     }
     Ok(verified)
 }
@@ -156,7 +167,10 @@ fn held(receipt: &VerifiedReceipt, sections: &[Supplied]) -> Json {
         scope: facts.map(|facts| facts.scope.to_owned()),
         entity: facts.map(|facts| facts.entity.to_owned()),
         kind: facts.map(|facts| facts.kind.to_owned()),
-        sections_checked: sections.iter().map(|section| section.name.clone()).collect(),
+        sections_checked: sections
+            .iter()
+            .map(|section| section.name.clone())
+            .collect(),
     }
 }
 
@@ -188,7 +202,11 @@ fn page(json: &Json, with_event: bool, out: &mut Output) -> Result<()> {
     if !json.holds {
         out.line(styled(BAD, "The receipt does not hold."))?;
         let detail = json.detail.as_deref().unwrap_or_default();
-        return out.line(format!("{} ({})", shown(detail), json.code.unwrap_or_default()));
+        return out.line(format!(
+            "{} ({})",
+            shown(detail),
+            json.code.unwrap_or_default()
+        ));
     }
     out.line(styled(GOOD, "The receipt holds."))?;
     let number = |value: Option<u64>| value.map(|value| value.to_string());
@@ -196,8 +214,15 @@ fn page(json: &Json, with_event: bool, out: &mut Output) -> Result<()> {
     for (name, value) in [
         ("journal", json.origin.clone()),
         ("sequence", number(json.sequence)),
-        ("of", json.size.map(|size| format!("{size} events under the signature"))),
-        ("stream", stream.map(|(scope, entity)| format!("{scope}/{entity}"))),
+        (
+            "of",
+            json.size
+                .map(|size| format!("{size} events under the signature")),
+        ),
+        (
+            "stream",
+            stream.map(|(scope, entity)| format!("{scope}/{entity}")),
+        ),
         ("kind", json.kind.clone()),
         ("event id", json.event_id.clone()),
         ("recorded", json.recorded_at.clone()),

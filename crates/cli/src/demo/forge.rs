@@ -1,19 +1,20 @@
 //! What someone does who may write the journal's files and knows the format, but has not the key:
 //! changes or drops events and makes everything after fit again: hashes, links, roots, checksums,
-//! headers, MANIFEST. Derived files and kept checkpoints are removed, as the format allows, and so
-//! is every signature that no longer fits.
+//! headers, MANIFEST. Derived files and kept checkpoints are removed, as the format allows.
+//! Signatures that no longer fit are left out, or made with a key of the forger's own, which then
+//! stands in the journal's first event.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use factlog::{Digest, JournalId, StreamId};
+use factlog::{Checkpoint, Digest, JournalEvent, JournalId, SigningKey, StreamId};
 use factlog_format::{
     CommitHeader, CrcSeed, EventFrame, Facts, Frame, FrameParts, FrameType, GroupKey,
-    HeadersHasher, Manifest, ManifestRow, Ordering, SectionParts, SegmentHeader, encode_event,
-    seal_frame,
+    HeaderSignature, HeadersHasher, Manifest, ManifestRow, Ordering, SectionParts, SegmentHeader,
+    encode_event, seal_frame,
 };
-use factlog_proof::{Frontier, leaf_hash};
+use factlog_proof::{Frontier, NoteSignature, leaf_hash};
 
 use crate::files;
 
@@ -25,18 +26,25 @@ pub(super) enum Fate {
     Rewrite(Vec<u8>),
 }
 
-/// Rewrites a journal's files.
-pub(super) fn forge(dir: &Path, fate: impl Fn(&EventFrame<'_>) -> Fate) -> Result<()> {
+/// Rewrites a journal's files; signed anew if a key is given.
+pub(super) fn forge(
+    dir: &Path,
+    key: Option<SigningKey>,
+    fate: impl Fn(&EventFrame<'_>) -> Fate,
+) -> Result<()> {
     let path = dir.join("MANIFEST");
     let mut manifest = Manifest::decode(&files::read(&path, u64::MAX - 1)?)?;
-    let mut forger = Forger::new(manifest.journal);
+    let mut forger = Forger::new(manifest.journal, key);
     let mut rows = Vec::new();
     for row in &manifest.rows {
         let old = segment_path(dir, row.first_sequence, row.generation);
         let bytes = files::read(&old, u64::MAX - 1)?;
         files::remove(&old)?;
         let (row, bytes) = forger.segment(row, &bytes, &fate)?;
-        files::write(&segment_path(dir, row.first_sequence, row.generation), &bytes)?;
+        files::write(
+            &segment_path(dir, row.first_sequence, row.generation),
+            &bytes,
+        )?;
         rows.push(row);
     }
     manifest.rows = rows;
@@ -53,7 +61,8 @@ pub(super) fn forge(dir: &Path, fate: impl Fn(&EventFrame<'_>) -> Fate) -> Resul
 }
 
 fn segment_path(dir: &Path, first: u64, generation: u32) -> std::path::PathBuf {
-    dir.join("segments").join(format!("{first:016x}-{generation:08x}.seg"))
+    dir.join("segments")
+        .join(format!("{first:016x}-{generation:08x}.seg"))
 }
 
 struct Head {
@@ -72,10 +81,13 @@ struct Forger {
     /// The first old sequence that is not as it was.
     changed_from: Option<u64>,
     commits: u64,
+    key: Option<SigningKey>,
+    /// Signatures of a commit that was dropped, over the tree before it: the true one so far.
+    left_over: Vec<HeaderSignature>,
 }
 
 impl Forger {
-    fn new(journal: JournalId) -> Self {
+    fn new(journal: JournalId, key: Option<SigningKey>) -> Self {
         Self {
             journal,
             seed: CrcSeed::of(&journal),
@@ -84,6 +96,8 @@ impl Forger {
             dropped: Vec::new(),
             changed_from: None,
             commits: 0,
+            key,
+            left_over: Vec::new(),
         }
     }
 
@@ -94,18 +108,31 @@ impl Forger {
         fate: &impl Fn(&EventFrame<'_>) -> Fate,
     ) -> Result<(ManifestRow, Vec<u8>)> {
         let old = SegmentHeader::decode(bytes)?;
-        let old_key = GroupKey::derive(&old.salt, &self.journal, old.first_sequence, old.generation);
+        let old_key =
+            GroupKey::derive(&old.salt, &self.journal, old.first_sequence, old.generation);
         let first_sequence = self.tree.size();
         let header = SegmentHeader {
             first_sequence,
             durable: self.new_sequence(old.durable).min(first_sequence),
-            edge: self.tree.hashes().iter().map(|hash| *hash.as_bytes()).collect(),
+            edge: self
+                .tree
+                .hashes()
+                .iter()
+                .map(|hash| *hash.as_bytes())
+                .collect(),
             ..old.clone()
         };
-        let key = GroupKey::derive(&header.salt, &self.journal, first_sequence, header.generation);
+        let key = GroupKey::derive(
+            &header.salt,
+            &self.journal,
+            first_sequence,
+            header.generation,
+        );
         let mut out = header.encode();
         let mut headers = HeadersHasher::new(&out);
-        let mut rest = bytes.get(old.encoded_len()..).context("a segment ends early")?;
+        let mut rest = bytes
+            .get(old.encoded_len()..)
+            .context("a segment ends early")?;
         while let Ok(frame) = Frame::read(self.seed, rest) {
             if frame.kind != FrameType::Commit {
                 bail!("a group without its header");
@@ -125,7 +152,11 @@ impl Forger {
         let row = ManifestRow {
             first_sequence,
             count: row.count.map(|_| self.tree.size() - first_sequence),
-            proven_end: if row.proven_end > 0 { out.len() as u64 } else { 0 },
+            proven_end: if row.proven_end > 0 {
+                out.len() as u64
+            } else {
+                0
+            },
             sealed_end: if sealed { out.len() as u64 } else { 0 },
             headers_hash: if sealed { headers.digest() } else { [0; 32] },
             ..row.clone()
@@ -141,13 +172,12 @@ impl Forger {
         key: &GroupKey,
         fate: &impl Fn(&EventFrame<'_>) -> Fate,
     ) -> Result<Option<(usize, Vec<u8>)>> {
-        // A signature is over the tree before the group: it fits as long as that is as it was.
-        let fits = self.changed_from.is_none_or(|from| old.first_sequence <= from);
+        let signatures = self.signatures(&old)?;
         let mut commit = CommitHeader {
             number: self.commits + 1,
             first_sequence: self.tree.size(),
             durable: self.new_sequence(old.durable),
-            signatures: if fits { old.signatures.clone() } else { Vec::new() },
+            signatures,
             count: 0,
             ..old.clone()
         };
@@ -156,12 +186,14 @@ impl Forger {
             let frame = Frame::read(self.seed, frames)?;
             frames = frames.get(frame.len..).unwrap_or_default();
             let event = EventFrame::decode(frame.kind, frame.body)?;
-            if let Some(crc) = self.event(&event, fate(&event), &mut out)? {
+            let fate = self.replace_key(&event, fate(&event))?;
+            if let Some(crc) = self.event(&event, fate, &mut out)? {
                 crcs.push(crc);
                 commit.count += 1;
             }
         }
         if commit.count == 0 && old.count > 0 {
+            self.left_over = commit.signatures;
             return Ok(None);
         }
         self.commits += 1;
@@ -175,8 +207,60 @@ impl Forger {
         Ok(Some((header_len, group)))
     }
 
+    /// The signatures over the tree before a group: its own as long as that is as it was.
+    fn signatures(&mut self, old: &CommitHeader) -> Result<Vec<HeaderSignature>> {
+        let left_over = std::mem::take(&mut self.left_over);
+        if let Some(key) = &self.key {
+            // Before the first event there is nothing to sign.
+            if self.tree.size() == 0 {
+                return Ok(Vec::new());
+            }
+            let origin = key.verifier().name();
+            let checkpoint = Checkpoint::new(origin, self.tree.size(), self.tree.root())?;
+            let signature = |signature: &NoteSignature| HeaderSignature {
+                kind: 1,
+                key_id: signature.key_id(),
+                bytes: signature.bytes().to_vec(),
+            };
+            return Ok(checkpoint
+                .sign(key)?
+                .signatures()
+                .iter()
+                .map(signature)
+                .collect());
+        }
+        let fits = self
+            .changed_from
+            .is_none_or(|from| old.first_sequence <= from);
+        Ok(if fits {
+            old.signatures.clone()
+        } else {
+            left_over
+        })
+    }
+
+    /// The first event with another key in it.
+    fn replace_key(&self, event: &EventFrame<'_>, fate: Fate) -> Result<Fate> {
+        let Some(key) = self.key.as_ref().filter(|_| event.order.sequence == 0) else {
+            return Ok(fate);
+        };
+        let content = event.sections().next().and_then(|(_, content)| content);
+        let (_, bytes) = content.context("the first event has no payload")?;
+        let JournalEvent::Created(mut created) = JournalEvent::decode(event.facts.kind, bytes)?
+        else {
+            bail!("the first event is another");
+        };
+        created.keys = vec![*key.verifier().public_key()];
+        Ok(Fate::Rewrite(JournalEvent::Created(created).encode()))
+    }
+
     /// Appends the event's new frame; returns its CRC, or `None` if it is dropped.
-    fn event(&mut self, old: &EventFrame<'_>, fate: Fate, out: &mut Vec<u8>) -> Result<Option<u32>> {
+    fn event(
+        &mut self,
+        old: &EventFrame<'_>,
+        fate: Fate,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<u32>> {
         let replaced = match fate {
             Fate::Keep => None,
             Fate::Rewrite(bytes) => Some(bytes),

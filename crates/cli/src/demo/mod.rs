@@ -60,7 +60,10 @@ pub(crate) fn run(out: &mut Output) -> Result<Exit> {
     if out.is_json() {
         out.object(&report_json(&report, &evidence, "factlog.demo/1"))?;
     } else {
-        title("Verified, with the key and checkpoint that this machine remembers", out)?;
+        title(
+            "Verified, with the key and checkpoint that this machine remembers",
+            out,
+        )?;
         show_report(&report, &evidence, out)?;
     }
     if report.outcome(false) != Outcome::Holds {
@@ -116,7 +119,10 @@ fn show_journal(setting: &Setting, out: &mut Output) -> Result<()> {
         });
     }
     let count = streams.len();
-    title(&format!("{} events from {}, signed", reader.len(), setting.source), out)?;
+    title(
+        &format!("{} events from {}, signed", reader.len(), setting.source),
+        out,
+    )?;
     streams.sort_by_key(|stream| std::cmp::Reverse(stream.events));
     let mut rows = streams::empty();
     for stream in streams.iter().take(STREAMS) {
@@ -130,7 +136,10 @@ fn show_journal(setting: &Setting, out: &mut Output) -> Result<()> {
     if let Some(event) = reader.get(setting.sequence)? {
         out.line(event::page(&event)?)?;
     }
-    title("Its receipt: whoever has this and the public key needs no journal", out)?;
+    title(
+        "Its receipt: whoever has this and the public key needs no journal",
+        out,
+    )?;
     out.write(setting.receipt_text.as_bytes())?;
     setting.check_receipt()?;
     out.line(styled(GOOD, "\nThe receipt holds, on its own."))
@@ -144,9 +153,15 @@ fn judge(name: &'static str, dir: &std::path::Path, evidence: &Evidence) -> Resu
     let report = run_verify(dir, evidence)?;
     let mut codes: Vec<&'static str> = report.findings.iter().map(|finding| finding.code).collect();
     codes.dedup();
-    // Better than what the journal says of itself is what the evidence says of the journal.
-    let outside = |finding: &&factlog::Finding| finding.evidence != factlog::Evidence::Journal;
-    let first = report.findings.iter().find(outside).or(report.findings.first());
+    // What the evidence itself says tells more than what the journal says.
+    let first = report
+        .findings
+        .iter()
+        .min_by_key(|finding| match finding.evidence {
+            factlog::Evidence::Journal => 2,
+            factlog::Evidence::Key => 1,
+            _ => 0,
+        });
     Ok(Verdict {
         evidence: name,
         outcome: match report.outcome(false) {
@@ -166,7 +181,14 @@ fn judge(name: &'static str, dir: &std::path::Path, evidence: &Evidence) -> Resu
 
 fn show_tampered(what: &str, tampered: &Tampered, out: &mut Output) -> Result<()> {
     title(what, out)?;
-    let mut rows = table(&["evidence", "verdict", "integrity", "authenticity", "completeness", "finding"]);
+    let mut rows = table(&[
+        "evidence",
+        "verdict",
+        "integrity",
+        "authenticity",
+        "completeness",
+        "finding",
+    ]);
     for verdict in &tampered.verdicts {
         rows.add_row([
             verdict.evidence,
@@ -192,9 +214,18 @@ fn show_tampered(what: &str, tampered: &Tampered, out: &mut Output) -> Result<()
         .iter()
         .any(|verdict| verdict.evidence == setting::NOTHING && verdict.outcome == "fails");
     let (style, text) = if alone {
-        (GOOD, "Found in the journal itself; no evidence from outside is needed.".to_owned())
+        (
+            GOOD,
+            "Found in the journal itself; no evidence from outside is needed.".to_owned(),
+        )
     } else {
-        (OPEN, format!("The journal agrees with itself. Exposed by: {}.", by.join(", ")))
+        (
+            OPEN,
+            format!(
+                "The journal agrees with itself. Exposed by: {}.",
+                by.join(", ")
+            ),
+        )
     };
     out.line(styled(style, text))
 }

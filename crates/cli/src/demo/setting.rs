@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use factlog::{Journal, Options, Policy, Reader, StreamId, UnverifiedReceipt, VerifierKey};
+use factlog::{
+    Encoding, Journal, NewEvent, Options, Policy, Reader, StreamId, UnverifiedReceipt, VerifierKey,
+};
 use tempfile::TempDir;
 
 use crate::import::git::{self, Git, GitOptions};
@@ -36,6 +38,8 @@ pub(super) struct Setting {
     pub(super) sequence: u64,
     /// Its stream.
     pub(super) stream: StreamId,
+    /// The event that was appended last, on its own.
+    pub(super) last_sequence: u64,
 }
 
 impl Setting {
@@ -49,6 +53,9 @@ impl Setting {
             .known_journals(factlog::KnownJournals::at(&known));
         let journal = Journal::create(&path, options)?;
         let source = fill(&journal, dir.path())?;
+        let last = NewEvent::new("demo", "visitor", "demo.watched")
+            .data(Encoding::Json, &br#"{"watched":true}"#[..]);
+        let last_sequence = journal.append(last)?.sequence();
         journal.close()?;
 
         let reader = opening::reader(&path)?;
@@ -57,7 +64,10 @@ impl Setting {
         let (checkpoint, receipt) = (at("saved.checkpoint"), at("event.receipt"));
         files::write(&checkpoint, reader.checkpoint()?.to_string().as_bytes())?;
         files::write(&receipt, receipt_text.as_bytes())?;
-        let vkey = reader.verifier_key().cloned().context("the journal has no key")?;
+        let vkey = reader
+            .verifier_key()
+            .cloned()
+            .context("the journal has no key")?;
         Ok(Self {
             dir,
             journal: path,
@@ -69,6 +79,7 @@ impl Setting {
             source,
             sequence,
             stream,
+            last_sequence,
         })
     }
 
@@ -146,11 +157,17 @@ fn chosen(reader: &Reader) -> Result<(u64, StreamId)> {
     let mut best: Option<(u64, u64, StreamId)> = None;
     for stream in reader.streams() {
         let stream = stream?;
-        let own = |scope: &str| scope.starts_with('$') || scope == import::SCOPE;
-        if stream.coordinate.as_ref().is_none_or(|(scope, _)| own(scope)) {
+        let own = |scope: &str| scope.starts_with('$') || [import::SCOPE, "demo"].contains(&scope);
+        if stream
+            .coordinate
+            .as_ref()
+            .is_none_or(|(scope, _)| own(scope))
+        {
             continue;
         }
-        if best.is_none_or(|(events, last, _)| (stream.events, stream.last_sequence) < (events, last)) {
+        if best
+            .is_none_or(|(events, last, _)| (stream.events, stream.last_sequence) < (events, last))
+        {
             best = Some((stream.events, stream.last_sequence, stream.stream_id));
         }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use factlog::SigningKey;
 
 use super::forge::{Fate, forge};
 use super::setting::Setting;
@@ -22,17 +23,18 @@ pub(super) const ALL: [Tampering; 4] = [
     },
     Tampering {
         name: "rewritten event",
-        title: "A copy with one event rewritten, and all checksums, hashes and roots recomputed",
+        title: "A copy with one event rewritten, all checksums, hashes and roots recomputed, and signed \
+                with the forger's own key",
         act: rewrite_event,
     },
     Tampering {
         name: "dropped tail",
-        title: "A copy without its last events, everything made to fit",
+        title: "A copy without its last events: a true prefix, with the true signature over it",
         act: drop_tail,
     },
     Tampering {
         name: "dropped stream",
-        title: "A copy without one whole stream, everything made to fit",
+        title: "A copy without one whole stream, everything made to fit and signed with the forger's own key",
         act: drop_stream,
     },
 ];
@@ -53,7 +55,7 @@ fn flip_byte(_: &Setting, dir: &Path) -> Result<()> {
 
 fn rewrite_event(setting: &Setting, dir: &Path) -> Result<()> {
     let sequence = setting.sequence;
-    forge(dir, |event| {
+    forge(dir, Some(forgers_key(setting)?), |event| {
         let content = event.sections().next().and_then(|(_, content)| content);
         match content {
             Some((_, stored)) if event.order.sequence == sequence => Fate::Rewrite(altered(stored)),
@@ -65,7 +67,11 @@ fn rewrite_event(setting: &Setting, dir: &Path) -> Result<()> {
 /// The same with one letter or digit changed, so that it still reads well.
 fn altered(stored: &[u8]) -> Vec<u8> {
     let mut bytes = stored.to_vec();
-    match bytes.iter_mut().rev().find(|byte| byte.is_ascii_alphanumeric()) {
+    match bytes
+        .iter_mut()
+        .rev()
+        .find(|byte| byte.is_ascii_alphanumeric())
+    {
         Some(byte) => *byte = if *byte == b'7' { b'8' } else { b'7' },
         None => bytes.push(b'7'),
     }
@@ -73,10 +79,8 @@ fn altered(stored: &[u8]) -> Vec<u8> {
 }
 
 fn drop_tail(setting: &Setting, dir: &Path) -> Result<()> {
-    // Far enough back for the event with the receipt to be among them.
-    let from = setting.sequence.min(setting.reader()?.len().saturating_sub(3));
-    forge(dir, |event| {
-        if event.order.sequence >= from.max(1) {
+    forge(dir, None, |event| {
+        if event.order.sequence >= setting.last_sequence {
             Fate::Drop
         } else {
             Fate::Keep
@@ -85,11 +89,16 @@ fn drop_tail(setting: &Setting, dir: &Path) -> Result<()> {
 }
 
 fn drop_stream(setting: &Setting, dir: &Path) -> Result<()> {
-    forge(dir, |event| {
+    forge(dir, Some(forgers_key(setting)?), |event| {
         if event.order.stream == setting.stream {
             Fate::Drop
         } else {
             Fate::Keep
         }
     })
+}
+
+/// Any key but the journal's will do, so its seed needs to be no secret.
+fn forgers_key(setting: &Setting) -> Result<SigningKey> {
+    Ok(SigningKey::generate(setting.vkey.name(), [7; 32])?)
 }

@@ -21,8 +21,9 @@ pub(crate) const SCOPE: &str = "import";
 /// The kind of the events that hold positions.
 pub(crate) const KIND: &str = "import.position";
 
-/// A batch ends at so many events …
-pub(crate) const BATCH_EVENTS: usize = 4_096;
+/// A batch ends at so many events: enough for its one sync to weigh little, and few enough for its
+/// memory to stay small …
+pub(crate) const BATCH_EVENTS: usize = 16_384;
 /// … or bytes, whichever comes first.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 

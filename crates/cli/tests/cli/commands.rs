@@ -12,9 +12,17 @@ fn init_prints_origin_and_verifier_key_and_keeps_the_private_one_out_of_the_jour
     let place = Place::new();
     let ran = place.run(&["init", "j", "--origin", "example.com/ledger", "--json"]);
     let made = ran.exits(0).object();
-    let (origin, id) = (made["origin"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let (origin, id) = (
+        made["origin"].as_str().unwrap(),
+        made["id"].as_str().unwrap(),
+    );
     assert_eq!(origin, format!("example.com/ledger/{id}"));
-    assert!(made["vkey"].as_str().unwrap().starts_with(&format!("{origin}+")));
+    assert!(
+        made["vkey"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{origin}+"))
+    );
     let key = place.path(&format!("config/factlog/keys/{id}.key"));
     assert_eq!(made["key_file"], key.to_str().unwrap());
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&key).unwrap().permissions());
@@ -22,7 +30,11 @@ fn init_prints_origin_and_verifier_key_and_keeps_the_private_one_out_of_the_jour
     let secret = fs::read(&key).unwrap();
     let secret = secret.strip_suffix(b"\n").unwrap_or(&secret);
     let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
-    assert!(files(&place.path("j")).iter().all(|(_, bytes)| !holds(bytes)));
+    assert!(
+        files(&place.path("j"))
+            .iter()
+            .all(|(_, bytes)| !holds(bytes))
+    );
     assert!(place.path("state/factlog/known_journals").exists());
     // Nothing of it is written over.
     let again = place.run(&["init", "j", "--json"]).exits(1).error();
@@ -43,7 +55,9 @@ fn a_key_and_known_journals_can_be_named_by_hand() {
     assert_eq!(refused.exits(4).error()["code"], "signer.key_missing");
     let by_hand = ["--known", "none", "--signing-key", "my.key"];
     place.run(&[&append[..], &by_hand].concat()).exits(0);
-    place.run(&[&append[..], &["--signing-key", "no.key"]].concat()).exits(7);
+    place
+        .run(&[&append[..], &["--signing-key", "no.key"]].concat())
+        .exits(7);
 }
 
 #[test]
@@ -51,26 +65,57 @@ fn append_answers_expectations_and_repeats() {
     let place = Place::with_journal();
     let id = "0198b5a0-7c1e-7cc3-9d0b-5f0a3a9e2f11";
     let opened = [
-        "append", "j", "bank/a", "account.opened", "--data", "{\"owner\":\"Ada\"}", "--expect",
-        "none", "--id", id, "--occurred-at", "2026-01-02T03:04:05Z", "--actor", "ada", "--tag",
-        "new", "--json",
+        "append",
+        "j",
+        "bank/a",
+        "account.opened",
+        "--data",
+        "{\"owner\":\"Ada\"}",
+        "--expect",
+        "none",
+        "--id",
+        id,
+        "--occurred-at",
+        "2026-01-02T03:04:05Z",
+        "--actor",
+        "ada",
+        "--tag",
+        "new",
+        "--json",
     ];
     let first = place.run(&opened).exits(0).object();
-    assert_eq!((&first["sequence"], &first["revision"]), (&json!(1), &json!(0)));
-    assert_eq!((&first["event_id"], &first["already"]), (&json!(id), &json!(false)));
+    assert_eq!(
+        (&first["sequence"], &first["revision"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        (&first["event_id"], &first["already"]),
+        (&json!(id), &json!(false))
+    );
     let again = place.run(&opened).exits(0).object();
     assert_eq!(again["already"], true);
     assert_eq!(again["event_hash"], first["event_hash"]);
 
     let append = |more: &[&str]| {
-        let args = ["append", "j", "bank/a", "account.deposited", "--data", "5", "--json"];
+        let args = [
+            "append",
+            "j",
+            "bank/a",
+            "account.deposited",
+            "--data",
+            "5",
+            "--json",
+        ];
         place.run(&[&args[..], more].concat())
     };
     append(&["--expect", "0"]).exits(0);
     let conflict = append(&["--expect", "0"]).exits(6).error();
     assert_eq!(conflict["code"], "conflict.expectation");
     append(&["--expect", "none"]).exits(6);
-    assert_eq!(append(&["--id", id]).exits(6).error()["code"], "conflict.id_reused");
+    assert_eq!(
+        append(&["--id", id]).exits(6).error()["code"],
+        "conflict.id_reused"
+    );
     for wrong in [
         &["--expect", "soon"][..],
         &["--id", "7"],
@@ -85,27 +130,45 @@ fn append_answers_expectations_and_repeats() {
 fn a_payload_comes_from_an_argument_a_file_or_standard_input() {
     let place = Place::with_journal();
     let section = |sequence: &str| {
-        let shown = place.run(&["show", "j", sequence, "--json"]).exits(0).object();
+        let shown = place
+            .run(&["show", "j", sequence, "--json"])
+            .exits(0)
+            .object();
         let sections = shown["sections"].as_array().unwrap();
         assert!(sections.len() <= 1);
         sections.first().cloned().unwrap_or_default()
     };
     place.append("s/e", "k", "{\"n\": 12345678901234567890}");
-    assert_eq!(section("1")["value"].to_string(), "{\"n\":12345678901234567890}");
+    assert_eq!(
+        section("1")["value"].to_string(),
+        "{\"n\":12345678901234567890}"
+    );
     place.write("bytes", b"\0\xff");
-    place.run(&["append", "j", "s/e", "k", "--file", "bytes"]).exits(0);
+    place
+        .run(&["append", "j", "s/e", "k", "--file", "bytes"])
+        .exits(0);
     assert_eq!(section("2")["encoding"], "raw");
     assert_eq!(section("2")["bytes"], "AP8=");
     let stdin = ["append", "j", "s/e", "k", "--encoding", "json"];
     place.run_with_input(&stdin, b"[1,\n2]").exits(0);
     assert_eq!(section("3")["value"], json!([1, 2]));
-    place.run_with_input(&["append", "j", "s/e", "k"], b"").exits(0);
+    place
+        .run_with_input(&["append", "j", "s/e", "k"], b"")
+        .exits(0);
     assert_eq!(section("4"), json!(null));
-    place.run(&["append", "j", "s/e", "k", "--data", "{"]).exits(2);
+    place
+        .run(&["append", "j", "s/e", "k", "--data", "{"])
+        .exits(2);
     place.run_with_input(&stdin, b"\xff").exits(2);
-    place.run(&["append", "j", "s/e", "k", "--file", "no"]).exits(7);
-    place.run(&["append", "j", "$journal/e", "k", "--data", "1"]).exits(2);
-    place.run(&["append", "j", "se", "k", "--data", "1"]).exits(2);
+    place
+        .run(&["append", "j", "s/e", "k", "--file", "no"])
+        .exits(7);
+    place
+        .run(&["append", "j", "$journal/e", "k", "--data", "1"])
+        .exits(2);
+    place
+        .run(&["append", "j", "se", "k", "--data", "1"])
+        .exits(2);
 }
 
 #[test]
@@ -119,7 +182,10 @@ fn log_filters_and_show_finds() {
     let sequences = |more: &[&str]| -> Vec<u64> {
         let args = [&["log", "j", "--json"][..], more].concat();
         let objects = place.run(&args).exits(0).objects();
-        objects.iter().map(|object| object["sequence"].as_u64().unwrap()).collect()
+        objects
+            .iter()
+            .map(|object| object["sequence"].as_u64().unwrap())
+            .collect()
     };
     for (args, wanted) in [
         (&[][..], &[0, 1, 2, 3, 4][..]),
@@ -142,9 +208,15 @@ fn log_filters_and_show_finds() {
     place.run(&["log", "nowhere"]).exits(7);
     let shown = place.run(&["show", "j", "4", "--json"]).exits(0).object();
     let id = shown["event_id"].as_str().unwrap();
-    assert_eq!(place.run(&["show", "j", id, "--json"]).exits(0).object(), shown);
+    assert_eq!(
+        place.run(&["show", "j", id, "--json"]).exits(0).object(),
+        shown
+    );
     let error = place.run(&["show", "j", "5", "--json"]).exits(7).error();
-    assert_eq!((&error["code"], &error["exit"]), (&json!("event.not_found"), &json!(7)));
+    assert_eq!(
+        (&error["code"], &error["exit"]),
+        (&json!("event.not_found"), &json!(7))
+    );
     place.run(&["show", "j", "five"]).exits(2);
 }
 
@@ -156,22 +228,43 @@ fn streams_stats_receipts_and_checkpoints_are_given() {
     place.append("b/é", "x", "3");
     let streams = place.run(&["streams", "j", "--json"]).exits(0).objects();
     assert_eq!(streams.len(), 3);
-    let streams = place.run(&["streams", "j", "--json", "--scope", "a"]).exits(0).object();
-    assert_eq!((&streams["entity"], &streams["events"]), (&json!("1"), &json!(2)));
+    let streams = place
+        .run(&["streams", "j", "--json", "--scope", "a"])
+        .exits(0)
+        .object();
+    assert_eq!(
+        (&streams["entity"], &streams["events"]),
+        (&json!("1"), &json!(2))
+    );
     let stats = place.run(&["stats", "j", "--json"]).exits(0).object();
-    assert_eq!((&stats["events"], &stats["streams"]), (&json!(4), &json!(3)));
+    assert_eq!(
+        (&stats["events"], &stats["streams"]),
+        (&json!(4), &json!(3))
+    );
     assert_eq!(stats["signed_through"], 3);
 
     let receipt = place.run(&["receipt", "j", "2"]).exits(0).stdout;
     assert!(receipt.starts_with("c2sp.org/tlog-proof@v1\n"));
     place.run(&["receipt", "j", "2", "-o", "r"]).exits(0);
     assert_eq!(fs::read_to_string(place.path("r")).unwrap(), receipt);
-    assert_eq!(place.run(&["receipt", "j", "2", "--json"]).object()["receipt"], receipt);
-    assert_eq!(place.run(&["receipt", "j", "9", "--json"]).exits(7).error()["code"], "event.not_found");
+    assert_eq!(
+        place.run(&["receipt", "j", "2", "--json"]).object()["receipt"],
+        receipt
+    );
+    assert_eq!(
+        place.run(&["receipt", "j", "9", "--json"]).exits(7).error()["code"],
+        "event.not_found"
+    );
 
-    let checkpoint = place.run(&["checkpoint", "j", "--json", "-o", "c"]).exits(0).object();
+    let checkpoint = place
+        .run(&["checkpoint", "j", "--json", "-o", "c"])
+        .exits(0)
+        .object();
     assert_eq!(checkpoint["size"], 4);
-    assert_eq!(fs::read_to_string(place.path("c")).unwrap(), checkpoint["checkpoint"]);
+    assert_eq!(
+        fs::read_to_string(place.path("c")).unwrap(),
+        checkpoint["checkpoint"]
+    );
 }
 
 #[test]
@@ -197,7 +290,10 @@ fn reading_commands_write_nothing() {
 #[test]
 fn a_journal_that_is_open_for_writing_is_locked() {
     let place = Place::with_journal();
-    let lock = File::options().write(true).open(place.path("j/LOCK")).unwrap();
+    let lock = File::options()
+        .write(true)
+        .open(place.path("j/LOCK"))
+        .unwrap();
     lock.lock().unwrap();
     let args = ["append", "j", "a/1", "x", "--data", "1", "--json"];
     assert_eq!(place.run(&args).exits(5).error()["code"], "journal.locked");
@@ -208,10 +304,19 @@ fn a_journal_that_is_open_for_writing_is_locked() {
 #[test]
 fn an_unsigned_journal_has_no_receipts() {
     let place = Place::new();
-    let made = place.run(&["init", "j", "--no-sign", "--json"]).exits(0).object();
-    assert_eq!((&made["vkey"], &made["key_file"]), (&json!(null), &json!(null)));
+    let made = place
+        .run(&["init", "j", "--no-sign", "--json"])
+        .exits(0)
+        .object();
+    assert_eq!(
+        (&made["vkey"], &made["key_file"]),
+        (&json!(null), &json!(null))
+    );
     place.append("a/1", "x", "1");
-    for args in [&["receipt", "j", "1", "--json"][..], &["checkpoint", "j", "--json"]] {
+    for args in [
+        &["receipt", "j", "1", "--json"][..],
+        &["checkpoint", "j", "--json"],
+    ] {
         assert_eq!(place.run(args).exits(1).error()["code"], "journal.unsigned");
     }
     let verified = place.run(&["verify", "j", "--json"]).exits(4).object();
@@ -228,11 +333,20 @@ fn known_journals_are_listed_forgotten_and_accepted() {
     let id = listed["id"].as_str().unwrap();
     place.run(&["known", "forget", id]).exits(0);
     assert_eq!(place.run(&["known", "list", "--json"]).exits(0).stdout, "");
-    assert_eq!(place.run(&["known", "forget", id, "--json"]).exits(7).error()["code"], "known.not_found");
+    assert_eq!(
+        place
+            .run(&["known", "forget", id, "--json"])
+            .exits(7)
+            .error()["code"],
+        "known.not_found"
+    );
     place.run(&["verify", "j"]).exits(4);
     place.run(&["known", "accept", "j"]).exits(0);
     place.run(&["verify", "j"]).exits(0);
-    let listed = place.run(&["known", "list", "j", "--json"]).exits(0).object();
+    let listed = place
+        .run(&["known", "list", "j", "--json"])
+        .exits(0)
+        .object();
     assert_eq!(listed["size"], 2);
     place.run(&["known", "forget", "j"]).exits(0);
     place.run(&["known", "list", "--known", "none"]).exits(2);

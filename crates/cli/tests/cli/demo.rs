@@ -15,7 +15,11 @@ fn demo(place: &Place) -> Vec<Value> {
     assert!(!place.path("config").exists() && !place.path("state").exists());
     let left = std::fs::read_dir(place.path(".")).unwrap();
     let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert!(names.into_iter().all(|name| !name.starts_with("factlog-demo")));
+    assert!(
+        names
+            .into_iter()
+            .all(|name| !name.starts_with("factlog-demo"))
+    );
     steps
 }
 
@@ -38,8 +42,14 @@ fn without_a_repository_a_sample_is_shown() {
             )
         })
         .collect();
+    // A forger who re-signs everything is told by whoever knows the true key or a true checkpoint.
     let outside = vec!["known journals", "saved checkpoint", "receipt"];
-    let all = vec!["the journal alone", "known journals", "saved checkpoint", "receipt"];
+    let all = vec![
+        "the journal alone",
+        "known journals",
+        "saved checkpoint",
+        "receipt",
+    ];
     assert_eq!(
         found,
         [
@@ -56,7 +66,9 @@ fn in_a_repository_its_history_is_shown() {
     let place = Place::new();
     let git = |args: &[&str]| {
         let mut command = place.command("git");
-        command.args(["-c", "user.name=a", "-c", "user.email=b"]).args(args);
+        command
+            .args(["-c", "user.name=a", "-c", "user.email=b"])
+            .args(args);
         command.status().is_ok_and(|status| status.success())
     };
     if !git(&["init", "-q"]) {
@@ -68,7 +80,12 @@ fn in_a_repository_its_history_is_shown() {
         assert!(git(&["add", file]) && git(&["commit", "-q", "-m", file]));
     }
     let steps = demo(&place);
-    assert!(steps[0]["source"].as_str().unwrap().starts_with("the git history of "));
+    assert!(
+        steps[0]["source"]
+            .as_str()
+            .unwrap()
+            .starts_with("the git history of ")
+    );
     assert!(steps[2..].iter().all(|step| step["found"] == true));
     assert_eq!(steps.len(), 6);
 }

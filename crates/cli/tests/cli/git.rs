@@ -19,7 +19,11 @@ fn git(place: &Place, args: &[&str]) -> Vec<u8> {
         .env("GIT_COMMITTER_DATE", "1700000001 +0000")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -61,7 +65,10 @@ fn a_history_is_imported_once_and_then_only_what_is_new() {
     commit(&place, "b/y", "two");
     assert_eq!(import(&place, &[])["added"], 2);
     let again = import(&place, &[]);
-    assert_eq!((&again["added"], &again["known"]), (&Value::from(0), &Value::from(2)));
+    assert_eq!(
+        (&again["added"], &again["known"]),
+        (&Value::from(0), &Value::from(2))
+    );
     commit(&place, "c", "three");
     assert_eq!(import(&place, &[])["added"], 1);
     let events = events(&place);
@@ -71,7 +78,10 @@ fn a_history_is_imported_once_and_then_only_what_is_new() {
     assert_eq!(last["sections"][0]["name"], "commit");
     assert_eq!(last["sections"][0]["bytes"], BASE64.encode(&raw));
     assert_eq!(last["sections"][1]["value"]["subject"], "three");
-    assert_eq!((&last["entity"], &last["kind"]), (&Value::from("r"), &Value::from("git.commit")));
+    assert_eq!(
+        (&last["entity"], &last["kind"]),
+        (&Value::from("r"), &Value::from("git.commit"))
+    );
     assert_eq!(last["occurred_at"], "2023-11-14T22:13:21.000000Z");
     assert_eq!(last["causation_id"], events[1]["event_id"]);
     assert_eq!(events[0]["causation_id"], Value::Null);
@@ -130,7 +140,9 @@ fn an_empty_repository_has_no_events() {
 
 #[test]
 fn a_repository_of_sha256_names_is_imported() {
-    let Some(place) = repository(&["--object-format=sha256"]) else { return };
+    let Some(place) = repository(&["--object-format=sha256"]) else {
+        return;
+    };
     commit(&place, "a", "one");
     assert_eq!(import(&place, &[])["added"], 1);
     assert_eq!(import(&place, &["--by-path"])["added"], 1);
@@ -153,14 +165,24 @@ fn a_commit_that_git_would_not_write_today_is_imported() {
     let Some(place) = repository(&[]) else { return };
     let tree = git(&place, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
     let tree = String::from_utf8(tree).unwrap();
-    let raw = format!("tree {}\nauthor \u{fffd}\ncommitter x <> y\n\n", tree.trim());
+    let raw = format!(
+        "tree {}\nauthor \u{fffd}\ncommitter x <> y\n\n",
+        tree.trim()
+    );
     let mut raw = raw.into_bytes();
     raw.extend_from_slice(b"\xe9\xff");
     place.write("raw", &raw);
     let raw_path = place.path("raw");
     let args = ["hash-object", "-t", "commit", "--literally", "-w"];
     let oid = git(&place, &[&args[..], &[raw_path.to_str().unwrap()]].concat());
-    git(&place, &["update-ref", "refs/heads/main", String::from_utf8(oid).unwrap().trim()]);
+    git(
+        &place,
+        &[
+            "update-ref",
+            "refs/heads/main",
+            String::from_utf8(oid).unwrap().trim(),
+        ],
+    );
     assert_eq!(import(&place, &[])["added"], 1);
     let event = &events(&place)[0];
     assert_eq!(event["sections"][0]["bytes"], BASE64.encode(&raw));

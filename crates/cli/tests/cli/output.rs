@@ -6,8 +6,20 @@ use std::process::Stdio;
 use crate::support::Place;
 
 const COMMANDS: [&str; 14] = [
-    "init", "append", "import", "log", "show", "streams", "receipt", "checkpoint", "verify",
-    "verify-receipt", "stats", "known", "demo", "completions",
+    "init",
+    "append",
+    "import",
+    "log",
+    "show",
+    "streams",
+    "receipt",
+    "checkpoint",
+    "verify",
+    "verify-receipt",
+    "stats",
+    "known",
+    "demo",
+    "completions",
 ];
 
 #[test]
@@ -15,10 +27,20 @@ fn help_begins_with_examples() {
     let place = Place::new();
     for command in COMMANDS {
         let help = place.run(&[command, "--help"]).exits(0);
-        assert!(help.stdout.starts_with("Examples:\n  factlog "), "{command}:\n{}", help.stdout);
+        assert!(
+            help.stdout.starts_with("Examples:\n  factlog "),
+            "{command}:\n{}",
+            help.stdout
+        );
         assert_eq!(help.stderr, "");
     }
-    assert!(place.run(&["--help"]).exits(0).stdout.starts_with("Examples:\n"));
+    assert!(
+        place
+            .run(&["--help"])
+            .exits(0)
+            .stdout
+            .starts_with("Examples:\n")
+    );
     for action in ["list", "forget", "accept"] {
         let help = place.run(&["known", action, "--help"]).exits(0);
         assert!(help.stdout.starts_with("Examples:\n"), "{}", help.stdout);
@@ -38,12 +60,20 @@ fn completions_are_made_for_every_shell() {
 #[test]
 fn mistakes_in_the_arguments_end_in_2_in_json_too() {
     let place = Place::new();
-    for args in [&[][..], &["no-such-command"], &["log"], &["log", "j", "--no-such"]] {
+    for args in [
+        &[][..],
+        &["no-such-command"],
+        &["log"],
+        &["log", "j", "--no-such"],
+    ] {
         let ran = place.run(args).exits(2);
         assert_eq!(ran.stdout, "");
         let json = place.run(&[&["--json"], args].concat()).exits(2);
         let error = json.error();
-        assert_eq!((&error["schema"], &error["code"]), (&"factlog.error/1".into(), &"usage".into()));
+        assert_eq!(
+            (&error["schema"], &error["code"]),
+            (&"factlog.error/1".into(), &"usage".into())
+        );
     }
 }
 
@@ -54,7 +84,10 @@ fn errors_carry_their_code() {
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("(journal.not_found)"), "{}", ran.stderr);
     let error = place.run(&["log", "nowhere", "--json"]).exits(7).error();
-    assert_eq!((&error["code"], &error["exit"]), (&"journal.not_found".into(), &7.into()));
+    assert_eq!(
+        (&error["code"], &error["exit"]),
+        (&"journal.not_found".into(), &7.into())
+    );
 }
 
 #[test]
@@ -62,7 +95,9 @@ fn a_closed_pipe_ends_it_quietly() {
     let place = Place::with_journal();
     let lines: String = (0..5_000).map(|n| format!("{n}\n")).collect();
     place.write("f", lines);
-    place.run(&["import", "j", "f", "--format", "jsonl"]).exits(0);
+    place
+        .run(&["import", "j", "f", "--format", "jsonl"])
+        .exits(0);
     let mut child = place
         .factlog(&["log", "j", "--json"])
         .stdout(Stdio::piped())
@@ -79,7 +114,9 @@ fn a_closed_pipe_ends_it_quietly() {
 #[test]
 fn a_follower_prints_what_comes() {
     let place = Place::with_journal();
-    let args = ["log", "j", "--follow", "--json", "--after", "0", "--limit", "2"];
+    let args = [
+        "log", "j", "--follow", "--json", "--after", "0", "--limit", "2",
+    ];
     let child = place
         .factlog(&args)
         .stdout(Stdio::piped())
@@ -99,7 +136,9 @@ fn people_get_no_colour_where_there_is_no_terminal_and_no_control_characters() {
     let place = Place::with_journal();
     place.append("a/1", "x", "\"\\u001b[31m\"");
     place.write("raw", "\u{1b}]0;title\u{7}");
-    place.run(&["append", "j", "a/1", "x", "--file", "raw"]).exits(0);
+    place
+        .run(&["append", "j", "a/1", "x", "--file", "raw"])
+        .exits(0);
     for args in [
         &["log", "j"][..],
         &["show", "j", "1"],

@@ -15,10 +15,25 @@ fn folder() -> PathBuf {
 /// Checks a value against the part of JSON Schema that our schemas are written in.
 fn check(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     let fail = |why: &str| Err(format!("{at}: {why}: {value}"));
-    for keyword in schema.as_object().into_iter().flat_map(|schema| schema.keys()) {
+    for keyword in schema
+        .as_object()
+        .into_iter()
+        .flat_map(|schema| schema.keys())
+    {
         let known = [
-            "$schema", "$id", "title", "description", "type", "properties", "required",
-            "additionalProperties", "items", "enum", "const", "minimum", "maximum",
+            "$schema",
+            "$id",
+            "title",
+            "description",
+            "type",
+            "properties",
+            "required",
+            "additionalProperties",
+            "items",
+            "enum",
+            "const",
+            "minimum",
+            "maximum",
         ];
         if !known.contains(&keyword.as_str()) {
             return fail(&format!("the keyword {keyword} is not checked here"));
@@ -119,12 +134,29 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     let made = run(&["init", "j"], 0);
     let vkey = made[0]["vkey"].as_str().unwrap().to_owned();
     run(&["init", "u", "--no-sign"], 0);
-    let event = ["append", "j", "a/1", "x", "--data", "{\"n\":1}", "--tag", "t", "--actor", "b"];
-    run(&[&event[..], &["--occurred-at", "2026-01-01T00:00:00Z"]].concat(), 0);
+    let event = [
+        "append",
+        "j",
+        "a/1",
+        "x",
+        "--data",
+        "{\"n\":1}",
+        "--tag",
+        "t",
+        "--actor",
+        "b",
+    ];
+    run(
+        &[&event[..], &["--occurred-at", "2026-01-01T00:00:00Z"]].concat(),
+        0,
+    );
     place.write("raw", b"\xff");
     run(&["append", "j", "a/1", "x", "--file", "raw"], 0);
     place.write("lines", "1\n{\n");
-    run(&["import", "j", "lines", "--format", "jsonl", "--skip-bad"], 0);
+    run(
+        &["import", "j", "lines", "--format", "jsonl", "--skip-bad"],
+        0,
+    );
     run(&["log", "j"], 0);
     for sequence in ["0", "1", "2"] {
         run(&["show", "j", sequence], 0);
@@ -151,7 +183,11 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     let mut met = BTreeSet::new();
     for output in &outputs {
         let name = output["schema"].as_str().unwrap();
-        let name = name.strip_prefix("factlog.").unwrap().strip_suffix("/1").unwrap();
+        let name = name
+            .strip_prefix("factlog.")
+            .unwrap()
+            .strip_suffix("/1")
+            .unwrap();
         let path = folder().join(format!("{name}.json"));
         let schema = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let schema: Value = serde_json::from_slice(&schema).unwrap();

@@ -130,11 +130,16 @@ fn the_command_says_so_with_3_or_4() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
             fs::write(&path, changed).unwrap();
-            let ran = small.place.run(&["verify", "j", "--checkpoint", "c", "--json"]);
+            let ran = small
+                .place
+                .run(&["verify", "j", "--checkpoint", "c", "--json"]);
             let named = path.display();
             assert!(ran.code == 3 || ran.code == 4, "{named} byte {at}: {ran:?}");
         }
         fs::write(&path, bytes).unwrap();
     }
-    small.place.run(&["verify", "j", "--checkpoint", "c"]).exits(0);
+    small
+        .place
+        .run(&["verify", "j", "--checkpoint", "c"])
+        .exits(0);
 }

@@ -86,6 +86,10 @@ impl FileState {
                 for number in self.dirty() {
                     self.cache.set_page(number, self.disk.page(number).cloned());
                 }
+                // Nothing may stand past the end.
+                let len = self.cache.len();
+                self.cache.set_len(len.max(self.disk.len()));
+                self.cache.set_len(len);
                 self.pending.clear();
             }
             FailedSync::WritesHalf => {

@@ -153,6 +153,14 @@ impl State {
         self.nodes.values().map(len).sum()
     }
 
+    /// Whether anything waits for a sync.
+    pub(crate) fn unsynced(&self) -> bool {
+        self.nodes.values().any(|node| match node.as_ref() {
+            Node::File(file) => !file.pending.is_empty(),
+            Node::Dir(dir) => !dir.pending.is_empty(),
+        })
+    }
+
     /// Drops nodes that no path leads to: after a crash nobody holds them open.
     pub(crate) fn prune(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use factlog_format::{
     CommitHeader, CrcSeed, HeaderSignature, Manifest, ManifestRow, SegmentHeader, seal_frame,
 };
-use factlog_fs::{Access, OpenMode, StoreFs, replace_file};
+use factlog_fs::{Access, OpenMode, StoreFs, is_temporary, replace_file};
 use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
 
 use super::order::{Group, HEADER_ROOM};
@@ -112,6 +112,7 @@ impl Baton {
         }
         self.sync_manifest()?;
         self.begun = true;
+        self.remove_temporaries();
         self.remove_orphans()?;
         if self.writer.is_some() {
             return Ok(());
@@ -129,7 +130,19 @@ impl Baton {
     pub(crate) fn begin_recovered(&mut self) -> Result<(), Error> {
         self.sync_manifest()?;
         self.begun = true;
+        self.remove_temporaries();
         Ok(())
+    }
+
+    /// Removes what replaces of files that a crash cut short left behind. One that stays does no
+    /// harm: it is never read, and the next replace of that file begins by removing it.
+    fn remove_temporaries(&self) {
+        for dir in [&self.layout.dir, &self.layout.checkpoints()] {
+            let entries = self.fs.list(dir).unwrap_or_default();
+            for entry in entries.iter().filter(|entry| is_temporary(&entry.name)) {
+                let _ = self.fs.remove_file(&dir.join(&entry.name));
+            }
+        }
     }
 
     fn sync_manifest(&self) -> Result<(), Error> {

@@ -49,6 +49,8 @@ pub(crate) struct DerivedFiles {
     pub(crate) tree: TreeWriter,
     /// Offsets of the segment with this generation.
     pub(crate) offsets: Option<(u32, OffsetsWriter)>,
+    /// The segment that these offsets are of, whose readers have them in memory until the file is whole.
+    pub(crate) live: Option<Arc<Segment>>,
     pub(crate) unflushed: u64,
     /// Set by the first failure; nothing more is written then.
     pub(crate) failed: Option<Error>,
@@ -144,11 +146,14 @@ impl DerivedFiles {
         self.fs.sync_dir(&segments).map_err(Error::io("sync", &segments))
     }
 
-    fn offsets_of(&mut self, segment: &Segment) -> Result<&mut OffsetsWriter, Error> {
+    fn offsets_of(&mut self, segment: &Arc<Segment>) -> Result<&mut OffsetsWriter, Error> {
         let same = self.offsets.as_ref().is_some_and(|(open, _)| *open == segment.generation);
         if !same {
             if let Some((_, done)) = &mut self.offsets {
                 done.sync()?;
+            }
+            if let Some(done) = self.live.take() {
+                done.offsets_are_stored();
             }
             let (first, generation) = (segment.first, segment.generation);
             let path = segment.path.with_extension("off");
@@ -156,6 +161,7 @@ impl DerivedFiles {
             let writer = OffsetsWriter::create(self.fs.as_ref(), &path, of)?;
             self.offsets = Some((generation, writer));
         }
+        self.live = Some(Arc::clone(segment));
         match &mut self.offsets {
             Some((_, writer)) => Ok(writer),
             None => unreachable!("it was put there above"),

@@ -14,14 +14,14 @@ mod receipt;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use factlog_format::EventId;
 use uuid::Uuid;
 
-pub(crate) use baton::Baton;
+pub(crate) use baton::{Baton, sign};
 pub(crate) use batch::Preparer;
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
 pub(crate) use order::{Head, Order, Stopped};
@@ -43,6 +43,9 @@ use crate::{
     view::{Segment, View},
 };
 
+/// How often an idle journal tells its signer's state how far it has come, in microseconds.
+const REMEMBER_EVERY: i64 = 5_000_000;
+
 /// The writing half of a journal.
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
@@ -56,6 +59,8 @@ pub(crate) struct Writer {
     pub(crate) derived: Derived,
     /// Counts commits, so that idleness can be seen without a lock.
     pub(crate) commits: AtomicU64,
+    /// When the signer's state was last told, in microseconds since 1970-01-01 UTC.
+    pub(crate) remembered_at: AtomicI64,
     /// Wakes the housekeeper.
     pub(crate) signal: Arc<Signal>,
     /// Views are replaced by the baton's holder and by who writes derived files.
@@ -208,6 +213,9 @@ impl Writer {
         let mut done = baton.commit(group)?;
         let rolled = baton.manifest.rows.last().map(|row| row.generation) != had_segment;
         self.publish_group(&baton, first, &events, &mut done, rolled);
+        if rolled {
+            remember(&baton);
+        }
         drop(baton);
         self.commits.fetch_add(1, Relaxed);
         self.signal.work();
@@ -255,11 +263,27 @@ impl Writer {
         }
         let baton = self.baton.lock();
         let needed = baton.begun && !baton.stated;
+        let due = needed && self.remember_is_due();
         drop(baton);
         if needed {
             drop(self.lead(order));
         }
+        if due {
+            remember(&self.baton.lock());
+        }
         Ok(())
+    }
+
+    /// Whether the signer's state was last written some seconds ago.
+    fn remember_is_due(&self) -> bool {
+        let now = self.clock.now_micros();
+        let before = self.remembered_at.load(Relaxed);
+        // A clock that stepped back must not put it off for ever.
+        let due = now < before || now.saturating_sub(before) >= REMEMBER_EVERY;
+        if due {
+            self.remembered_at.store(now, Relaxed);
+        }
+        due
     }
 
     /// The receipts of a batch that is in the journal already, or why it is another one.
@@ -292,6 +316,15 @@ impl Writer {
             return Err(Conflict::PartialRepeat { known, events }.into());
         }
         Ok(BatchReceipt { receipts: Receipts::Stored(receipts) })
+    }
+}
+
+/// Tells the signer's state how far the journal has come. It is a lower bound: one that can't be
+/// written loses nothing.
+fn remember(baton: &Baton) {
+    if let (Some(signer), Some(signed)) = (&baton.signer, &baton.signed) {
+        let checkpoint = signed.claimed();
+        let _ = signer.remember(checkpoint.size(), checkpoint.root());
     }
 }
 

@@ -75,7 +75,9 @@ impl BlockFile<'_> {
         }
         for (number, block) in (number..).zip(buf.chunks_exact(BLOCK)) {
             if self.seal.body(number, block).is_none() {
-                return Err(self.damage(number, "a block's checksum does not hold").into());
+                return Err(self
+                    .damage(number, "a block's checksum does not hold")
+                    .into());
             }
         }
         Ok(())
@@ -105,4 +107,18 @@ pub(super) fn key_at(bytes: &[u8], at: usize) -> u128 {
 
 pub(super) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
+}
+
+/// The first of `0..len` for which `below` no longer holds.
+pub(super) fn partition_point(len: usize, below: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if below(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }

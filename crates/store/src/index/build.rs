@@ -186,7 +186,14 @@ impl<S: Sink> Builder<S> {
     }
 
     fn end_key(&mut self) -> Result<(), Error> {
-        let Some(OpenKey { table, key, posting, count, start }) = self.key.take() else {
+        let Some(OpenKey {
+            table,
+            key,
+            posting,
+            count,
+            start,
+        }) = self.key.take()
+        else {
             return Ok(());
         };
         let Some(part) = self.part.as_mut().filter(|_| count > 0) else {
@@ -208,14 +215,21 @@ impl<S: Sink> Builder<S> {
                 total.keys += 1;
                 total.entries += count;
             }
-            None => self.tables.push(TableCount { table, keys: 1, entries: count }),
+            None => self.tables.push(TableCount {
+                table,
+                keys: 1,
+                entries: count,
+            }),
         }
         Ok(())
     }
 
     /// More postings than a place can say: only a caller that repeats entries gets here.
     fn overfull(&self) -> Error {
-        let what = format!("the entries from sequence {} on don't fit a run", self.run.first);
+        let what = format!(
+            "the entries from sequence {} on don't fit a run",
+            self.run.first
+        );
         Damage::new(CODE, Path::new("index"), what).into()
     }
 
@@ -320,7 +334,12 @@ impl FileSink {
         let file = fs
             .create_new(&path, Access::Shared)
             .map_err(Error::io("create", &path))?;
-        Ok(Self { file, path, at: BLOCK as u64, synced: 0 })
+        Ok(Self {
+            file,
+            path,
+            at: BLOCK as u64,
+            synced: 0,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -337,7 +356,9 @@ impl Sink for FileSink {
         write_all_at(self.file.as_ref(), bytes, self.at).map_err(Error::io("write", &self.path))?;
         self.at += bytes.len() as u64;
         if self.at - self.synced >= SYNC_EVERY {
-            self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+            self.file
+                .sync_data()
+                .map_err(Error::io("sync", &self.path))?;
             self.synced = self.at;
         }
         Ok(())

@@ -10,7 +10,8 @@ use super::build::{Builder, Identity, Sink};
 use super::cursor::{Record, RecordCursor};
 use super::dir::IndexDir;
 use super::item::{Entry, key_of};
-use super::run::{PostingReader, Run, Value};
+use super::list::PostingReader;
+use super::run::{Run, Value};
 use super::{CHUNK, CODE};
 use crate::{Damage, Error};
 
@@ -58,13 +59,20 @@ impl Checker {
     pub(crate) fn open(dir: &IndexDir, secret: [u8; 16]) -> Result<Self, Error> {
         let listing = dir.list()?;
         let strangers = listing.unknown.iter().map(|name| {
-            Damage::new(CODE, &dir.path.join(name), "nothing of this name belongs into an index")
+            Damage::new(
+                CODE,
+                &dir.path.join(name),
+                "nothing of this name belongs into an index",
+            )
         });
         let mut findings: Vec<Damage> = strangers.collect();
         let mut runs = Vec::new();
         for name in listing.runs {
             match dir.open(name) {
-                Ok(run) => runs.push(Checked { run, log: Sum::default() }),
+                Ok(run) => runs.push(Checked {
+                    run,
+                    log: Sum::default(),
+                }),
                 Err(Error::Damaged(damage)) => findings.push(damage),
                 // A writer merged it away after it was listed.
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
@@ -72,7 +80,13 @@ impl Checker {
             }
         }
         let hash = SetHash::new(secret);
-        Ok(Self { runs, findings, hash, chunk: 0, part: Sum::default() })
+        Ok(Self {
+            runs,
+            findings,
+            hash,
+            chunk: 0,
+            part: Sum::default(),
+        })
     }
 
     /// Takes in an entry of the log; sequences never fall.
@@ -82,7 +96,9 @@ impl Checker {
             self.end_chunk();
             self.chunk = chunk;
         }
-        let hash = self.hash.of(entry.table.number(), key_of(entry.key), entry.sequence);
+        let hash = self
+            .hash
+            .of(entry.table.number(), key_of(entry.key), entry.sequence);
         self.part.add(hash);
     }
 
@@ -113,8 +129,13 @@ impl Checker {
 
 fn check_run(run: &Arc<Run>, hash: SetHash, log: Sum, end: u64) -> Result<(), Error> {
     if run.end() > end {
-        let what = format!("the run reaches to sequence {}, the log to {end}", run.end());
-        return Err(Damage::new("derived.index_ahead", run.path(), what).sequence(end).into());
+        let what = format!(
+            "the run reaches to sequence {}, the log to {end}",
+            run.end()
+        );
+        return Err(Damage::new("derived.index_ahead", run.path(), what)
+            .sequence(end)
+            .into());
     }
     let (sink, sum) = encode_again(run, hash)?;
     if let Some(at) = sink.differs {
@@ -126,7 +147,9 @@ fn check_run(run: &Arc<Run>, hash: SetHash, log: Sum, end: u64) -> Result<(), Er
             "the run holds other entries than the log ({} instead of {})",
             sum.count, log.count
         );
-        return Err(Damage::new(CODE, run.path(), what).sequence(run.first()).into());
+        return Err(Damage::new(CODE, run.path(), what)
+            .sequence(run.first())
+            .into());
     }
     Ok(())
 }
@@ -154,7 +177,9 @@ fn encode_again(run: &Arc<Run>, hash: SetHash) -> Result<(Compare, Sum), Error> 
         for place in 0..record.value.count() {
             let sequence = sequence(&mut postings, &record, place)?;
             if sequence < last {
-                return Err(run.damage(record.block, "a key's sequences are not in order").into());
+                return Err(run
+                    .damage(record.block, "a key's sequences are not in order")
+                    .into());
             }
             last = sequence;
             sum.add(hash.of(record.table, record.key, sequence));
@@ -183,7 +208,12 @@ struct Compare {
 
 impl Compare {
     fn new(run: Arc<Run>) -> Self {
-        Self { run, at: BLOCK as u64, buf: Vec::new(), differs: None }
+        Self {
+            run,
+            at: BLOCK as u64,
+            buf: Vec::new(),
+            differs: None,
+        }
     }
 
     fn compare(&mut self, bytes: &[u8], offset: u64) -> Result<(), Error> {
@@ -194,7 +224,12 @@ impl Compare {
         let read = read_up_to(self.run.file(), &mut self.buf, offset)
             .map_err(Error::io("read", self.run.path()))?;
         self.buf.truncate(read);
-        let same = self.buf.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        let same = self
+            .buf
+            .iter()
+            .zip(bytes)
+            .take_while(|(a, b)| a == b)
+            .count();
         if same < bytes.len() {
             self.differs = Some(offset + same as u64);
         }
@@ -236,7 +271,12 @@ impl SetHash {
 
     fn of(self, table: u8, key: u128, sequence: u64) -> u64 {
         // The last word holds the length of what is hashed, as SipHash has it.
-        let words = [(key >> 64) as u64, key as u64, sequence, 25 << 56 | u64::from(table)];
+        let words = [
+            (key >> 64) as u64,
+            key as u64,
+            sequence,
+            25 << 56 | u64::from(table),
+        ];
         let mut v = self.state;
         for word in words {
             v[3] ^= word;

@@ -73,13 +73,21 @@ impl RecordCursor {
         if self.left == 0 && !self.next_block()? {
             return Ok(None);
         }
-        let raw = self.buf.get(self.at..).and_then(<[u8]>::first_chunk::<RECORD>);
+        let raw = self
+            .buf
+            .get(self.at..)
+            .and_then(<[u8]>::first_chunk::<RECORD>);
         let raw = raw.unwrap_or(&[0; RECORD]);
         self.at += RECORD;
         self.left -= 1;
         let block = self.blocks.start;
         let value = self.run.value(self.part, block, u64_at(raw, 16))?;
-        Ok(Some(Record { table: self.table, key: key_at(raw, 0), value, block }))
+        Ok(Some(Record {
+            table: self.table,
+            key: key_at(raw, 0),
+            value,
+            block,
+        }))
     }
 
     fn next_block(&mut self) -> Result<bool, Error> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use factlog_fs::{FileKind, StoreFs, is_temporary};
 
-use super::run::{Residency, Run};
+use super::front::Residency;
+use super::run::Run;
 use super::{MAX_LEVEL, span};
 use crate::{Damage, Error};
 
@@ -26,7 +27,12 @@ pub(crate) struct IndexDir {
 impl IndexDir {
     /// The index in `path`, of this journal. Nothing is read.
     pub(crate) fn new(fs: Arc<dyn StoreFs>, path: PathBuf, journal: [u8; 16]) -> Self {
-        Self { fs, path, journal, residency: Arc::default() }
+        Self {
+            fs,
+            path,
+            journal,
+            residency: Arc::default(),
+        }
     }
 
     /// The runs there are, in order, for someone who may not write, and what is wrong with others.
@@ -95,7 +101,9 @@ impl IndexDir {
     }
 
     pub(super) fn sync(&self) -> Result<(), Error> {
-        self.fs.sync_dir(&self.path).map_err(Error::io("sync", &self.path))
+        self.fs
+            .sync_dir(&self.path)
+            .map_err(Error::io("sync", &self.path))
     }
 
     /// Removes a file; one that is gone already is no error.
@@ -170,7 +178,10 @@ impl Chosen {
             }
             let gap = run.first() > end || !chosen.behind.is_empty();
             end = run.end();
-            if gap { &mut chosen.behind } else { &mut chosen.covering }.push(run);
+            match gap {
+                true => chosen.behind.push(run),
+                false => chosen.covering.push(run),
+            }
         }
         chosen
     }

@@ -79,12 +79,18 @@ pub(super) fn bits(hash: u64) -> Line {
 
 /// Whether all these bits are set in a line.
 pub(super) fn may_hold(line: &Line, bits: &Line) -> bool {
-    line.iter().zip(bits).fold(0, |missing, (word, bit)| missing | (bit & !word)) == 0
+    line.iter()
+        .zip(bits)
+        .fold(0, |missing, (word, bit)| missing | (bit & !word))
+        == 0
 }
 
 /// The line at a place in the lines as they are stored; all ones past the end, where none is asked.
 pub(super) fn line_at(bytes: &[u8], at: usize) -> Line {
-    let line = bytes.get(at * LINE..).and_then(|rest| rest.get(..LINE)).unwrap_or(&[0xff; LINE]);
+    let line = bytes
+        .get(at * LINE..)
+        .and_then(|rest| rest.get(..LINE))
+        .unwrap_or(&[0xff; LINE]);
     std::array::from_fn(|word| u32_at(line, 4 * word))
 }
 
@@ -94,7 +100,9 @@ pub(super) fn build(hashes: &[u64]) -> Vec<Line> {
     let mut filter = vec![[0; 8]; lines as usize];
     for hash in hashes {
         if let Some(line) = filter.get_mut(line_of(*hash, lines)) {
-            line.iter_mut().zip(bits(*hash)).for_each(|(word, bit)| *word |= bit);
+            line.iter_mut()
+                .zip(bits(*hash))
+                .for_each(|(word, bit)| *word |= bit);
         }
     }
     filter
@@ -102,7 +110,11 @@ pub(super) fn build(hashes: &[u64]) -> Vec<Line> {
 
 /// Lines as they are stored.
 pub(super) fn encode(lines: &[Line]) -> Vec<u8> {
-    lines.iter().flatten().flat_map(|word| word.to_le_bytes()).collect()
+    lines
+        .iter()
+        .flatten()
+        .flat_map(|word| word.to_le_bytes())
+        .collect()
 }
 
 #[cfg(test)]

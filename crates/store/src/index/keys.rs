@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::cursor::{Record, RecordCursor};
 use super::item::{Item, Key};
-use super::run::{PostingReader, Run, Value};
+use super::list::PostingReader;
+use super::run::{Run, Value};
 use super::tail::range_of;
 use crate::Error;
 
@@ -51,11 +52,20 @@ impl Keys {
         let lists = lists.into_iter().map(|(first, items)| {
             let start = items.partition_point(|item| item.table() < table);
             let end = items.partition_point(|item| item.table() <= table);
-            Source::Tail { first, items, rest: start..end, key: 0..0 }
+            Source::Tail {
+                first,
+                items,
+                rest: start..end,
+                key: 0..0,
+            }
         });
         let sources: Vec<Source> = runs.chain(lists).collect();
         let pending = (0..sources.len()).collect();
-        Self { sources, heads: BinaryHeap::new(), pending }
+        Self {
+            sources,
+            heads: BinaryHeap::new(),
+            pending,
+        }
     }
 
     fn advance(&mut self) -> Result<Option<([u8; 16], u64, u64)>, Error> {
@@ -71,7 +81,8 @@ impl Keys {
         };
         let mut count = 0;
         // Among equal keys the heap gives older sources first, so the last one is the newest.
-        while let Some(Reverse((_, at))) = self.heads.peek().copied().filter(|head| head.0.0 == key) {
+        while let Some(Reverse((_, at))) = self.heads.peek().copied().filter(|head| head.0.0 == key)
+        {
             self.heads.pop();
             self.pending.push(at);
             count += self.sources.get(at).map_or(0, Source::count);
@@ -103,7 +114,9 @@ impl Source {
                 *record = cursor.next()?;
                 Ok(record.map(|record| record.key))
             }
-            Self::Tail { items, rest, key, .. } => {
+            Self::Tail {
+                items, rest, key, ..
+            } => {
                 let left = items.get(rest.clone()).unwrap_or_default();
                 let Some(item) = left.first() else {
                     return Ok(None);
@@ -125,14 +138,21 @@ impl Source {
 
     fn last(&mut self) -> Result<u64, Error> {
         match self {
-            Self::Run { run, postings, record, .. } => match record.map(|record| record.value) {
+            Self::Run {
+                run,
+                postings,
+                record,
+                ..
+            } => match record.map(|record| record.value) {
                 None => Ok(0),
                 Some(Value::One(sequence)) => Ok(sequence),
                 Some(Value::Listed { part, start, count }) => postings
                     .get_or_insert_with(|| PostingReader::new(run.clone()))
                     .sequence(part, start + count - 1),
             },
-            Self::Tail { first, items, key, .. } => {
+            Self::Tail {
+                first, items, key, ..
+            } => {
                 let item = key.end.checked_sub(1).and_then(|at| items.get(at));
                 Ok(*first + item.map_or(0, |item| u64::from(item.at())))
             }

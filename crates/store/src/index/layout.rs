@@ -206,6 +206,9 @@ pub(super) fn places_fit(header: &Header, places: &[Place]) -> bool {
         before = Some(place);
     }
     let stated = header.tables.iter().map(|count| (count.table, count.keys));
-    let enough = header.tables.iter().all(|count| count.entries >= count.keys);
+    let enough = header
+        .tables
+        .iter()
+        .all(|count| count.entries >= count.keys);
     block == header.directory && enough && stated.eq(counts)
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::block::{BLOCK, POSTINGS, u32_at};
 use super::item::Item;
-use super::run::{PostingReader, Run, Value};
+use super::run::{Run, Value};
 use crate::Error;
 
 /// Ascending sequences that can be asked for by place; at least one.
@@ -28,9 +29,12 @@ impl List {
     pub(super) fn of(run: &Arc<Run>, value: Value) -> Self {
         match value {
             Value::One(sequence) => Self::One(sequence),
-            Value::Listed { part, start, count } => {
-                Self::Run { reader: PostingReader::new(run.clone()), part, start, count }
-            }
+            Value::Listed { part, start, count } => Self::Run {
+                reader: PostingReader::new(run.clone()),
+                part,
+                start,
+                count,
+            },
         }
     }
 
@@ -46,8 +50,17 @@ impl List {
     pub(super) fn get(&mut self, at: u64) -> Result<u64, Error> {
         match self {
             Self::One(sequence) => Ok(*sequence),
-            Self::Run { reader, part, start, .. } => reader.sequence(*part, *start + at),
-            Self::Tail { first, items, range } => {
+            Self::Run {
+                reader,
+                part,
+                start,
+                ..
+            } => reader.sequence(*part, *start + at),
+            Self::Tail {
+                first,
+                items,
+                range,
+            } => {
                 let item = items.get(range.start + at as usize);
                 Ok(*first + item.map_or(0, |item| u64::from(item.at())))
             }
@@ -66,5 +79,46 @@ impl List {
             }
         }
         Ok(low)
+    }
+}
+
+/// The postings of a run, a block at a time.
+#[derive(Debug)]
+pub(super) struct PostingReader {
+    run: Arc<Run>,
+    loaded: Option<u64>,
+    block: Box<[u8; BLOCK]>,
+}
+
+impl PostingReader {
+    pub(super) fn new(run: Arc<Run>) -> Self {
+        Self {
+            run,
+            loaded: None,
+            block: Box::new([0; BLOCK]),
+        }
+    }
+
+    /// The sequence at a place among the postings of a partition, relative to the run's first.
+    pub(super) fn relative(&mut self, part: usize, at: u64) -> Result<u32, Error> {
+        let start = self.run.place(part).map_or(0, |place| place.start);
+        let number = start + at / POSTINGS as u64;
+        if self.loaded != Some(number) {
+            self.loaded = None;
+            self.run.read_blocks(number, self.block.as_mut_slice())?;
+            self.loaded = Some(number);
+        }
+        let relative = u32_at(self.block.as_slice(), (at % POSTINGS as u64) as usize * 4);
+        if u64::from(relative) >= self.run.end() - self.run.first() {
+            return Err(self
+                .run
+                .damage(number, "a sequence is outside the run")
+                .into());
+        }
+        Ok(relative)
+    }
+
+    pub(super) fn sequence(&mut self, part: usize, at: u64) -> Result<u64, Error> {
+        Ok(self.run.first() + u64::from(self.relative(part, at)?))
     }
 }

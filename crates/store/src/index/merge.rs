@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use super::FAN_BITS;
 use super::build::{Builder, FileSink, Identity};
 use super::cursor::{Record, RecordCursor};
 use super::dir::{IndexDir, RunName};
 use super::item::Key;
-use super::run::{PostingReader, Run, Value};
+use super::list::PostingReader;
+use super::run::{Run, Value};
 use crate::Error;
+
+/// How many runs are merged into one.
+pub(super) const FAN: usize = 1 << FAN_BITS;
 
 /// A merge that is under way.
 #[derive(Debug)]
@@ -17,6 +22,10 @@ pub(super) struct Merge {
     builder: Builder<FileSink>,
     /// The table that is being merged.
     table: u8,
+    /// A bit for each input whose next record is of this table, and its key; the highest key for the
+    /// others, which costs the search for the lowest no branch.
+    live: u8,
+    keys: [Key; FAN],
     /// Where the copying of the present key's postings stands.
     copying: Option<Copying>,
 }
@@ -47,11 +56,6 @@ impl Input {
             postings: PostingReader::new(run.clone()),
         })
     }
-
-    /// The next key, if it is of this table.
-    fn key(&self, table: u8) -> Option<Key> {
-        self.head.filter(|head| head.table == table).map(|head| head.key)
-    }
 }
 
 impl Merge {
@@ -63,8 +67,20 @@ impl Merge {
     ) -> Result<Self, Error> {
         let inputs = inputs.iter().map(Input::new).collect::<Result<_, _>>()?;
         let sink = FileSink::create(dir.fs.as_ref(), dir.temporary(target))?;
-        let run = Identity { journal: dir.journal, first: target.first, level: target.level };
-        Ok(Self { target, inputs, builder: Builder::new(sink, run), table: 0, copying: None })
+        let run = Identity {
+            journal: dir.journal,
+            first: target.first,
+            level: target.level,
+        };
+        Ok(Self {
+            target,
+            inputs,
+            builder: Builder::new(sink, run),
+            table: 0,
+            live: 0,
+            keys: [Key::MAX; FAN],
+            copying: None,
+        })
     }
 
     /// Whether a run is one of those being merged.
@@ -82,7 +98,11 @@ impl Merge {
                         return Ok(true);
                     };
                     self.builder.key(self.table, key)?;
-                    Copying { key, input: 0, place: 0 }
+                    Copying {
+                        key,
+                        input: 0,
+                        place: 0,
+                    }
                 }
             };
             self.copying = self.copy(copying, &mut entries)?;
@@ -92,25 +112,40 @@ impl Merge {
 
     /// The lowest key of the lowest table.
     fn next_key(&mut self) -> Option<Key> {
-        let lowest = |table| self.inputs.iter().filter_map(|input| input.key(table)).min();
-        if let Some(key) = lowest(self.table) {
-            return Some(key);
+        if self.live == 0 {
+            let heads = self.inputs.iter().filter_map(|input| input.head);
+            self.table = heads.map(|head| head.table).min()?;
+            (0..self.inputs.len()).for_each(|at| self.look(at));
         }
-        let heads = self.inputs.iter().filter_map(|input| input.head);
-        self.table = heads.map(|head| head.table).min()?;
-        let lowest = |table| self.inputs.iter().filter_map(|input| input.key(table)).min();
-        lowest(self.table)
+        self.keys.iter().copied().min()
+    }
+
+    /// Notes the next key of an input.
+    fn look(&mut self, at: usize) {
+        let head = self.inputs.get(at).and_then(|input| input.head);
+        let head = head.filter(|head| head.table == self.table);
+        self.live = self.live & !(1 << at) | u8::from(head.is_some()) << at;
+        if let Some(key) = self.keys.get_mut(at) {
+            *key = head.map_or(Key::MAX, |head| head.key);
+        }
     }
 
     /// Copies postings of one key; gives back where it stopped, if not at the end.
     fn copy(&mut self, from: Copying, entries: &mut u64) -> Result<Option<Copying>, Error> {
-        let Copying { key, input, mut place } = from;
+        let Copying {
+            key,
+            input,
+            mut place,
+        } = from;
         let first = self.target.first;
-        for (at, input) in self.inputs.iter_mut().enumerate().skip(input) {
-            let Some(head) = input.head.filter(|head| head.table == self.table && head.key == key)
-            else {
+        for at in input..FAN {
+            if self.live & 1 << at == 0 || self.keys.get(at) != Some(&key) {
+                continue;
+            }
+            let Some(input) = self.inputs.get_mut(at) else {
                 continue;
             };
+            let Some(head) = input.head else { continue };
             // Within the target's range, which spans less than 2^32 sequences.
             match head.value {
                 Value::One(sequence) => {
@@ -121,7 +156,11 @@ impl Merge {
                     let shift = (input.run.first() - first) as u32;
                     while place < count {
                         if *entries == 0 {
-                            return Ok(Some(Copying { key, input: at, place }));
+                            return Ok(Some(Copying {
+                                key,
+                                input: at,
+                                place,
+                            }));
                         }
                         let relative = input.postings.relative(part, start + place)?;
                         self.builder.posting(shift + relative)?;
@@ -132,6 +171,7 @@ impl Merge {
             }
             place = 0;
             input.head = input.records.next()?;
+            self.look(at);
         }
         Ok(None)
     }

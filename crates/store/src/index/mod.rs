@@ -20,6 +20,7 @@ mod check;
 mod cursor;
 mod dir;
 mod filter;
+mod front;
 mod item;
 mod keys;
 mod layout;

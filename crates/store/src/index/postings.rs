@@ -23,7 +23,11 @@ impl Source {
             Self::Run(run) => Ok(run.find(probe)?.map(|value| List::of(run, value))),
             Self::Tail(first, items) => {
                 let range = range_of(items, probe.table, probe.key);
-                let list = || List::Tail { first: *first, items: items.clone(), range: range.clone() };
+                let list = || List::Tail {
+                    first: *first,
+                    items: items.clone(),
+                    range: range.clone(),
+                };
                 Ok((!range.is_empty()).then(list))
             }
         }
@@ -47,7 +51,11 @@ impl Postings {
     fn advance(&mut self) -> Result<Option<u64>, Error> {
         loop {
             if let Some((list, places)) = &mut self.list {
-                let place = if self.reverse { places.next_back() } else { places.next() };
+                let place = if self.reverse {
+                    places.next_back()
+                } else {
+                    places.next()
+                };
                 match place {
                     Some(place) => return list.get(place).map(Some),
                     None => self.list = None,
@@ -57,7 +65,8 @@ impl Postings {
                 return Ok(None);
             };
             if let Some(mut list) = source.find(&self.probe)? {
-                let places = list.lower_bound(self.range.start)?..list.lower_bound(self.range.end)?;
+                let places =
+                    list.lower_bound(self.range.start)?..list.lower_bound(self.range.end)?;
                 self.list = Some((list, places));
             }
         }

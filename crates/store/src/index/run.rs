@@ -1,18 +1,21 @@
 //! An open run: finding a key in it.
 
+use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use factlog_fs::{OpenMode, StoreFile};
 
-use super::block::{BLOCK, BODY, BlockFile, FENCES, POSTINGS, RECORD, RECORDS, Seal, key_at, u32_at, u64_at};
+use super::CODE;
+use super::block::{
+    BLOCK, BODY, BlockFile, RECORD, RECORDS, Seal, key_at, partition_point, u64_at,
+};
 use super::build::{COUNT_BITS, LISTED};
 use super::dir::{IndexDir, RunName};
-use super::filter::{self, KeyHash, LINE, LINES, Line};
+use super::filter::{self, KeyHash, Line};
+use super::front::{self, Front, Residency};
 use super::item::Key;
 use super::layout::{Header, PLACES, Place, places_fit};
-use super::{CODE, RESIDENT_LIMIT};
 use crate::{Damage, Error};
 
 /// A run's file, with header and directory in memory.
@@ -25,6 +28,9 @@ pub(crate) struct Run {
     seal: Seal,
     journal: [u8; 16],
     name: RunName,
+    /// Partitions by table, and the first key of each: what a look-up searches.
+    tables: Vec<(u8, Range<usize>)>,
+    firsts: Vec<Key>,
     parts: Vec<Part>,
     residency: Arc<Residency>,
 }
@@ -35,30 +41,24 @@ struct Part {
     front: OnceLock<Front>,
 }
 
-/// Fence keys and filter of a partition, checked and in memory.
-#[derive(Debug)]
-struct Front {
-    fences: Box<[Key]>,
-    filter: Box<[Line]>,
-}
-
-/// Bytes of fronts in memory, over all runs of one handle.
-#[derive(Debug, Default)]
-pub(super) struct Residency(AtomicUsize);
-
 /// What is looked for: a key of a table, and what the filters need to know of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) table: u8,
     pub(super) key: Key,
-    hash: u64,
-    bits: Line,
+    pub(super) hash: u64,
+    pub(super) bits: Line,
 }
 
 impl Probe {
     pub(super) fn new(hash: KeyHash, table: u8, key: Key) -> Self {
         let hash = hash.hash(table, key);
-        Self { table, key, hash, bits: filter::bits(hash) }
+        Self {
+            table,
+            key,
+            hash,
+            bits: filter::bits(hash),
+        }
     }
 }
 
@@ -89,17 +89,34 @@ impl Run {
             .open(&path, OpenMode::Read)
             .map_err(Error::io("open", &path))?;
         let seal = Seal::new(&dir.journal, name.first, name.level);
-        let blocks = BlockFile { file: file.as_ref(), path: &path, seal };
+        let blocks = BlockFile {
+            file: file.as_ref(),
+            path: &path,
+            seal,
+        };
         let header = read_header(&blocks, dir, name)?;
         let places = read_places(&blocks, &header)?;
+        let mut tables: Vec<(u8, Range<usize>)> = Vec::new();
+        for (at, place) in places.iter().enumerate() {
+            match tables.last_mut().filter(|(table, _)| *table == place.table) {
+                Some((_, parts)) => parts.end = at + 1,
+                None => tables.push((place.table, at..at + 1)),
+            }
+        }
+        let firsts = places.iter().map(|place| place.first).collect();
         let parts = places
             .into_iter()
-            .map(|place| Part { place, front: OnceLock::new() })
+            .map(|place| Part {
+                place,
+                front: OnceLock::new(),
+            })
             .collect();
         Ok(Self {
             seal,
             name,
             journal: header.journal,
+            tables,
+            firsts,
             parts,
             residency: dir.residency.clone(),
             file,
@@ -129,7 +146,10 @@ impl Run {
         let mut at = 1;
         while at < blocks {
             let count = (blocks - at).min(16);
-            self.read_blocks(at, buf.get_mut(..count as usize * BLOCK).unwrap_or_default())?;
+            self.read_blocks(
+                at,
+                buf.get_mut(..count as usize * BLOCK).unwrap_or_default(),
+            )?;
             at += count;
         }
         Ok(())
@@ -156,10 +176,9 @@ impl Run {
     }
 
     /// The partitions of a table.
-    pub(super) fn parts_of(&self, table: u8) -> std::ops::Range<usize> {
-        let start = self.parts.partition_point(|part| part.place.table < table);
-        let end = self.parts.partition_point(|part| part.place.table <= table);
-        start..end
+    pub(super) fn parts_of(&self, table: u8) -> Range<usize> {
+        let found = self.tables.iter().find(|(of, _)| *of == table);
+        found.map_or(0..0, |(_, parts)| parts.clone())
     }
 
     pub(super) fn parts(&self) -> usize {
@@ -175,24 +194,24 @@ impl Run {
     }
 
     fn blocks(&self) -> BlockFile<'_> {
-        BlockFile { file: self.file.as_ref(), path: &self.path, seal: self.seal }
+        BlockFile {
+            file: self.file.as_ref(),
+            path: &self.path,
+            seal: self.seal,
+        }
     }
 
     /// What stands beside a key, if it is there.
     pub(super) fn find(&self, probe: &Probe) -> Result<Option<Value>, Error> {
-        let wanted = (probe.table, probe.key);
-        let after = self
-            .parts
-            .partition_point(|part| (part.place.table, part.place.first) <= wanted);
-        let Some(at) = after.checked_sub(1) else {
+        let parts = self.parts_of(probe.table);
+        let firsts = self.firsts.get(parts.clone()).unwrap_or_default();
+        let after = firsts.partition_point(|first| *first <= probe.key);
+        let Some(at) = after.checked_sub(1).map(|at| parts.start + at) else {
             return Ok(None);
         };
         let Some(part) = self.parts.get(at) else {
             return Ok(None);
         };
-        if part.place.table != probe.table || part.place.last < probe.key {
-            return Ok(None);
-        }
         let Some(block) = self.record_block(part, probe)? else {
             return Ok(None);
         };
@@ -202,23 +221,13 @@ impl Run {
     /// The record block that may hold a key; `None` if none does.
     fn record_block(&self, part: &Part, probe: &Probe) -> Result<Option<u64>, Error> {
         let place = &part.place;
-        let line = filter::line_of(probe.hash, place.lines());
-        if let Some(front) = self.front(part)? {
-            if front.filter.get(line).is_some_and(|line| !filter::may_hold(line, &probe.bits)) {
-                return Ok(None);
-            }
-            let after = front.fences.partition_point(|fence| *fence <= probe.key);
-            return Ok(after.checked_sub(1).map(|at| place.records_at() + at as u64));
-        }
-        let mut block = [0; BLOCK];
-        self.read_blocks(place.filter_at() + (line / LINES) as u64, &mut block)?;
-        if !filter::may_hold(&filter::line_at(&block, line % LINES), &probe.bits) {
-            return Ok(None);
-        }
-        self.read_blocks(place.fences_at(), &mut block)?;
-        let fences = place.record_blocks() as usize;
-        let after = partition_point(fences, |at| key_at(&block, 16 * at) <= probe.key);
-        Ok(after.checked_sub(1).map(|at| place.records_at() + at as u64))
+        let after = match self.front(part)? {
+            Some(front) => front.blocks_up_to(place, probe),
+            None => front::read_blocks_up_to(&self.blocks(), place, probe)?,
+        };
+        Ok(after
+            .checked_sub(1)
+            .map(|at| place.records_at() + at as u64))
     }
 
     fn find_record(
@@ -236,7 +245,8 @@ impl Run {
         if at == records || key_at(&block, RECORD * at) != key {
             return Ok(None);
         }
-        self.value(part, number, u64_at(&block, RECORD * at + 16)).map(Some)
+        self.value(part, number, u64_at(&block, RECORD * at + 16))
+            .map(Some)
     }
 
     /// Reads the value of a record, which stands in block `number`.
@@ -251,7 +261,9 @@ impl Run {
         let count = raw & ((1 << COUNT_BITS) - 1);
         let postings = self.place(part).map_or(0, |place| place.postings);
         if count < 2 || start + count > postings {
-            return Err(self.damage(number, "a list of sequences has no such place").into());
+            return Err(self
+                .damage(number, "a list of sequences has no such place")
+                .into());
         }
         Ok(Value::Listed { part, start, count })
     }
@@ -261,75 +273,31 @@ impl Run {
         if let Some(front) = part.front.get() {
             return Ok(Some(front));
         }
-        let size = front_size(&part.place);
+        let size = Front::size(&part.place);
         if !self.residency.take(size, self.name.level) {
             return Ok(None);
         }
-        let loaded = self.load_front(&part.place);
-        // Two readers may load the same front at once; one of the two is kept.
-        let kept = loaded.and_then(|front| Ok(part.front.set(front).is_ok()));
-        if !matches!(kept, Ok(true)) {
+        let front = match Front::load(&self.blocks(), &part.place) {
+            Ok(front) => front,
+            Err(error) => {
+                self.residency.give_back(size);
+                return Err(error);
+            }
+        };
+        // Two readers may load it at once; one of the two is kept.
+        if part.front.set(front).is_err() {
             self.residency.give_back(size);
         }
-        kept?;
         Ok(part.front.get())
-    }
-
-    fn load_front(&self, place: &Place) -> Result<Front, Error> {
-        let blocks = 1 + place.filter_blocks() as usize;
-        let mut buf = vec![0; blocks * BLOCK];
-        self.read_blocks(place.fences_at(), &mut buf)?;
-        let (fences, filter) = buf.split_at(BLOCK.min(buf.len()));
-        let fences: Box<[Key]> = (0..place.record_blocks() as usize)
-            .map(|at| key_at(fences, 16 * at))
-            .collect();
-        if fences.first() != Some(&place.first) || fences.len() > FENCES {
-            return Err(self.damage(place.fences_at(), "the fence keys do not fit").into());
-        }
-        let lines = filter
-            .chunks_exact(BLOCK)
-            .flat_map(|block| (0..LINES).map(move |at| filter::line_at(block, at)))
-            .take(place.lines() as usize)
-            .collect();
-        Ok(Front { fences, filter: lines })
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         let loaded = self.parts.iter().filter(|part| part.front.get().is_some());
-        self.residency.give_back(loaded.map(|part| front_size(&part.place)).sum());
+        self.residency
+            .give_back(loaded.map(|part| Front::size(&part.place)).sum());
     }
-}
-
-impl Residency {
-    #[cfg(test)]
-    pub(super) fn full() -> Self {
-        Self(AtomicUsize::new(RESIDENT_LIMIT))
-    }
-
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, size: usize, level: u8) -> bool {
-        let before = self.0.fetch_add(size, Ordering::Relaxed);
-        // Few runs are of the lowest levels, and every look-up asks them.
-        if level <= 1 || before + size <= RESIDENT_LIMIT {
-            return true;
-        }
-        self.give_back(size);
-        false
-    }
-
-    fn give_back(&self, size: usize) {
-        self.0.fetch_sub(size, Ordering::Relaxed);
-    }
-}
-
-fn front_size(place: &Place) -> usize {
-    place.record_blocks() as usize * 16 + place.lines() as usize * LINE
 }
 
 fn read_header(blocks: &BlockFile<'_>, dir: &IndexDir, name: RunName) -> Result<Header, Error> {
@@ -344,7 +312,12 @@ fn read_header(blocks: &BlockFile<'_>, dir: &IndexDir, name: RunName) -> Result<
         return Err(blocks.damage(0, "the header is one of another run").into());
     }
     if header.blocks().checked_mul(BLOCK as u64) != Some(len) {
-        return Err(Damage::new(CODE, blocks.path, "the file has another length than its header says").into());
+        return Err(Damage::new(
+            CODE,
+            blocks.path,
+            "the file has another length than its header says",
+        )
+        .into());
     }
     Ok(header)
 }
@@ -357,61 +330,17 @@ fn read_places(blocks: &BlockFile<'_>, header: &Header) -> Result<Vec<Place>, Er
     let mut block = [0; BLOCK];
     for number in header.directory..header.blocks() {
         blocks.read(number, &mut block)?;
-        let some = block.get(..BODY).and_then(|body| Place::decode_block(body, left.min(PLACES)));
+        let some = block
+            .get(..BODY)
+            .and_then(|body| Place::decode_block(body, left.min(PLACES)));
         let some = some.ok_or_else(|| blocks.damage(number, "the directory is not as written"))?;
         left -= some.len();
         places.extend(some);
     }
     if !places_fit(header, &places) {
-        return Err(blocks.damage(header.directory, "the directory does not fit the file").into());
+        return Err(blocks
+            .damage(header.directory, "the directory does not fit the file")
+            .into());
     }
     Ok(places)
-}
-
-/// The first of `0..len` for which `below` no longer holds.
-fn partition_point(len: usize, below: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, len);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if below(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-/// The postings of a run, a block at a time.
-#[derive(Debug)]
-pub(super) struct PostingReader {
-    run: Arc<Run>,
-    loaded: Option<u64>,
-    block: Box<[u8; BLOCK]>,
-}
-
-impl PostingReader {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { run, loaded: None, block: Box::new([0; BLOCK]) }
-    }
-
-    /// The sequence at a place among the postings of a partition, relative to the run's first.
-    pub(super) fn relative(&mut self, part: usize, at: u64) -> Result<u32, Error> {
-        let start = self.run.place(part).map_or(0, |place| place.start);
-        let number = start + at / POSTINGS as u64;
-        if self.loaded != Some(number) {
-            self.loaded = None;
-            self.run.read_blocks(number, self.block.as_mut_slice())?;
-            self.loaded = Some(number);
-        }
-        let relative = u32_at(self.block.as_slice(), (at % POSTINGS as u64) as usize * 4);
-        if u64::from(relative) >= self.run.end() - self.run.first() {
-            return Err(self.run.damage(number, "a sequence is outside the run").into());
-        }
-        Ok(relative)
-    }
-
-    pub(super) fn sequence(&mut self, part: usize, at: u64) -> Result<u64, Error> {
-        Ok(self.run.first() + u64::from(self.relative(part, at)?))
-    }
 }

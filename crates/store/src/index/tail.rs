@@ -30,7 +30,12 @@ pub(super) struct Chunk {
 impl Tail {
     /// A tail without entries that begins at a sequence.
     pub(crate) fn new(from: u64) -> Self {
-        Self { from, end: from, closed: Arc::default(), open: Chunk::at(from) }
+        Self {
+            from,
+            end: from,
+            closed: Arc::default(),
+            open: Chunk::at(from),
+        }
     }
 
     /// The first sequence whose entries stand here.
@@ -45,7 +50,11 @@ impl Tail {
 
     /// The tail with the entries of the sequences up to `end`, in any order.
     pub(crate) fn push(&self, end: u64, entries: Vec<Entry>) -> Self {
-        debug_assert!(entries.iter().all(|e| (self.end..end).contains(&e.sequence)));
+        debug_assert!(
+            entries
+                .iter()
+                .all(|e| (self.end..end).contains(&e.sequence))
+        );
         let mut next = self.clone();
         let mut rest = entries;
         while next.end < end {
@@ -53,7 +62,8 @@ impl Tail {
             let (now, later) = if end <= boundary {
                 (std::mem::take(&mut rest), Vec::new())
             } else {
-                rest.into_iter().partition(|entry| entry.sequence < boundary)
+                rest.into_iter()
+                    .partition(|entry| entry.sequence < boundary)
             };
             rest = later;
             next.end = end.min(boundary);
@@ -72,7 +82,10 @@ impl Tail {
 
     /// How many chunks are complete: begun at their first sequence and ended.
     pub(crate) fn complete_chunks(&self) -> usize {
-        let partial = self.closed.first().is_some_and(|chunk| chunk.first < self.from);
+        let partial = self
+            .closed
+            .first()
+            .is_some_and(|chunk| chunk.first < self.from);
         self.closed.len() - usize::from(partial)
     }
 
@@ -94,7 +107,11 @@ impl Tail {
         }
         let closed: Vec<Chunk> = self.closed.iter().skip(gone).cloned().collect();
         let from = closed.first().unwrap_or(&self.open).first;
-        Self { from, closed: Arc::new(closed), ..self.clone() }
+        Self {
+            from,
+            closed: Arc::new(closed),
+            ..self.clone()
+        }
     }
 
     /// Every sorted list with the first sequence of its chunk, older sequences first.
@@ -106,7 +123,10 @@ impl Tail {
 
 impl Chunk {
     fn at(sequence: u64) -> Self {
-        Self { first: chunk_of(sequence), lists: Vec::new() }
+        Self {
+            first: chunk_of(sequence),
+            lists: Vec::new(),
+        }
     }
 
     fn push(&mut self, entries: &[Entry]) {
@@ -142,14 +162,20 @@ fn chunk_of(sequence: u64) -> u64 {
 }
 
 fn item(entry: &Entry) -> Item {
-    Item::new(entry.table.number(), key_of(entry.key), (entry.sequence % CHUNK) as u32)
+    Item::new(
+        entry.table.number(),
+        key_of(entry.key),
+        (entry.sequence % CHUNK) as u32,
+    )
 }
 
 /// Both lists as one.
 pub(super) fn merge(left: &[Item], right: &[Item]) -> Vec<Item> {
     let mut out = Vec::with_capacity(left.len() + right.len());
     let (mut left, mut right) = (left, right);
-    while let (Some((l, left_rest)), Some((r, right_rest))) = (left.split_first(), right.split_first()) {
+    while let (Some((l, left_rest)), Some((r, right_rest))) =
+        (left.split_first(), right.split_first())
+    {
         if l <= r {
             out.push(*l);
             left = left_rest;
@@ -169,7 +195,11 @@ pub(super) fn range_of(items: &[Item], table: u8, key: Key) -> Range<usize> {
     let start = items.partition_point(|item| *item < lowest);
     let rest = items.get(start..).unwrap_or_default();
     // Most keys have few entries here, so the end is near.
-    let few = rest.iter().take(8).take_while(|item| item.same_key(&lowest)).count();
+    let few = rest
+        .iter()
+        .take(8)
+        .take_while(|item| item.same_key(&lowest))
+        .count();
     if few < 8 {
         return start..start + few;
     }

@@ -29,13 +29,20 @@ impl IndexView {
     pub(crate) fn new(journal: [u8; 16], runs: impl Into<Arc<[Arc<Run>]>>, tail: &Tail) -> Self {
         let runs = runs.into();
         let tail = tail.drop_below(runs.last().map_or(0, |run| run.end()));
-        Self { hash: KeyHash::new(&journal), runs, tail }
+        Self {
+            hash: KeyHash::new(&journal),
+            runs,
+            tail,
+        }
     }
 
     /// The same runs with another tail.
     pub(crate) fn with_tail(&self, tail: &Tail) -> Self {
         let tail = tail.drop_below(self.covered());
-        Self { tail, ..self.clone() }
+        Self {
+            tail,
+            ..self.clone()
+        }
     }
 
     /// The runs hold the entries of all sequences below this.
@@ -78,7 +85,9 @@ impl IndexView {
 
     /// The oldest sequence of a key.
     pub(crate) fn first(&self, table: Table, key: [u8; 16]) -> Result<Option<u64>, Error> {
-        self.postings(table, key, 0..u64::MAX, false).next().transpose()
+        self.postings(table, key, 0..u64::MAX, false)
+            .next()
+            .transpose()
     }
 
     /// How many sequences a key has.
@@ -103,16 +112,32 @@ impl IndexView {
     ) -> Postings {
         let meets = |first, end| first < range.end && end > range.start;
         let runs = self.runs.iter().filter(|run| meets(run.first(), run.end()));
-        let lists = self.tail.lists().filter(|(first, _)| meets(*first, first + super::CHUNK));
+        let lists = self
+            .tail
+            .lists()
+            .filter(|(first, _)| meets(*first, first + super::CHUNK));
         let runs = runs.map(|run| Source::Run(run.clone()));
         let sources = runs.chain(lists.map(|(first, items)| Source::Tail(first, items.clone())));
-        let sources = if reverse { sources.rev().collect() } else { sources.collect() };
-        Postings { probe: self.probe(table, key), range, reverse, sources, list: None }
+        let sources = if reverse {
+            sources.rev().collect()
+        } else {
+            sources.collect()
+        };
+        Postings {
+            probe: self.probe(table, key),
+            range,
+            reverse,
+            sources,
+            list: None,
+        }
     }
 
     /// The keys of a table in order, each with its newest sequence and how many it has.
     pub(crate) fn keys(&self, table: Table) -> Keys {
-        let lists = self.tail.lists().map(|(first, items)| (first, items.clone()));
+        let lists = self
+            .tail
+            .lists()
+            .map(|(first, items)| (first, items.clone()));
         Keys::new(table.number(), &self.runs, lists.collect())
     }
 

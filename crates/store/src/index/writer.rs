@@ -8,13 +8,11 @@ use factlog_fs::{Access, StoreFs, TEMPORARY_SUFFIX};
 use super::build::{Builder, FileSink, Identity};
 use super::dir::{Chosen, IndexDir, RunName};
 use super::item::{Entry, Item};
-use super::merge::Merge;
+use super::merge::{FAN, Merge};
 use super::run::Run;
 use super::tail::{self, Chunk, Tail};
-use super::{CHUNK, FAN_BITS, MAX_LEVEL, span};
+use super::{CHUNK, MAX_LEVEL, span};
 use crate::Error;
-
-const FAN: usize = 1 << FAN_BITS;
 
 /// Entries that a merge copies in one step: some milliseconds. More than all levels together need
 /// for one chunk, so that merging keeps up if there is one step for each chunk.
@@ -59,7 +57,11 @@ impl IndexWriter {
                 Err(error) => return Err(error),
             }
         }
-        let Chosen { covering, behind, merged } = Chosen::of(found);
+        let Chosen {
+            covering,
+            behind,
+            merged,
+        } = Chosen::of(found);
         if !merged.is_empty() {
             // The merged run may be there without being durable, if a crash of this process only
             // came between its rename and the sync of the directory.
@@ -68,7 +70,13 @@ impl IndexWriter {
         for run in merged {
             dir.remove(run.path())?;
         }
-        let writer = Self { dir, runs: covering.clone(), behind, merges: Vec::new(), changed: false };
+        let writer = Self {
+            dir,
+            runs: covering.clone(),
+            behind,
+            merges: Vec::new(),
+            changed: false,
+        };
         Ok((writer, covering))
     }
 
@@ -92,7 +100,11 @@ impl IndexWriter {
 
     /// Does a bounded piece of work, of some milliseconds and one or two syncs: writes the oldest
     /// complete chunk of the tail (eight at once, if they make up a run of level 1), and copies a
-    /// slice of the lowest merge that is due. Gives the new runs if they changed.
+    /// slice of the lowest merge that is due. Gives the new runs if they changed; after an error that
+    /// is left to the next step, and [`runs`](Self::runs) has them at once.
+    ///
+    /// A caller in a hurry lets eight chunks gather: that is one sync instead of ten, and at most
+    /// 32,768 events to read again after a crash.
     pub(crate) fn step(&mut self, tail: &Tail) -> Result<Option<Vec<Arc<Run>>>, Error> {
         self.write_chunks(tail)?;
         self.merge_slice()?;
@@ -129,12 +141,16 @@ impl IndexWriter {
         if gone.is_empty() {
             return Ok(None);
         }
-        self.merges.retain(|merge| !gone.iter().any(|run| merge.reads(run.name())));
-        let Chosen { covering, behind, .. } = Chosen::of(kept);
+        self.merges
+            .retain(|merge| !gone.iter().any(|run| merge.reads(run.name())));
+        let Chosen {
+            covering, behind, ..
+        } = Chosen::of(kept);
         (self.runs, self.behind, self.changed) = (covering, behind, true);
         // Runs behind the gap can't be merged now, nor can those that need them.
         let runs = &self.runs;
-        self.merges.retain(|merge| runs.iter().any(|run| merge.reads(run.name())));
+        self.merges
+            .retain(|merge| runs.iter().any(|run| merge.reads(run.name())));
         for run in &gone {
             self.dir.remove(run.path())?;
         }
@@ -145,8 +161,14 @@ impl IndexWriter {
 
     fn write_chunks(&mut self, tail: &Tail) -> Result<(), Error> {
         let first = self.covered();
-        let room = self.behind.first().is_none_or(|run| run.first() >= first + span(1));
-        if first.is_multiple_of(span(1)) && room && let Some(chunks) = tail.complete(first, FAN) {
+        let room = self
+            .behind
+            .first()
+            .is_none_or(|run| run.first() >= first + span(1));
+        if first.is_multiple_of(span(1))
+            && room
+            && let Some(chunks) = tail.complete(first, FAN)
+        {
             return self.write_run(RunName { first, level: 1 }, &merged(chunks));
         }
         match tail.complete(first, 1) {
@@ -157,7 +179,11 @@ impl IndexWriter {
 
     fn write_run(&mut self, name: RunName, items: &[Item]) -> Result<(), Error> {
         let sink = FileSink::create(self.dir.fs.as_ref(), self.dir.temporary(name))?;
-        let run = Identity { journal: self.dir.journal, first: name.first, level: name.level };
+        let run = Identity {
+            journal: self.dir.journal,
+            first: name.first,
+            level: name.level,
+        };
         let mut builder = Builder::new(sink, run);
         builder.items(items)?;
         let sink = builder.finish()?;
@@ -181,13 +207,18 @@ impl IndexWriter {
     /// Takes in the runs behind a gap that is filled.
     fn join(&mut self) {
         let all = self.runs.drain(..).chain(self.behind.drain(..)).collect();
-        let Chosen { covering, behind, .. } = Chosen::of(all);
+        let Chosen {
+            covering, behind, ..
+        } = Chosen::of(all);
         (self.runs, self.behind) = (covering, behind);
     }
 
     /// The runs of this level that are to be merged next, and where they stand.
     fn due(&self, level: u8) -> Option<(RunName, usize)> {
-        let target = |run: &Run| RunName { first: run.first(), level: level + 1 };
+        let target = |run: &Run| RunName {
+            first: run.first(),
+            level: level + 1,
+        };
         let windows = self.runs.windows(FAN).enumerate();
         windows
             .filter_map(|(at, runs)| runs.first().map(|run| (target(run), at, runs)))
@@ -200,7 +231,11 @@ impl IndexWriter {
 
     fn merge_slice(&mut self) -> Result<(), Error> {
         for level in 0..MAX_LEVEL {
-            let at = match self.merges.iter().position(|merge| merge.target.level == level + 1) {
+            let at = match self
+                .merges
+                .iter()
+                .position(|merge| merge.target.level == level + 1)
+            {
                 Some(at) => at,
                 None => {
                     let Some((target, at)) = self.due(level) else {
@@ -247,7 +282,12 @@ impl IndexDir {
 }
 
 fn make_dir(dir: &IndexDir) -> Result<(), Error> {
-    if dir.fs.metadata(&dir.path).map_err(Error::io("read", &dir.path))?.is_some() {
+    if dir
+        .fs
+        .metadata(&dir.path)
+        .map_err(Error::io("read", &dir.path))?
+        .is_some()
+    {
         return Ok(());
     }
     let made = dir.fs.create_dir(&dir.path, Access::Shared);

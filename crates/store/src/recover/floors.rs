@@ -21,6 +21,8 @@ pub(crate) struct Floors {
     pub(crate) checkpoints: Vec<(u64, Hash)>,
     /// What the signer remembers.
     pub(crate) signer: Option<(u64, Hash)>,
+    /// The largest of the journal's own signed checkpoints.
+    pub(crate) kept: Option<SignedCheckpoint>,
 }
 
 impl Floors {
@@ -57,9 +59,22 @@ impl Floors {
             // One that doesn't parse says nothing; `verify` reports it.
             if let Ok(checkpoint) = SignedCheckpoint::parse(&bytes) {
                 self.consider(&checkpoint, key);
+                let signed = key.is_some_and(|key| checkpoint.verify(key).is_ok());
+                let size = |kept: &SignedCheckpoint| kept.claimed().size();
+                if signed && self.kept.as_ref().is_none_or(|kept| size(kept) < size(&checkpoint)) {
+                    self.kept = Some(checkpoint);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The kept checkpoint, if it is of exactly this tree. At a roll it is written before the next
+    /// segment, whose first commit header is to carry its signature: after a crash in between it
+    /// is the only place that has it.
+    pub(crate) fn kept_of(&self, size: u64, root: Hash) -> Option<&SignedCheckpoint> {
+        let kept = self.kept.as_ref()?;
+        (kept.claimed().size() == size && kept.claimed().root() == root).then_some(kept)
     }
 
     /// Adds what commit headers say in segments that MANIFEST doesn't name.

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
-use factlog_format::{CommitHeader, HeaderSignature};
+use factlog_format::{CommitHeader, FrameType, HeaderSignature};
 use factlog_fs::{OpenMode, StoreFs, read_up_to};
 use factlog_proof::{Checkpoint, Frontier, Hash, NoteSignature, SignedCheckpoint, leaf_hash};
 
 use super::{Floors, Found};
 use crate::{
     Damage, Error,
-    segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile, largest_statement},
+    segment::{
+        FrameReader, FrameStop, GroupScanner, ScanStop, ScannedGroup, SegmentFile,
+        largest_statement,
+    },
 };
 
 /// What the active segment holds, and how it ends.
@@ -251,6 +254,37 @@ impl<'f> Scan<'f> {
             at += got as u64;
         }
         Ok(last_byte - self.end)
+    }
+}
+
+impl Survey {
+    /// Takes number and clock of the last commit from the segment before, where this one holds no
+    /// whole group yet: a crash came between a roll and its first group.
+    pub(crate) fn continue_numbers(&mut self, fs: &dyn StoreFs, found: &Found) -> Result<(), Error> {
+        let before = found.manifest.rows.iter().rev().nth(1);
+        let Some(row) = before.filter(|_| self.number == 0) else {
+            return Ok(());
+        };
+        let path = found.layout.segment(row.first_sequence, row.generation);
+        let segment = SegmentFile::open(fs, &path, OpenMode::Read, &found.identity.journal)?;
+        let file = segment.file.as_ref();
+        let mut frames = FrameReader::new(file, segment.seed, segment.header_len, row.sealed_end);
+        loop {
+            let at = frames.offset();
+            match frames.next() {
+                Ok(frame) if frame.kind == FrameType::Commit => {
+                    let header = CommitHeader::decode(&segment.key, frame.body)
+                        .map_err(|error| segment.damage(at, error.to_string()))?;
+                    (self.number, self.raw_clock) = (header.number, header.raw_clock);
+                }
+                Ok(_) => {}
+                Err(FrameStop::End) => return Ok(()),
+                Err(FrameStop::Io(error)) => return Err(Error::io("read", &path)(error)),
+                Err(FrameStop::Bad(error)) => {
+                    return Err(segment.damage(at, error.to_string()).into());
+                }
+            }
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use factlog_format::{
     CommitHeader, CrcSeed, FRAME_HEADER_LEN, Frame, JournalRecovered, RecoveryReason,
 };
@@ -7,7 +9,7 @@ use factlog_proof::{Hash, leaf_hash};
 use super::Survey;
 use crate::{
     Damage, Error, Recovery, Refusal,
-    commit::Baton,
+    commit::{Baton, sign},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
 };
 
@@ -52,13 +54,23 @@ pub(crate) fn recover(
     if let Some(group) = &survey.unproven {
         copy_group(baton, old, group, survey.proven, &mut writer)?;
     }
-    baton.ended = Some((std::sync::Arc::clone(old), survey.proven_end));
+    let mut frontier = baton.frontier.clone();
+    if let Some(group) = &survey.unproven {
+        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+        frontier.append(&leaves);
+    }
+    // In memory only, as in a commit; the next commit header carries it.
+    let signed = match baton.signer.as_deref().filter(|_| copied > 0) {
+        Some(signer) => Some(Arc::new(sign(signer, frontier.size(), frontier.root())?)),
+        None => baton.signed.clone(),
+    };
+    baton.ended = Some((Arc::clone(old), survey.proven_end));
     baton.begin_recovered()?;
     baton.succeed(writer)?;
     baton.in_segment = copied;
-    if let Some(group) = &survey.unproven {
-        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
-        baton.frontier.append(&leaves);
+    baton.signed = signed;
+    if copied > 0 {
+        baton.frontier = frontier;
         baton.number += 1;
         baton.stated = false;
     }

@@ -69,10 +69,18 @@ impl OffsetsWriter {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io("remove", path)(e)),
             _ => {}
         }
-        let file = fs.create_new(path, Access::Shared).map_err(Error::io("create", path))?;
+        let file = fs
+            .create_new(path, Access::Shared)
+            .map_err(Error::io("create", path))?;
         write_all_at(file.as_ref(), &of.header(), 0).map_err(Error::io("write", path))?;
         let path = path.to_owned();
-        Ok(Self { file, path, written: 0, buffer: Vec::new(), failed: false })
+        Ok(Self {
+            file,
+            path,
+            written: 0,
+            buffer: Vec::new(),
+            failed: false,
+        })
     }
 
     /// Goes on in the file, or begins it where it is missing or not of this segment. It is cut where
@@ -83,9 +91,17 @@ impl OffsetsWriter {
             Ok(None) | Err(Error::Damaged(_)) => return Self::create(fs, path, of),
             Err(error) => return Err(error),
         };
-        let file = fs.open(path, OpenMode::Write).map_err(Error::io("open", path))?;
+        let file = fs
+            .open(path, OpenMode::Write)
+            .map_err(Error::io("open", path))?;
         let path = path.to_owned();
-        let mut writer = Self { file, path, written: good, buffer: Vec::new(), failed: false };
+        let mut writer = Self {
+            file,
+            path,
+            written: good,
+            buffer: Vec::new(),
+            failed: false,
+        };
         writer.truncate_to(good)?;
         Ok(writer)
     }
@@ -97,7 +113,8 @@ impl OffsetsWriter {
 
     /// Takes in offsets, in memory.
     pub(crate) fn append(&mut self, offsets: &[u32]) {
-        self.buffer.extend(offsets.iter().flat_map(|offset| entry(*offset)));
+        self.buffer
+            .extend(offsets.iter().flat_map(|offset| entry(*offset)));
     }
 
     /// Writes what was taken in.
@@ -127,7 +144,8 @@ impl OffsetsWriter {
     pub(crate) fn truncate_to(&mut self, len: u64) -> Result<(), Error> {
         self.usable()?;
         let kept = len.saturating_sub(self.written) * OFFSET;
-        self.buffer.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.buffer
+            .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
         self.written = self.written.min(len);
         let io = Error::io("cut", &self.path);
         let cut = self.file.len().and_then(|len| match place(self.written) {
@@ -180,12 +198,18 @@ impl OffsetsReader {
             let what = "the header is not the one of this segment's offsets";
             return Err(Damage::new(CODE, path, what).at(0).into());
         }
-        Ok(Some(Self { file, path: path.to_owned() }))
+        Ok(Some(Self {
+            file,
+            path: path.to_owned(),
+        }))
     }
 
     /// The offset of the segment's `index`th event; `None` if it wasn't written.
     pub(crate) fn get(&self, index: u64) -> Result<Option<u32>, Error> {
-        let Some(at) = index.checked_mul(OFFSET).and_then(|at| at.checked_add(HEADER as u64)) else {
+        let Some(at) = index
+            .checked_mul(OFFSET)
+            .and_then(|at| at.checked_add(HEADER as u64))
+        else {
             return Ok(None);
         };
         let mut bytes = [0; 4];
@@ -198,10 +222,10 @@ impl OffsetsReader {
         offset(bytes).map(Some).ok_or_else(|| damage().into())
     }
 
-    /// How many offsets the file has room for now; some may not have been written.
+    /// How many offsets there are up to the first that wasn't written or is not above the one before;
+    /// a crash can leave such holes. Reads the whole file.
     pub(crate) fn len(&self) -> Result<u64, Error> {
-        let len = self.file.len().map_err(Error::io("read", &self.path))?;
-        Ok(len.saturating_sub(HEADER as u64) / OFFSET)
+        self.good()
     }
 
     /// The offsets up to the first that wasn't written or is not above the one before.
@@ -254,7 +278,12 @@ impl OffsetsChecker {
     /// Opens the file. To be called before the end of the segment is looked at, which a live writer
     /// moves on.
     pub(crate) fn open(fs: &dyn StoreFs, path: &Path, of: OffsetsOf) -> Result<Self, Error> {
-        let mut checker = Self { file: None, finding: None, first: of.first, count: 0 };
+        let mut checker = Self {
+            file: None,
+            finding: None,
+            first: of.first,
+            count: 0,
+        };
         let Some(mut file) = Compare::open(fs, path.to_owned())? else {
             return Ok(checker);
         };
@@ -319,7 +348,11 @@ mod tests {
 
     use super::*;
 
-    const OF: OffsetsOf = OffsetsOf { journal: [3; 16], first: 1 << 40, generation: 9 };
+    const OF: OffsetsOf = OffsetsOf {
+        journal: [3; 16],
+        first: 1 << 40,
+        generation: 9,
+    };
 
     fn path() -> &'static Path {
         Path::new("a.off")
@@ -354,7 +387,9 @@ mod tests {
 
     fn check(fs: &MemFs, count: u32) -> Option<Damage> {
         let mut checker = OffsetsChecker::open(fs, path(), OF).unwrap();
-        offsets(count).into_iter().for_each(|offset| checker.add(offset).unwrap());
+        offsets(count)
+            .into_iter()
+            .for_each(|offset| checker.add(offset).unwrap());
         checker.finish()
     }
 
@@ -365,7 +400,10 @@ mod tests {
         assert_eq!(reader.len().unwrap(), 40_000);
         assert_eq!(reader.read_all().unwrap(), offsets(40_000));
         for index in [0, 1, 39_999] {
-            assert_eq!(reader.get(index).unwrap(), Some(offsets(40_000)[index as usize]));
+            assert_eq!(
+                reader.get(index).unwrap(),
+                Some(offsets(40_000)[index as usize])
+            );
         }
         assert_eq!(reader.get(40_000).unwrap(), None);
         assert_eq!(reader.get(u64::MAX).unwrap(), None);
@@ -376,13 +414,29 @@ mod tests {
     fn a_missing_or_torn_file_is_no_finding_and_goes_on_where_it_is_good() {
         let wanted = bytes(&build(1_000));
         for (name, tear, good) in [
-            ("missing", (|fs| fs.remove_file(path()).unwrap()) as fn(&MemFs), 0),
+            (
+                "missing",
+                (|fs| fs.remove_file(path()).unwrap()) as fn(&MemFs),
+                0,
+            ),
             ("empty", |fs| change(fs, Vec::clear), 0),
             ("cut header", |fs| change(fs, |bytes| bytes.truncate(20)), 0),
             ("lost header", |fs| change(fs, |bytes| bytes.fill(0)), 0),
-            ("cut", |fs| change(fs, |bytes| bytes.truncate(48 + 4 * 700 + 2)), 700),
-            ("lost end", |fs| change(fs, |bytes| bytes[48 + 4 * 700..].fill(0)), 700),
-            ("lost sector", |fs| change(fs, |bytes| bytes[512..1024].fill(0)), 116),
+            (
+                "cut",
+                |fs| change(fs, |bytes| bytes.truncate(48 + 4 * 700 + 2)),
+                700,
+            ),
+            (
+                "lost end",
+                |fs| change(fs, |bytes| bytes[48 + 4 * 700..].fill(0)),
+                700,
+            ),
+            (
+                "lost sector",
+                |fs| change(fs, |bytes| bytes[512..1024].fill(0)),
+                116,
+            ),
         ] {
             let fs = build(1_000);
             tear(&fs);
@@ -418,7 +472,10 @@ mod tests {
                 change(&fs, |bytes| bytes[at] ^= 1 << bit);
             }
         }
-        assert_eq!(check(&fs, 59).and_then(|found| found.offset), Some(48 + 4 * 59));
+        assert_eq!(
+            check(&fs, 59).and_then(|found| found.offset),
+            Some(48 + 4 * 59)
+        );
         change(&fs, |bytes| bytes.push(0));
         assert!(check(&fs, 60).is_some());
     }
@@ -427,16 +484,25 @@ mod tests {
     fn another_segments_offsets_are_refused_and_replaced() {
         let fs = build(60);
         for other in [
-            OffsetsOf { journal: [4; 16], ..OF },
+            OffsetsOf {
+                journal: [4; 16],
+                ..OF
+            },
             OffsetsOf { first: 0, ..OF },
-            OffsetsOf { generation: 8, ..OF },
+            OffsetsOf {
+                generation: 8,
+                ..OF
+            },
         ] {
             let refused = OffsetsReader::open(&fs, path(), other).unwrap_err();
             assert!(matches!(refused, Error::Damaged(damage) if damage.code == CODE));
             let checker = OffsetsChecker::open(&fs, path(), other).unwrap();
             assert!(checker.finish().is_some());
         }
-        let other = OffsetsOf { generation: 8, ..OF };
+        let other = OffsetsOf {
+            generation: 8,
+            ..OF
+        };
         assert_eq!(OffsetsWriter::open(&fs, path(), other).unwrap().len(), 0);
         assert!(OffsetsReader::open(&fs, path(), other).unwrap().is_some());
     }

@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub(crate) use dirs::create_private_dirs;
-pub use state::{SignerState, read_state_only};
+pub(crate) use state::read_state_only;
 
 /// The longest key file: prefix, a name of 255 bytes, key id and seed, generously.
 const MAX_KEY_FILE: usize = 1024;
@@ -44,7 +44,7 @@ const MAX_KEY_FILE: usize = 1024;
 /// While one lives no other can be opened on the same key file, in this process or another on
 /// this machine, so two copies of a journal can't both sign here. It is wiped from memory when
 /// dropped, and `Debug` doesn't show the secret.
-pub struct Signer {
+pub(crate) struct Signer {
     key: SigningKey,
     remembered: Mutex<Option<(u64, Hash)>>,
     files: Option<Files>,
@@ -68,7 +68,11 @@ impl Signer {
     /// `signer.key_exists` if there is anything at `key_path`; `signer.in_use` if another signer
     /// holds its lock; `signer.state_unreadable` if a state is there that remembers something, or
     /// can't be read; [`Error::Io`].
-    pub fn create(fs: Arc<dyn StoreFs>, key_path: &Path, key: SigningKey) -> Result<Self, Error> {
+    pub(crate) fn create(
+        fs: Arc<dyn StoreFs>,
+        key_path: &Path,
+        key: SigningKey,
+    ) -> Result<Self, Error> {
         let (dir, name) = split(key_path)?;
         create_private_dirs(fs.as_ref(), dir)?;
         let lock = lock(fs.as_ref(), key_path)?;
@@ -108,7 +112,7 @@ impl Signer {
     /// `signer.key_unreadable` if it isn't a key in its one spelling; `signer.in_use` if another
     /// signer holds its lock; `signer.state_unreadable` if the state is missing, damaged or that
     /// of another key; [`Error::Io`], also if there is no key file.
-    pub fn open(fs: Arc<dyn StoreFs>, key_path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(fs: Arc<dyn StoreFs>, key_path: &Path) -> Result<Self, Error> {
         let key = read_key(fs.as_ref(), key_path)?;
         let lock = lock(fs.as_ref(), key_path)?;
         let read = read_state_only(fs.as_ref(), key_path)?;
@@ -136,7 +140,7 @@ impl Signer {
     /// A signer without files, which forgets with the process: for tests and for journals in
     /// memory.
     #[must_use]
-    pub fn in_memory(key: SigningKey) -> Self {
+    pub(crate) fn in_memory(key: SigningKey) -> Self {
         Self {
             key,
             remembered: Mutex::new(None),
@@ -146,13 +150,13 @@ impl Signer {
 
     /// The origin that the key is named after.
     #[must_use]
-    pub fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         self.key.verifier().name()
     }
 
     /// The public half of the key.
     #[must_use]
-    pub fn verifier(&self) -> VerifierKey {
+    pub(crate) fn verifier(&self) -> VerifierKey {
         self.key.verifier().clone()
     }
 
@@ -162,7 +166,7 @@ impl Signer {
     /// `signer.other_journal` if the checkpoint has another origin than the key;
     /// `signer.history_mismatch` if it is smaller than what is remembered, or of the same size
     /// with another root.
-    pub fn sign(&self, checkpoint: &Checkpoint) -> Result<NoteSignature, Error> {
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<NoteSignature, Error> {
         self.check_continues(*self.memory(), checkpoint.size(), checkpoint.root())?;
         let other = || Misuse::KeyOfAnotherJournal {
             found: self.origin().to_owned(),
@@ -176,7 +180,7 @@ impl Signer {
     /// The last size and root whose signature was released, as far as is known here; `None` for
     /// a key that was never used.
     #[must_use]
-    pub fn remembered(&self) -> Option<(u64, Hash)> {
+    pub(crate) fn remembered(&self) -> Option<(u64, Hash)> {
         *self.memory()
     }
 
@@ -187,7 +191,7 @@ impl Signer {
     ///
     /// # Errors
     /// `signer.history_mismatch` as [`sign`](Self::sign); [`Error::Io`].
-    pub fn remember(&self, size: u64, root: Hash) -> Result<(), Error> {
+    pub(crate) fn remember(&self, size: u64, root: Hash) -> Result<(), Error> {
         let mut memory = self.memory();
         self.check_continues(*memory, size, root)?;
         if size == 0 || *memory == Some((size, root)) {

@@ -28,20 +28,19 @@ const MAX_STATE: usize = 1024;
 
 /// What a signer remembers, read without its lock and without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SignerState {
+pub(crate) struct SignerState {
     /// The public half of the key.
-    pub key: VerifierKey,
+    pub(crate) key: VerifierKey,
     /// The last size and root whose signature was released; a lower bound, since it is written
     /// now and then. `None` for a key that was never used.
-    pub remembered: Option<(u64, Hash)>,
+    pub(crate) remembered: Option<(u64, Hash)>,
 }
 
 /// Reads what the signer of this key file remembers, for a verification that signs nothing.
 ///
 /// # Errors
 /// `signer.state_unreadable` if the state is missing or damaged; [`Error::Io`].
-pub fn read_state_only(fs: &dyn StoreFs, key_path: &Path) -> Result<SignerState, Error> {
+pub(crate) fn read_state_only(fs: &dyn StoreFs, key_path: &Path) -> Result<SignerState, Error> {
     let path = path_of(key_path);
     match read(fs, &path)? {
         Some(state) => Ok(state),

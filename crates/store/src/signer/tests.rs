@@ -7,8 +7,8 @@ use super::{Signer, failing::FailFs, read_state_only};
 use crate::Error;
 
 const ORIGIN: &str = "example.com/ledger/000102030405060708090a0b0c0d0e0f";
-const KEY: &str = "/home/keys/ledger.key";
-const STATE: &str = "/home/keys/ledger.key.state";
+const KEY: &str = "/user/keys/ledger.key";
+const STATE: &str = "/user/keys/ledger.key.state";
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::generate(ORIGIN, [seed; 32]).unwrap()
@@ -51,7 +51,7 @@ fn a_new_key_is_private_and_opens_again() {
     assert_eq!(signer.remembered(), None);
     let verifier = signer.verifier();
     drop(signer);
-    for path in ["/home", "/home/keys", KEY, STATE] {
+    for path in ["/user", "/user/keys", KEY, STATE] {
         let metadata = fs.metadata(Path::new(path)).unwrap().unwrap();
         assert!(metadata.private, "{path}");
     }

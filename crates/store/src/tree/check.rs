@@ -54,7 +54,16 @@ impl Checker {
             }
         }
         let upper = Compare::open(fs.as_ref(), dir.join(UPPER))?;
-        Ok(Self { fs, dir, packs, pack: None, upper, size: 0, edge: Edge::default(), findings })
+        Ok(Self {
+            fs,
+            dir,
+            packs,
+            pack: None,
+            upper,
+            size: 0,
+            edge: Edge::default(),
+            findings,
+        })
     }
 
     /// Compares the next leaf of the log and the nodes that it makes complete.
@@ -94,7 +103,8 @@ impl Checker {
         }
         if let Some(upper) = &self.upper {
             let wanted = upper_len(self.size) * HASH;
-            self.findings.extend(surplus(upper.path().to_owned(), upper.len(), wanted));
+            self.findings
+                .extend(surplus(upper.path().to_owned(), upper.len(), wanted));
         }
         self.findings
     }
@@ -112,7 +122,11 @@ fn compare(
     };
     let offset = open.offset();
     if open.next(hash.as_bytes())? == Compared::Differs {
-        let damage = Damage::new(CODE, open.path(), "a hash is not the one that the log gives");
+        let damage = Damage::new(
+            CODE,
+            open.path(),
+            "a hash is not the one that the log gives",
+        );
         findings.push(damage.at(offset).sequence(sequence));
         *file = None;
     }
@@ -121,6 +135,11 @@ fn compare(
 
 fn surplus(path: PathBuf, len: u64, wanted: u64) -> Option<Damage> {
     (len > wanted).then(|| {
-        Damage::new(CODE, &path, "the file is longer than the log gives it hashes").at(wanted)
+        Damage::new(
+            CODE,
+            &path,
+            "the file is longer than the log gives it hashes",
+        )
+        .at(wanted)
     })
 }

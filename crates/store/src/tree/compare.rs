@@ -41,7 +41,14 @@ impl Compare {
             file => file.map_err(Error::io("open", &path))?,
         };
         let len = file.len().map_err(Error::io("read", &path))?;
-        Ok(Some(Self { path, file, len, at: 0, buf: Vec::new(), used: 0 }))
+        Ok(Some(Self {
+            path,
+            file,
+            len,
+            at: 0,
+            buf: Vec::new(),
+            used: 0,
+        }))
     }
 
     /// The file.

@@ -24,7 +24,12 @@ type Opened = Option<Box<dyn StoreFile>>;
 
 impl<'a> Files<'a> {
     pub(super) fn new(fs: &'a dyn StoreFs, dir: &'a Path) -> Self {
-        Self { fs, dir, upper: RefCell::default(), pack: RefCell::default() }
+        Self {
+            fs,
+            dir,
+            upper: RefCell::default(),
+            pack: RefCell::default(),
+        }
     }
 
     /// The directory.
@@ -67,7 +72,12 @@ impl<'a> Files<'a> {
         }
         let file = cached.as_ref().and_then(Option::as_deref);
         // No file has a hash at a place that can't be counted.
-        self.read(UPPER, file.filter(|_| place.is_some()), place.unwrap_or(0), count)
+        self.read(
+            UPPER,
+            file.filter(|_| place.is_some()),
+            place.unwrap_or(0),
+            count,
+        )
     }
 
     fn open(&self, name: &str) -> Result<Opened, Error> {
@@ -94,7 +104,12 @@ impl<'a> Files<'a> {
         // A hash of which only a part is there was not written.
         bytes.truncate(read - read % HASH as usize);
         bytes.resize(count * HASH as usize, 0);
-        Ok(bytes.as_chunks().0.iter().map(|bytes| written(*bytes)).collect())
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| written(*bytes))
+            .collect())
     }
 }
 

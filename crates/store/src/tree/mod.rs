@@ -54,7 +54,10 @@ fn upper_place(level: u32, index: u64) -> Option<u64> {
     let above = (level / STEP).checked_sub(1)?;
     // The node of level 8 that makes it complete, and then how many of each level come before that.
     let bits = STEP * above;
-    let tiles = index.checked_add(1).filter(|count| bits < 64 && *count <= u64::MAX >> bits)? << bits;
+    let tiles = index
+        .checked_add(1)
+        .filter(|count| bits < 64 && *count <= u64::MAX >> bits)?
+        << bits;
     Some(nodes_over(tiles - 1) + u64::from(above))
 }
 
@@ -65,7 +68,10 @@ fn upper_len(size: u64) -> u64 {
 
 /// How many stored nodes are complete once so many of level 8 are.
 fn nodes_over(tiles: u64) -> u64 {
-    (0..u64::BITS).step_by(STEP as usize).map(|bits| tiles >> bits).sum()
+    (0..u64::BITS)
+        .step_by(STEP as usize)
+        .map(|bits| tiles >> bits)
+        .sum()
 }
 
 /// The complete subtrees at the right edge, the smallest last.

@@ -22,7 +22,10 @@ pub(crate) struct TreeReader<'a, F> {
 impl<'a, F: Fn(u64) -> Result<Hash, Error>> TreeReader<'a, F> {
     /// A reader of the files in `dir`, which may be missing.
     pub(crate) fn new(fs: &'a dyn StoreFs, dir: &'a Path, leaf: F) -> Self {
-        Self { files: Files::new(fs, dir), leaf }
+        Self {
+            files: Files::new(fs, dir),
+            leaf,
+        }
     }
 
     /// The right edge of the tree of `size` leaves.
@@ -51,7 +54,12 @@ impl<'a, F: Fn(u64) -> Result<Hash, Error>> TreeReader<'a, F> {
             });
         }
         while row.len() > 1 {
-            row = row.as_chunks().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+            row = row
+                .as_chunks()
+                .0
+                .iter()
+                .map(|[left, right]| node_hash(left, right))
+                .collect();
         }
         let none = || Damage::new(CODE, self.files.dir(), "a node is over no leaves").into();
         row.pop().ok_or_else(none)

@@ -54,8 +54,14 @@ fn path(name: &str) -> std::path::PathBuf {
 }
 
 fn files(fs: &MemFs) -> Vec<(String, Vec<u8>)> {
-    let names = fs.list(Path::new(DIR)).unwrap().into_iter().map(|e| e.name.into_string().unwrap());
-    names.map(|name| (name.clone(), read_file(fs, &path(&name), 1 << 30).unwrap())).collect()
+    let names = fs
+        .list(Path::new(DIR))
+        .unwrap()
+        .into_iter()
+        .map(|e| e.name.into_string().unwrap());
+    names
+        .map(|name| (name.clone(), read_file(fs, &path(&name), 1 << 30).unwrap()))
+        .collect()
 }
 
 fn overwrite(fs: &MemFs, name: &str, offset: u64, bytes: &[u8]) {
@@ -64,7 +70,10 @@ fn overwrite(fs: &MemFs, name: &str, offset: u64, bytes: &[u8]) {
 }
 
 fn cut(fs: &MemFs, name: &str, len: u64) {
-    fs.open(&path(name), OpenMode::Write).unwrap().set_len(len).unwrap();
+    fs.open(&path(name), OpenMode::Write)
+        .unwrap()
+        .set_len(len)
+        .unwrap();
 }
 
 fn check(fs: &MemFs, size: u64) -> Vec<Damage> {
@@ -78,7 +87,12 @@ fn packs_are_bare_hashes_and_upper_holds_every_eighth_level() {
     let size = PACK + 700;
     let fs = build(size);
     let files = files(&fs);
-    let bytes = |range| leaves(range).iter().flat_map(|leaf| *leaf.as_bytes()).collect::<Vec<_>>();
+    let bytes = |range| {
+        leaves(range)
+            .iter()
+            .flat_map(|leaf| *leaf.as_bytes())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(files[0], ("00000000.leaves".to_owned(), bytes(0..PACK)));
     assert_eq!(files[1], ("00000001.leaves".to_owned(), bytes(PACK..size)));
     assert_eq!(files[2].0, "upper");
@@ -131,9 +145,7 @@ fn what_is_missing_is_computed() {
     let root = frontier(size).root();
     let fallback = |index| Ok(leaf(index));
     let fs = MemFs::new();
-    let from = |fs: &MemFs| {
-        root_at(&TreeReader::new(fs, Path::new(DIR), fallback), size).unwrap()
-    };
+    let from = |fs: &MemFs| root_at(&TreeReader::new(fs, Path::new(DIR), fallback), size).unwrap();
     assert_eq!(from(&fs), root);
     let fs = build(size);
     fs.remove_file(&path("upper")).unwrap();
@@ -247,7 +259,10 @@ fn every_flipped_byte_is_reported() {
             overwrite(&fs, &name, at as u64, &[byte ^ 1 << (at % 8)]);
             let findings = check(&fs, size);
             assert_eq!(findings.len(), 1, "{name} at {at}");
-            assert_eq!((findings[0].code, &findings[0].path), ("derived.tree", &path(&name)));
+            assert_eq!(
+                (findings[0].code, &findings[0].path),
+                ("derived.tree", &path(&name))
+            );
             assert_eq!(findings[0].offset, Some(at as u64 / 32 * 32));
             overwrite(&fs, &name, at as u64, &[*byte]);
         }
@@ -258,14 +273,28 @@ fn every_flipped_byte_is_reported() {
 fn shorter_is_no_finding_longer_and_strangers_are() {
     let size = PACK + 1_000;
     for (damage, findings) in [
-        ((|fs| fs.remove_file(&path("upper")).unwrap()) as fn(&MemFs), 0),
+        (
+            (|fs| fs.remove_file(&path("upper")).unwrap()) as fn(&MemFs),
+            0,
+        ),
         (|fs| cut(fs, "upper", 77), 0),
         (|fs| cut(fs, "00000000.leaves", 77), 0),
         (|fs| overwrite(fs, "00000001.leaves", 512, &[0; 512]), 0),
         (|fs| overwrite(fs, "upper", 32 * 260, &[1]), 1),
         (|fs| cut(fs, "00000001.leaves", 32 * 1_000 + 1), 1),
-        (|fs| drop(fs.create_new(&path("00000001.leave"), Access::Shared).unwrap()), 1),
-        (|fs| fs.create_dir(&path("upper.d"), Access::Shared).unwrap(), 1),
+        (
+            |fs| {
+                drop(
+                    fs.create_new(&path("00000001.leave"), Access::Shared)
+                        .unwrap(),
+                )
+            },
+            1,
+        ),
+        (
+            |fs| fs.create_dir(&path("upper.d"), Access::Shared).unwrap(),
+            1,
+        ),
     ] {
         let fs = build(size);
         damage(&fs);

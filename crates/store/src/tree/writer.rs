@@ -151,7 +151,8 @@ impl TreeWriter {
     fn write_upper(&mut self, leaves: &[Hash]) -> Result<(), Error> {
         let mut nodes = Vec::new();
         for leaf in leaves {
-            self.edge.push(*leaf, |node| nodes.extend_from_slice(node.as_bytes()));
+            self.edge
+                .push(*leaf, |node| nodes.extend_from_slice(node.as_bytes()));
         }
         if nodes.is_empty() {
             return Ok(());
@@ -168,7 +169,9 @@ impl TreeWriter {
             pack.sync_data().map_err(Error::io("sync", &self.dir))?;
         }
         if self.made {
-            self.fs.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
+            self.fs
+                .sync_dir(&self.dir)
+                .map_err(Error::io("sync", &self.dir))?;
             self.made = false;
         }
         Ok(())
@@ -183,7 +186,9 @@ impl TreeWriter {
             let path = self.dir.join(pack_name(pack));
             let wanted = self.size.saturating_sub(pack * PACK).min(PACK) * HASH;
             if wanted == 0 {
-                self.fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+                self.fs
+                    .remove_file(&path)
+                    .map_err(Error::io("remove", &path))?;
             } else if len > wanted {
                 let (file, _) = open_or_make(self.fs.as_ref(), &path)?;
                 file.set_len(wanted).map_err(Error::io("cut", &path))?;
@@ -192,7 +197,9 @@ impl TreeWriter {
         let upper = self.dir.join(UPPER);
         let wanted = upper_len(self.size) * HASH;
         if self.upper.len().map_err(Error::io("read", &upper))? > wanted {
-            self.upper.set_len(wanted).map_err(Error::io("cut", &upper))?;
+            self.upper
+                .set_len(wanted)
+                .map_err(Error::io("cut", &upper))?;
         }
         self.edge = self.edge_at(self.size)?;
         Ok(())
@@ -200,9 +207,15 @@ impl TreeWriter {
 
     /// The packs there are, with their lengths in bytes.
     fn packs(&self) -> Result<Vec<(u64, u64)>, Error> {
-        let entries = self.fs.list(&self.dir).map_err(Error::io("list", &self.dir))?;
+        let entries = self
+            .fs
+            .list(&self.dir)
+            .map_err(Error::io("list", &self.dir))?;
         let mut packs = Vec::new();
-        for pack in entries.iter().filter_map(|entry| parse_pack_name(&entry.name)) {
+        for pack in entries
+            .iter()
+            .filter_map(|entry| parse_pack_name(&entry.name))
+        {
             let path = self.dir.join(pack_name(pack));
             let metadata = self.fs.metadata(&path).map_err(Error::io("read", &path))?;
             packs.push((pack, metadata.map_or(0, |metadata| metadata.len)));
@@ -215,8 +228,12 @@ impl TreeWriter {
     fn find_end(&self) -> Result<u64, Error> {
         let packs = self.packs()?;
         let numbered = (0..).zip(&packs).take_while(|(at, (pack, _))| at == pack);
-        let full = numbered.take_while(|(_, (_, len))| *len == PACK * HASH).count() as u64;
-        let partial = packs.iter().find(|(pack, len)| *pack == full && *len < PACK * HASH);
+        let full = numbered
+            .take_while(|(_, (_, len))| *len == PACK * HASH)
+            .count() as u64;
+        let partial = packs
+            .iter()
+            .find(|(pack, len)| *pack == full && *len < PACK * HASH);
         let last = match partial {
             Some((pack, len)) if len / HASH > 0 => pack * PACK..pack * PACK + len / HASH,
             _ => full.saturating_sub(1) * PACK..full * PACK,
@@ -289,14 +306,18 @@ impl TreeWriter {
         };
         let frontier = TreeReader::new(self.fs.as_ref(), &self.dir, hole).frontier(size)?;
         let levels = (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1);
-        Ok(Edge(levels.zip(frontier.hashes().iter().copied()).collect()))
+        Ok(Edge(
+            levels.zip(frontier.hashes().iter().copied()).collect(),
+        ))
     }
 }
 
 fn tile_root(leaves: &[Hash]) -> Hash {
     let mut edge = Edge::default();
     leaves.iter().for_each(|leaf| edge.push(*leaf, |_| ()));
-    edge.0.pop().map_or(Hash::from_bytes([0; 32]), |(_, root)| root)
+    edge.0
+        .pop()
+        .map_or(Hash::from_bytes([0; 32]), |(_, root)| root)
 }
 
 /// How many tiles, of `tiles`, have all the nodes that they make complete within `len` hashes.
@@ -327,7 +348,8 @@ fn make_dir(fs: &dyn StoreFs, dir: &Path) -> Result<(), Error> {
     if fs.metadata(dir).map_err(Error::io("read", dir))?.is_some() {
         return Ok(());
     }
-    fs.create_dir(dir, Access::Shared).map_err(Error::io("create", dir))?;
+    fs.create_dir(dir, Access::Shared)
+        .map_err(Error::io("create", dir))?;
     match dir.parent() {
         Some(parent) => fs.sync_dir(parent).map_err(Error::io("sync", parent)),
         None => Ok(()),

@@ -120,14 +120,20 @@ impl Found {
                     self.continues = self.continues.max(Some(size));
                 }
             }
-            other => self.differs.push((checkpoint.clone(), by, path.to_owned(), other)),
+            other => self
+                .differs
+                .push((checkpoint.clone(), by, path.to_owned(), other)),
         }
     }
 
     /// What the user remembers, in the words of whoever keeps it.
     fn known(&mut self, pass: &mut Pass<'_>, known: &crate::KnownJournal) {
         let path = &pass.layout.dir;
-        let origin = pass.chain.trust.created().map(|created| (&created.origin, &created.keys));
+        let origin = pass
+            .chain
+            .trust
+            .created()
+            .map(|created| (&created.origin, &created.keys));
         let unsigned = known.key.is_none();
         if let Some((origin, keys)) = origin
             && (*origin != known.origin || (unsigned && !keys.is_empty()))
@@ -139,7 +145,9 @@ impl Found {
         }
         let known_root = |size: u64| {
             let mut claimed = known.checkpoints.iter().map(|signed| signed.claimed());
-            claimed.find(|claimed| claimed.size() == size).map(Checkpoint::root)
+            claimed
+                .find(|claimed| claimed.size() == size)
+                .map(Checkpoint::root)
         };
         let standing = Standing::compare(known, pass.chain.next, |size| {
             let passed = pass.chain.history.root_at(size)?;
@@ -147,13 +155,22 @@ impl Found {
             let decides = agrees || !(passed.assumed || passed.stated == known_root(size));
             decides.then_some(passed.root)
         });
+        self.stands(pass, standing);
+    }
+
+    fn stands(&mut self, pass: &mut Pass<'_>, standing: Standing) {
+        let path = &pass.layout.dir;
         let damage = |code, detail: String| Damage::new(code, path, detail);
         match standing {
             Standing::NotChecked => {}
             Standing::Anchored { through } => {
                 self.continues = self.continues.max(through.checked_add(1));
             }
-            Standing::RolledBack { behind_by, true_prefix, agrees_through } => {
+            Standing::RolledBack {
+                behind_by,
+                true_prefix,
+                agrees_through,
+            } => {
                 self.rolled_back = true;
                 let detail = match (true_prefix, agrees_through) {
                     (true, Some(through)) => format!(
@@ -168,7 +185,10 @@ impl Found {
                 let damage = damage("history.rolled_back", detail).sequence(pass.chain.next);
                 pass.findings.exposed(damage, By::KnownJournals);
             }
-            Standing::Forked { parted_after, parted_before } => {
+            Standing::Forked {
+                parted_after,
+                parted_before,
+            } => {
                 self.forked = true;
                 let since = parted_after.map_or(0, |through| through.saturating_add(1));
                 let detail = parted(since, parted_before);
@@ -193,7 +213,12 @@ impl Found {
     fn report(&mut self, pass: &mut Pass<'_>) {
         for (checkpoint, by, path, compared) in std::mem::take(&mut self.differs) {
             let size = checkpoint.size();
-            let agrees = self.agrees.iter().copied().filter(|agreed| *agreed < size).max();
+            let agrees = self
+                .agrees
+                .iter()
+                .copied()
+                .filter(|agreed| *agreed < size)
+                .max();
             let since = agrees.unwrap_or(0);
             match compared {
                 Compared::Parted => {
@@ -265,7 +290,10 @@ fn usable_key(
 ) -> Option<(factlog_proof::VerifierKey, KeySource)> {
     let origin = pass.origin();
     if claimed.origin() != origin {
-        let detail = format!("the evidence is about {}, and this journal is {origin}", claimed.origin());
+        let detail = format!(
+            "the evidence is about {}, and this journal is {origin}",
+            claimed.origin()
+        );
         let damage = Damage::new("evidence.other_journal", path, detail);
         if by == By::Journal {
             pass.findings.wrong(damage);
@@ -274,10 +302,15 @@ fn usable_key(
         }
         return None;
     }
-    let key = pass.chain.trust.key().map(|(key, source)| (key.clone(), source));
+    let key = pass
+        .chain
+        .trust
+        .key()
+        .map(|(key, source)| (key.clone(), source));
     if key.is_none() {
         let detail = "there is no key to check the evidence with";
-        pass.findings.unchecked(Damage::new("evidence.no_key", path, detail), by);
+        pass.findings
+            .unchecked(Damage::new("evidence.no_key", path, detail), by);
     }
     key
 }

@@ -53,7 +53,10 @@ impl Chain {
             ids: Ids::new(),
             lost: Vec::new(),
             durable: 0,
-            last: Last { number: Some(0), ..Last::default() },
+            last: Last {
+                number: Some(0),
+                ..Last::default()
+            },
             session: 0,
             last_recorded: i64::MIN,
             parted: false,
@@ -93,7 +96,10 @@ impl Chain {
 
     /// Commit headers were lost: the next one's number can't be foreseen.
     pub(super) fn lose_headers(&mut self) {
-        self.last = Last { incarnation: self.last.incarnation, ..Last::default() };
+        self.last = Last {
+            incarnation: self.last.incarnation,
+            ..Last::default()
+        };
     }
 
     /// A segment begins.
@@ -135,7 +141,9 @@ impl Chain {
         findings: &mut Findings,
     ) {
         let damage = |code, detail: String| {
-            Damage::new(code, path, detail).at(offset).sequence(header.first_sequence)
+            Damage::new(code, path, detail)
+                .at(offset)
+                .sequence(header.first_sequence)
         };
         let compacted = header.number == 0;
         if let Some(last) = self.last.number
@@ -146,7 +154,8 @@ impl Chain {
             findings.wrong(damage("commit.number", detail));
         }
         if header.incarnation < self.session {
-            let detail = "the commit is of an earlier writer session than the one before".to_owned();
+            let detail =
+                "the commit is of an earlier writer session than the one before".to_owned();
             findings.wrong(damage("commit.incarnation", detail));
         }
         if !compacted && header.durable < self.durable {
@@ -162,7 +171,8 @@ impl Chain {
         let owed = self.last.unsigned && self.last.incarnation == header.incarnation;
         if owed && !signed && !compacted && self.trust.expects_signatures() {
             let detail = "the signature of the commit before is missing".to_owned();
-            self.trust.missing(damage("signature.missing", detail), findings);
+            self.trust
+                .missing(damage("signature.missing", detail), findings);
         }
         self.last = Last {
             number: (!compacted).then_some(header.number),
@@ -179,16 +189,25 @@ impl Chain {
         findings: &mut Findings,
         derived: &mut Derived,
     ) -> Result<(), Error> {
-        let CheckedEvent { passed, journal_event, problems } = event;
+        let CheckedEvent {
+            passed,
+            journal_event,
+            problems,
+        } = event;
         let order = &passed.order;
         let damage = |code, detail: String| {
-            Damage::new(code, path, detail).at(passed.offset).sequence(order.sequence)
+            Damage::new(code, path, detail)
+                .at(passed.offset)
+                .sequence(order.sequence)
         };
         for (code, detail) in problems {
             findings.wrong(damage(code, detail));
         }
         let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
-        for (code, detail) in self.streams.link(order, passed.hash, coordinate, &self.lost) {
+        for (code, detail) in self
+            .streams
+            .link(order, passed.hash, coordinate, &self.lost)
+        {
             findings.wrong(damage(code, detail));
         }
         if order.recorded_at < self.last_recorded {
@@ -241,7 +260,8 @@ impl Chain {
             && !self.parted
         {
             self.parted = true;
-            let detail = "the commit states another tree than that of its events: they were changed";
+            let detail =
+                "the commit states another tree than that of its events: they were changed";
             let damage = Damage::new("commit.root_mismatch", path, detail);
             findings.wrong(damage.at(offset).sequence(header.first_sequence));
         }

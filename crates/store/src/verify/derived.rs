@@ -40,13 +40,19 @@ pub(super) struct Derived {
 
 impl std::fmt::Debug for Derived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Derived").field("lost", &self.lost).finish_non_exhaustive()
+        f.debug_struct("Derived")
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
     }
 }
 
 impl Derived {
     /// Opens what there is; before the journal's end is looked at, which a live writer moves on.
-    pub(super) fn open(fs: Arc<dyn StoreFs>, layout: &Layout, journal: JournalId) -> Result<Self, Error> {
+    pub(super) fn open(
+        fs: Arc<dyn StoreFs>,
+        layout: &Layout,
+        journal: JournalId,
+    ) -> Result<Self, Error> {
         let dir = IndexDir::new(Arc::clone(&fs), layout.index(), journal);
         let index = index::Checker::open(&dir, random_secret())?;
         let tree = tree::Checker::open(Arc::clone(&fs), layout.tree())?;
@@ -70,7 +76,11 @@ impl Derived {
             return Ok(());
         }
         let (first, generation) = (segment.header.first_sequence, segment.header.generation);
-        let of = OffsetsOf { journal: self.journal, first, generation };
+        let of = OffsetsOf {
+            journal: self.journal,
+            first,
+            generation,
+        };
         let path = segment.path.with_extension("off");
         self.offsets = Some(OffsetsChecker::open(self.fs.as_ref(), &path, of)?);
         Ok(())
@@ -84,11 +94,23 @@ impl Derived {
         self.in_segment += 1;
         if let Some(index) = &mut self.index {
             let sequence = event.order.sequence;
-            index.add(&Entry { table: Table::Stream, key: event.order.stream, sequence });
+            index.add(&Entry {
+                table: Table::Stream,
+                key: event.order.stream,
+                sequence,
+            });
             if let Some(facts) = &event.keys {
-                index.add(&Entry { table: Table::Id, key: facts.event_id, sequence });
+                index.add(&Entry {
+                    table: Table::Id,
+                    key: facts.event_id,
+                    sequence,
+                });
                 if event.order.revision == 0 {
-                    index.add(&Entry { table: Table::Coordinate, key: facts.coordinate, sequence });
+                    index.add(&Entry {
+                        table: Table::Coordinate,
+                        key: facts.coordinate,
+                        sequence,
+                    });
                 }
             }
         }
@@ -117,7 +139,12 @@ impl Derived {
         } else if !self.lost {
             let path = segment.path.with_extension("off");
             let len = OFFSETS_HEADER + 4 * self.in_segment;
-            self.complete.push(Complete { path, start: OFFSETS_HEADER, entry: 4, len });
+            self.complete.push(Complete {
+                path,
+                start: OFFSETS_HEADER,
+                entry: 4,
+                len,
+            });
         }
     }
 
@@ -134,15 +161,21 @@ impl Derived {
         findings: &mut Findings,
     ) -> Result<(), Error> {
         if self.lost {
-            let detail = "events can't be read, so the index and the tree's files were not compared";
+            let detail =
+                "events can't be read, so the index and the tree's files were not compared";
             findings.note(Damage::new("derived.not_checked", &self.layout.dir, detail));
             return Ok(());
         }
         if let Some(index) = self.index.take() {
-            index.finish(end)?.into_iter().for_each(|damage| findings.wrong(damage));
+            index
+                .finish(end)?
+                .into_iter()
+                .for_each(|damage| findings.wrong(damage));
         }
         if let Some(tree) = self.tree.take() {
-            tree.finish().into_iter().for_each(|damage| findings.wrong(damage));
+            tree.finish()
+                .into_iter()
+                .for_each(|damage| findings.wrong(damage));
         }
         if clean {
             self.tree_lengths(end)?;
@@ -155,14 +188,21 @@ impl Derived {
         let dir = self.layout.tree();
         for entry in list(self.fs.as_ref(), &dir)? {
             let name = entry.name.to_str().unwrap_or_default();
-            let pack = name.strip_suffix(".leaves").and_then(|pack| u64::from_str_radix(pack, 16).ok());
+            let pack = name
+                .strip_suffix(".leaves")
+                .and_then(|pack| u64::from_str_radix(pack, 16).ok());
             let hashes = match pack {
                 Some(pack) => end.saturating_sub(pack.saturating_mul(PACK)).min(PACK),
                 None if name == "upper" => (8..64).step_by(8).map(|bits| end >> bits).sum(),
                 None => continue,
             };
             let path = dir.join(name);
-            self.complete.push(Complete { path, start: 0, entry: 32, len: 32 * hashes });
+            self.complete.push(Complete {
+                path,
+                start: 0,
+                entry: 32,
+                len: 32 * hashes,
+            });
         }
         Ok(())
     }
@@ -174,7 +214,9 @@ impl Derived {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 file => file.map_err(Error::io("open", path))?,
             };
-            let written = complete.written(file.as_ref()).map_err(Error::io("read", path))?;
+            let written = complete
+                .written(file.as_ref())
+                .map_err(Error::io("read", path))?;
             if written < *len {
                 let detail = format!(
                     "the file is written to byte {written} of {len}, though the journal was closed \

@@ -40,7 +40,9 @@ impl Directory {
     ) -> Result<Self, Error> {
         let not_a_journal = || Error::from(Misuse::NotAJournal(layout.dir.clone()));
         let entries = match fs.list(&layout.dir) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 return Err(not_a_journal());
             }
             entries => entries.map_err(Error::io("list", &layout.dir))?,
@@ -57,18 +59,47 @@ impl Directory {
             check_entry(entry, &layout.dir, findings);
         }
         check_keys(fs, layout, findings)?;
-        let identity = read_small(fs, &layout.journal(), MAX_JOURNAL_LEN, "journal.damaged", findings)?
-            .and_then(|bytes| decoded(Identity::decode(&bytes), "journal.damaged", &layout.journal(), findings));
-        let bytes = read_small(fs, &layout.manifest(), MAX_MANIFEST_LEN, "manifest.damaged", findings)?;
+        let identity = read_small(
+            fs,
+            &layout.journal(),
+            MAX_JOURNAL_LEN,
+            "journal.damaged",
+            findings,
+        )?
+        .and_then(|bytes| {
+            decoded(
+                Identity::decode(&bytes),
+                "journal.damaged",
+                &layout.journal(),
+                findings,
+            )
+        });
+        let bytes = read_small(
+            fs,
+            &layout.manifest(),
+            MAX_MANIFEST_LEN,
+            "manifest.damaged",
+            findings,
+        )?;
         if bytes.is_none() && !has(MANIFEST) {
             let detail = "there is no MANIFEST: the list of segments is rebuilt from their files";
             findings.wrong(Damage::new("manifest.missing", &layout.manifest(), detail));
         }
         let manifest = bytes.and_then(|bytes| {
-            decoded(Manifest::decode(&bytes), "manifest.damaged", &layout.manifest(), findings)
+            decoded(
+                Manifest::decode(&bytes),
+                "manifest.damaged",
+                &layout.manifest(),
+                findings,
+            )
         });
-        let mut directory =
-            Self { id: [0; 16], identity, has_journal_file, manifest, segments };
+        let mut directory = Self {
+            id: [0; 16],
+            identity,
+            has_journal_file,
+            manifest,
+            segments,
+        };
         directory.settle_id(fs, layout, findings);
         Ok(directory)
     }
@@ -78,9 +109,10 @@ impl Directory {
     fn settle_id(&mut self, fs: &dyn StoreFs, layout: &Layout, findings: &mut Findings) {
         let by_journal = self.identity.as_ref().map(|identity| identity.journal);
         let by_manifest = self.manifest.as_ref().map(|manifest| manifest.journal);
-        let by_segment = self.segments.iter().find_map(|(first, generation)| {
-            peek_journal(fs, &layout.segment(*first, *generation))
-        });
+        let by_segment = self
+            .segments
+            .iter()
+            .find_map(|(first, generation)| peek_journal(fs, &layout.segment(*first, *generation)));
         let agreed = |left: Option<JournalId>, right: Option<JournalId>| {
             left.filter(|id| Some(*id) == right)
         };
@@ -93,11 +125,19 @@ impl Directory {
         self.id = id.unwrap_or_default();
         if by_journal.is_some_and(|id| id != self.id) {
             let detail = "JOURNAL names another journal than the segments";
-            findings.wrong(Damage::new("journal.identity_mismatch", &layout.journal(), detail));
+            findings.wrong(Damage::new(
+                "journal.identity_mismatch",
+                &layout.journal(),
+                detail,
+            ));
         }
         if by_manifest.is_some_and(|id| id != self.id) {
             let detail = "MANIFEST is that of another journal";
-            findings.wrong(Damage::new("manifest.other_journal", &layout.manifest(), detail));
+            findings.wrong(Damage::new(
+                "manifest.other_journal",
+                &layout.manifest(),
+                detail,
+            ));
             self.manifest = None;
         }
     }
@@ -110,7 +150,9 @@ fn peek_journal(fs: &dyn StoreFs, path: &Path) -> Option<JournalId> {
     let len = SegmentHeader::peek_len(head.get(..got)?).ok()?;
     let mut bytes = vec![0u8; len];
     read_exact_at(file.as_ref(), &mut bytes, 0).ok()?;
-    SegmentHeader::decode(&bytes).ok().map(|header| header.journal)
+    SegmentHeader::decode(&bytes)
+        .ok()
+        .map(|header| header.journal)
 }
 
 fn decoded<T>(
@@ -119,7 +161,9 @@ fn decoded<T>(
     path: &Path,
     findings: &mut Findings,
 ) -> Option<T> {
-    result.map_err(|error| findings.wrong(Damage::format(code, path, error))).ok()
+    result
+        .map_err(|error| findings.wrong(Damage::format(code, path, error)))
+        .ok()
 }
 
 /// The bytes of a small file; `None`, with a finding, for anything but a readable file of at most
@@ -143,7 +187,11 @@ pub(super) fn read_small(
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == ErrorKind::FileTooLarge => {
-            findings.wrong(Damage::new(code, path, format!("it is longer than {limit} bytes")));
+            findings.wrong(Damage::new(
+                code,
+                path,
+                format!("it is longer than {limit} bytes"),
+            ));
             Ok(None)
         }
         Err(error) => Err(Error::io("read", path)(error)),
@@ -167,7 +215,11 @@ fn is_leftover(entry: &DirEntry) -> bool {
 
 fn unknown(entry: &DirEntry, dir: &Path, findings: &mut Findings) {
     let detail = "nothing of this name and kind belongs into a journal";
-    findings.wrong(Damage::new("journal.unknown_file", &dir.join(&entry.name), detail));
+    findings.wrong(Damage::new(
+        "journal.unknown_file",
+        &dir.join(&entry.name),
+        detail,
+    ));
 }
 
 /// The entries of a subdirectory; none if there is no such directory.

@@ -1,6 +1,6 @@
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, JournalEvent, Ordering,
-    coordinate_key,
+    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, JournalEvent,
+    Ordering, coordinate_key,
 };
 
 use crate::segment::SegmentFile;
@@ -58,8 +58,17 @@ pub(super) fn check_event(
     if kind == FrameType::FullStub {
         let stub = FullStub::decode(body)?;
         let hash = stub.event_hash(journal);
-        let passed = Passed { offset, order: stub.order, hash, keys: None };
-        return Ok(CheckedEvent { passed, journal_event: None, problems });
+        let passed = Passed {
+            offset,
+            order: stub.order,
+            hash,
+            keys: None,
+        };
+        return Ok(CheckedEvent {
+            passed,
+            journal_event: None,
+            problems,
+        });
     }
     let event = EventFrame::decode(kind, body)?;
     if event.check_sections().is_err() {
@@ -76,7 +85,11 @@ pub(super) fn check_event(
             coordinate: coordinate_key(event.facts.scope, event.facts.entity),
         }),
     };
-    Ok(CheckedEvent { passed, journal_event, problems })
+    Ok(CheckedEvent {
+        passed,
+        journal_event,
+        problems,
+    })
 }
 
 /// Scopes that start with `$` are the journal's own, and hold nothing but what the format knows.

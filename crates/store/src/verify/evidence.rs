@@ -58,14 +58,22 @@ impl Evidence {
         let mut evidence = Self::default();
         for (place, checkpoint) in options.checkpoints.iter().enumerate() {
             let (checkpoint, by) = (checkpoint.clone(), By::Checkpoint(place));
-            evidence.anchors.push(Anchor { checkpoint, by, path: dir.clone() });
+            evidence.anchors.push(Anchor {
+                checkpoint,
+                by,
+                path: dir.clone(),
+            });
         }
         for (place, text) in options.receipts.iter().enumerate() {
             match UnverifiedReceipt::parse(text.as_bytes()) {
                 Ok(receipt) => {
                     let index = text.lines().find_map(|line| line.strip_prefix("index "));
                     let index = index.and_then(|index| index.parse().ok());
-                    evidence.receipts.push(Receipt { place, receipt, index });
+                    evidence.receipts.push(Receipt {
+                        place,
+                        receipt,
+                        index,
+                    });
                 }
                 Err(error) => refuse_receipt(place, &error, dir, findings),
             }
@@ -88,15 +96,27 @@ impl Evidence {
 
     /// Sizes at which roots are wanted.
     pub(super) fn sizes(&self) -> Vec<u64> {
-        let anchors = self.anchors.iter().map(|anchor| anchor.checkpoint.claimed().size());
-        let receipts = self.receipts.iter().map(|receipt| receipt.receipt.claimed_checkpoint().size());
+        let anchors = self
+            .anchors
+            .iter()
+            .map(|anchor| anchor.checkpoint.claimed().size());
+        let receipts = self
+            .receipts
+            .iter()
+            .map(|receipt| receipt.receipt.claimed_checkpoint().size());
         let known = self.known.iter().flat_map(|known| &known.checkpoints);
-        anchors.chain(receipts).chain(known.map(|known| known.claimed().size())).collect()
+        anchors
+            .chain(receipts)
+            .chain(known.map(|known| known.claimed().size()))
+            .collect()
     }
 
     /// Sequences of which event hashes are wanted.
     pub(super) fn sequences(&self) -> Vec<u64> {
-        self.receipts.iter().filter_map(|receipt| receipt.index).collect()
+        self.receipts
+            .iter()
+            .filter_map(|receipt| receipt.index)
+            .collect()
     }
 
     /// The largest number of events that evidence signed by the journal's key says there were.
@@ -105,11 +125,23 @@ impl Evidence {
             return 0;
         };
         let known = self.known.iter().flat_map(|known| &known.checkpoints);
-        let checkpoints = self.anchors.iter().map(|anchor| &anchor.checkpoint).chain(known);
-        let sizes = checkpoints.filter_map(|signed| signed.verify(key).ok()).map(|found| found.size());
+        let checkpoints = self
+            .anchors
+            .iter()
+            .map(|anchor| &anchor.checkpoint)
+            .chain(known);
+        let sizes = checkpoints
+            .filter_map(|signed| signed.verify(key).ok())
+            .map(|found| found.size());
         let policy = Policy::from(key.clone());
-        let receipts = self.receipts.iter().filter_map(|receipt| receipt.receipt.verify(&policy).ok());
-        sizes.chain(receipts.map(|receipt| receipt.checkpoint().size())).max().unwrap_or(0)
+        let receipts = self
+            .receipts
+            .iter()
+            .filter_map(|receipt| receipt.receipt.verify(&policy).ok());
+        sizes
+            .chain(receipts.map(|receipt| receipt.checkpoint().size()))
+            .max()
+            .unwrap_or(0)
     }
 
     /// The checkpoints that the journal keeps. They are its keeper's, so they vouch for nothing; but a
@@ -133,7 +165,10 @@ impl Evidence {
             };
             let Some(now) = left.checked_sub(bytes.len()) else {
                 let detail = "there are too many checkpoints to read them all";
-                findings.unchecked(Damage::new("checkpoint.not_read", &path, detail), By::Journal);
+                findings.unchecked(
+                    Damage::new("checkpoint.not_read", &path, detail),
+                    By::Journal,
+                );
                 break;
             };
             left = now;
@@ -148,7 +183,11 @@ impl Evidence {
                 let detail = "the checkpoint is of another size than its file's name";
                 findings.wrong(Damage::new("checkpoint.misplaced", &path, detail));
             }
-            self.anchors.push(Anchor { checkpoint, by: By::Journal, path });
+            self.anchors.push(Anchor {
+                checkpoint,
+                by: By::Journal,
+                path,
+            });
         }
         Ok(())
     }
@@ -181,7 +220,10 @@ impl Evidence {
 
 fn unreadable(path: &Path, error: &Error, findings: &mut Findings) {
     let detail = format!("what is remembered of journals can't be read: {error}");
-    findings.unchecked(Damage::new("known.unreadable", path, detail), By::KnownJournals);
+    findings.unchecked(
+        Damage::new("known.unreadable", path, detail),
+        By::KnownJournals,
+    );
 }
 
 /// A receipt that doesn't hold on its own.

@@ -35,7 +35,11 @@ impl Findings {
 
     /// Something is wrong, and this evidence shows it.
     pub(super) fn exposed(&mut self, damage: Damage, evidence: Evidence) {
-        let weight = if damage.code == UNSUPPORTED { Weight::Unchecked } else { Weight::Fails };
+        let weight = if damage.code == UNSUPPORTED {
+            Weight::Unchecked
+        } else {
+            Weight::Fails
+        };
         self.add(weight, damage, evidence);
     }
 
@@ -75,8 +79,21 @@ impl Findings {
             self.omitted += 1;
             return;
         }
-        let Damage { code, path, offset, sequence, detail } = damage;
-        let finding = Finding { code, path, offset, sequence, detail, evidence };
+        let Damage {
+            code,
+            path,
+            offset,
+            sequence,
+            detail,
+        } = damage;
+        let finding = Finding {
+            code,
+            path,
+            offset,
+            sequence,
+            detail,
+            evidence,
+        };
         match weight {
             Weight::Fails => self.findings.push(finding),
             Weight::Unchecked => self.unchecked.push(finding),

@@ -10,7 +10,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct WholeGroup {
     pub(super) offset: u64,
-    pub(super) end: u64,
     pub(super) header: CommitHeader,
     /// The commit header's frame as stored.
     pub(super) header_bytes: Vec<u8>,
@@ -41,12 +40,19 @@ pub(super) struct Broken {
 
 impl Broken {
     pub(super) fn new(offset: u64, detail: impl Into<String>) -> Self {
-        Self { offset, detail: detail.into(), unsupported: false }
+        Self {
+            offset,
+            detail: detail.into(),
+            unsupported: false,
+        }
     }
 
     pub(super) fn format(offset: u64, error: FormatError) -> Self {
         let unsupported = matches!(error, FormatError::Unsupported(_));
-        Self { unsupported, ..Self::new(offset, error.to_string()) }
+        Self {
+            unsupported,
+            ..Self::new(offset, error.to_string())
+        }
     }
 }
 
@@ -76,10 +82,12 @@ pub(super) fn read_group(
     }
     let header_bytes = frame.bytes.to_vec();
     Ok(match read_events(segment, frames, &header)? {
-        Ok(events) => {
-            let end = frames.offset();
-            Group::Whole(WholeGroup { offset, end, header, header_bytes, events })
-        }
+        Ok(events) => Group::Whole(WholeGroup {
+            offset,
+            header,
+            header_bytes,
+            events,
+        }),
         Err(broken) => Group::Broken(broken),
     })
 }
@@ -101,7 +109,10 @@ fn read_events(
             Err(FrameStop::Io(error)) => return Err(Error::io("read", &segment.path)(error)),
         };
         if frame.kind == FrameType::Commit {
-            return Ok(Err(Broken::new(offset, "the group has fewer events than its header says")));
+            return Ok(Err(Broken::new(
+                offset,
+                "the group has fewer events than its header says",
+            )));
         }
         crcs.push(frame.crc);
         match check_event(segment, frame.kind, offset, frame.body) {

@@ -116,7 +116,11 @@ impl History {
                 return;
             }
             if *wanted == frontier.size() {
-                let root = PassedRoot { root: frontier.root(), assumed: self.assumed, stated: None };
+                let root = PassedRoot {
+                    root: frontier.root(),
+                    assumed: self.assumed,
+                    stated: None,
+                };
                 self.roots.insert(*wanted, root);
             }
             self.next_size += 1;

@@ -17,7 +17,11 @@ pub(super) struct Ids {
 
 impl Ids {
     pub(super) fn new() -> Self {
-        Self { buckets: vec![Vec::new(); BUCKETS], count: 0, unchecked_from: None }
+        Self {
+            buckets: vec![Vec::new(); BUCKETS],
+            count: 0,
+            unchecked_from: None,
+        }
     }
 
     pub(super) fn push(&mut self, sequence: u64, id: &EventId) {

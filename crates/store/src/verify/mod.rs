@@ -44,9 +44,7 @@ use self::{
 use crate::{Damage, Error, layout::Layout};
 
 pub use options::VerifyOptions;
-pub use report::{
-    Authenticity, Completeness, Evidence, Finding, Integrity, KeySource, Outcome, Report,
-};
+pub use report::{Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report};
 
 /// Checks the journal in `dir` and the evidence shown for it, and says all that was found.
 ///
@@ -70,11 +68,16 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     let evidence = Gathered::gather(options, &layout, &directory.id, &mut findings)?;
     let plans = match &directory.manifest {
         Some(manifest) => plan::named(manifest),
-        None => plan::rebuilt(fs, &layout, &directory.id, &directory.segments, &mut findings)?,
+        None => plan::rebuilt(
+            fs,
+            &layout,
+            &directory.id,
+            &directory.segments,
+            &mut findings,
+        )?,
     };
     let names = &directory.segments;
-    let orphans_say =
-        plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
+    let orphans_say = plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
     let history = History::new(evidence.sizes(), evidence.sequences());
     let trust = Trust::new(evidence.trusted_key(options));
     let total = total_len(fs, &layout, &plans)?;
@@ -157,7 +160,11 @@ impl Pass<'_> {
     /// The journal's public name, as far as it is known.
     fn origin(&self) -> String {
         let created = self.chain.trust.created().map(|created| &created.origin);
-        let identity = self.directory.identity.as_ref().map(|identity| &identity.origin);
+        let identity = self
+            .directory
+            .identity
+            .as_ref()
+            .map(|identity| &identity.origin);
         let known = self.evidence.known.as_ref().map(|known| &known.origin);
         created.or(identity).or(known).cloned().unwrap_or_default()
     }
@@ -165,25 +172,40 @@ impl Pass<'_> {
     fn finish(mut self) -> Result<Report, Error> {
         self.check_identity();
         self.check_ids();
-        self.derived.finish(self.chain.next, self.clean, &mut self.findings)?;
+        self.derived
+            .finish(self.chain.next, self.clean, &mut self.findings)?;
         let anchoring = anchoring::compare(&mut self);
         self.note_unsigned();
-        let damaged = self.findings.findings.iter().any(|finding| is_damage(finding));
+        let damaged = self.findings.findings.iter().any(is_damage);
         let origin = self.origin();
-        let Findings { findings, unchecked, notes, omitted, .. } = self.findings;
+        let Findings {
+            findings,
+            unchecked,
+            notes,
+            omitted,
+            ..
+        } = self.findings;
         let trust = &self.chain.trust;
         Ok(Report {
-            integrity: if damaged { Integrity::Damaged } else { Integrity::Intact },
+            integrity: if damaged {
+                Integrity::Damaged
+            } else {
+                Integrity::Intact
+            },
             authenticity: trust.authenticity(),
             signed_through: trust.signed_through(),
             completeness: anchoring.completeness,
             anchored_through: anchoring.anchored_through,
             events: self.chain.events(),
             streams: self.chain.streams.len(),
-            root: self.chain.history.root().unwrap_or(Hash::from_bytes([0; 32])),
+            root: self
+                .chain
+                .history
+                .root()
+                .unwrap_or(Hash::from_bytes([0; 32])),
             origin,
             id: self.chain.journal,
-            key: trust.key().map(|(key, source)| (key.clone(), source)),
+            key: trust.key().map(|(key, _)| key.clone()),
             findings,
             unchecked,
             notes,
@@ -201,7 +223,8 @@ impl Pass<'_> {
                     && identity.created == created.created;
                 if !same {
                     let detail = "JOURNAL is not what sequence 0 says";
-                    self.findings.wrong(Damage::new("journal.identity_mismatch", &path, detail));
+                    self.findings
+                        .wrong(Damage::new("journal.identity_mismatch", &path, detail));
                 }
             }
             (_, None) => {
@@ -217,7 +240,8 @@ impl Pass<'_> {
                 self.findings.unchecked(damage, Evidence::Journal);
             }
             (None, Some(_)) => {
-                self.findings.wrong(Damage::new("journal.missing", &path, "there is no JOURNAL"));
+                self.findings
+                    .wrong(Damage::new("journal.missing", &path, "there is no JOURNAL"));
             }
         }
     }
@@ -226,8 +250,15 @@ impl Pass<'_> {
         let ids = std::mem::replace(&mut self.chain.ids, ids::Ids::new());
         let (repeated, unchecked_from) = ids.finish();
         for id in repeated {
-            let detail = format!("the id {} stands for more than one event", Uuid::from_bytes(id));
-            self.findings.wrong(Damage::new("event.id_repeated", &self.layout.segments(), detail));
+            let detail = format!(
+                "the id {} stands for more than one event",
+                Uuid::from_bytes(id)
+            );
+            self.findings.wrong(Damage::new(
+                "event.id_repeated",
+                &self.layout.segments(),
+                detail,
+            ));
         }
         if let Some(sequence) = unchecked_from {
             let detail = "from here on it was not checked whether an event's id stands for another";

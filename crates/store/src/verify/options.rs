@@ -49,7 +49,10 @@ impl VerifyOptions {
     /// The log's key, known to the caller from elsewhere. Goes before what is remembered.
     #[must_use]
     pub fn key(self, key: VerifierKey) -> Self {
-        Self { key: Some(key), ..self }
+        Self {
+            key: Some(key),
+            ..self
+        }
     }
 
     /// A checkpoint kept elsewhere, which the journal must continue.
@@ -69,7 +72,10 @@ impl VerifyOptions {
     /// The user's record of journals: supplies key and checkpoints.
     #[must_use]
     pub fn known(self, known: KnownJournals) -> Self {
-        Self { known: Some(known), ..self }
+        Self {
+            known: Some(known),
+            ..self
+        }
     }
 
     /// Asks for the journal's agreement with itself alone: what is remembered is not consulted.
@@ -82,7 +88,10 @@ impl VerifyOptions {
     /// Is called now and then with the bytes read so far and the bytes to be read in all.
     #[must_use]
     pub fn progress(self, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
-        Self { progress: Some(Arc::new(progress)), ..self }
+        Self {
+            progress: Some(Arc::new(progress)),
+            ..self
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 use factlog_format::{CommitHeader, FrameType, JournalId, Manifest, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 
-use super::{findings::Findings, resync::{Search, Work}};
+use super::{
+    findings::Findings,
+    resync::{Search, Work},
+};
 use crate::{
     Damage, Error,
     layout::Layout,
@@ -34,8 +37,14 @@ pub(super) fn named(manifest: &Manifest) -> Vec<Plan> {
     let plan = |row: &ManifestRow| Plan {
         first: row.first_sequence,
         generation: row.generation,
-        proven_end: if row.count.is_some() { 0 } else { row.proven_end },
-        until: row.count.map(|count| row.first_sequence.saturating_add(count)),
+        proven_end: if row.count.is_some() {
+            0
+        } else {
+            row.proven_end
+        },
+        until: row
+            .count
+            .map(|count| row.first_sequence.saturating_add(count)),
         row: Some(row.clone()),
     };
     manifest.rows.iter().map(plan).collect()
@@ -75,15 +84,19 @@ pub(super) fn rebuilt(
         let covers = |begin: u64, end: Option<u64>, sequence: u64| {
             begin == sequence || end.is_some_and(|end| begin < sequence && sequence < end)
         };
-        let overlaps = taken
-            .iter()
-            .any(|(other, other_end, _)| covers(*other, *other_end, first) || covers(first, end, *other));
+        let overlaps = taken.iter().any(|(other, other_end, _)| {
+            covers(*other, *other_end, first) || covers(first, end, *other)
+        });
         if !overlaps {
             taken.push((first, end, generation));
         }
     }
     taken.sort_unstable();
-    let next = taken.iter().skip(1).map(|(first, ..)| Some(*first)).chain([None]);
+    let next = taken
+        .iter()
+        .skip(1)
+        .map(|(first, ..)| Some(*first))
+        .chain([None]);
     let plan = |((first, _, generation), until)| Plan {
         first,
         generation,
@@ -118,11 +131,15 @@ pub(super) fn orphans_say(
 ) -> Result<u64, Error> {
     let mut largest = 0;
     for (first, generation) in names {
-        if plans.iter().any(|plan| (plan.first, plan.generation) == (*first, *generation)) {
+        if plans
+            .iter()
+            .any(|plan| (plan.first, plan.generation) == (*first, *generation))
+        {
             continue;
         }
         let path = layout.segment(*first, *generation);
-        let detail = "MANIFEST does not name this segment, so nothing in it counts; a crash leaves such";
+        let detail =
+            "MANIFEST does not name this segment, so nothing in it counts; a crash leaves such";
         match SegmentFile::open(fs, &path, OpenMode::Read, journal) {
             Ok(segment) => {
                 findings.note(Damage::new("segment.orphan", &path, detail).sequence(*first));

@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use crate::segment::SegmentFile;
-
 /// How often progress is told, in bytes.
 const STEP: u64 = 1 << 20;
 
@@ -16,11 +14,16 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(callback: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>, total: u64) -> Self {
-        Self { callback, before: 0, total, told: 0 }
+        Self {
+            callback,
+            before: 0,
+            total,
+            told: 0,
+        }
     }
 
     /// Reading the segment has come to this offset.
-    pub(super) fn reached(&mut self, _segment: &SegmentFile, offset: u64) {
+    pub(super) fn reached(&mut self, offset: u64) {
         let done = self.before.saturating_add(offset);
         if done >= self.told.saturating_add(STEP) {
             self.tell(done);

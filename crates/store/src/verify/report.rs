@@ -125,7 +125,7 @@ pub struct Finding {
 
 /// Where the key came from that signatures were checked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeySource {
+pub(super) enum KeySource {
     /// The caller.
     Given,
     /// What the user remembers of the journal.
@@ -158,8 +158,8 @@ pub struct Report {
     pub origin: String,
     /// The journal's id.
     pub id: JournalId,
-    /// The key that signatures were checked with, and where it came from.
-    pub key: Option<(VerifierKey, KeySource)>,
+    /// The key that signatures were checked with: one from outside the journal, if there was one.
+    pub key: Option<VerifierKey>,
     /// What is wrong. Any entry means that the journal, or evidence shown for it, does not hold.
     pub findings: Vec<Finding>,
     /// What could not be checked: neither fine nor tampered.
@@ -178,7 +178,10 @@ impl Report {
         let fails = !self.findings.is_empty()
             || self.integrity == Integrity::Damaged
             || self.authenticity == Authenticity::BadSignature
-            || matches!(self.completeness, Completeness::RolledBack | Completeness::Forked);
+            || matches!(
+                self.completeness,
+                Completeness::RolledBack | Completeness::Forked
+            );
         if fails {
             return Outcome::Fails;
         }

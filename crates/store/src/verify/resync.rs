@@ -28,7 +28,11 @@ pub(super) struct Work(u64);
 impl Work {
     /// For a segment of this many bytes.
     pub(super) fn of(bytes: u64) -> Self {
-        Self(bytes.saturating_mul(WORK_PER_BYTE).saturating_add(WORK_AT_LEAST))
+        Self(
+            bytes
+                .saturating_mul(WORK_PER_BYTE)
+                .saturating_add(WORK_AT_LEAST),
+        )
     }
 }
 
@@ -114,8 +118,12 @@ impl<'s> Search<'s> {
     }
 
     fn ahead(&self, at: u64) -> &[u8] {
-        let start = at.checked_sub(self.window_at).and_then(|start| usize::try_from(start).ok());
-        start.and_then(|start| self.window.get(start..)).unwrap_or_default()
+        let start = at
+            .checked_sub(self.window_at)
+            .and_then(|start| usize::try_from(start).ok());
+        start
+            .and_then(|start| self.window.get(start..))
+            .unwrap_or_default()
     }
 
     fn check(&mut self, at: u64, len: usize) -> Result<Option<Believable>, Error> {

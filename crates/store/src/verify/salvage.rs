@@ -1,12 +1,6 @@
 use factlog_format::{CommitHeader, FrameType};
 
-use super::{
-    Pass,
-    events::check_event,
-    groups::Broken,
-    resync::Search,
-    segments::Walk,
-};
+use super::{Pass, events::check_event, groups::Broken, resync::Search, segments::Walk};
 use crate::{
     Damage, Error,
     segment::{FrameStop, SegmentFile},
@@ -25,7 +19,14 @@ const MAX_DAMAGES: u32 = 1_000;
 /// What can be read of the group joins the chain; the sequences that can't are named.
 pub(super) fn salvage(pass: &mut Pass<'_>, walk: &mut Walk<'_>, start: u64) -> Result<u64, Error> {
     let (segment, end) = (walk.segment, walk.end);
-    let mut group = Rest { segment, start, header: None, crcs: Vec::new(), frames_len: 0, damaged: false };
+    let mut group = Rest {
+        segment,
+        start,
+        header: None,
+        crcs: Vec::new(),
+        frames_len: 0,
+        damaged: false,
+    };
     let mut at = start;
     let mut frames = walk.frames(at);
     while at < end {
@@ -61,7 +62,7 @@ pub(super) fn salvage(pass: &mut Pass<'_>, walk: &mut Walk<'_>, start: u64) -> R
             }
         }
         at += len;
-        pass.progress.reached(segment, at);
+        pass.progress.reached(at);
     }
     group.finish(pass);
     Ok(at)
@@ -94,7 +95,8 @@ impl Rest<'_> {
         if header.first_sequence > pass.chain.next {
             pass.lose_until(header.first_sequence, Some((path, self.start)));
         }
-        pass.chain.header(&header, path, self.start, &mut pass.findings);
+        pass.chain
+            .header(&header, path, self.start, &mut pass.findings);
         self.header = Some(header);
     }
 
@@ -107,13 +109,19 @@ impl Rest<'_> {
         let (sequence, next) = (event.sequence(), pass.chain.next);
         let offset = event.passed.offset;
         if self.header.is_none() && !self.damaged {
-            self.spoil(pass, Broken::new(offset, "events stand here without a commit header"));
+            self.spoil(
+                pass,
+                Broken::new(offset, "events stand here without a commit header"),
+            );
         }
         // Bytes inside of a payload can look like an event of any sequence: it must be one that can
         // stand here.
         let skipped = offset.saturating_sub(self.start) / MIN_FRAME_LEN;
         let reachable = next.saturating_add(skipped).saturating_add(1);
-        let end = self.header.as_ref().map_or(reachable, CommitHeader::end_sequence);
+        let end = self
+            .header
+            .as_ref()
+            .map_or(reachable, CommitHeader::end_sequence);
         if sequence < next || sequence >= end {
             let detail = format!("event {sequence} stands where {next} comes next");
             let damage = Damage::new("event.out_of_order", path, detail);
@@ -125,14 +133,23 @@ impl Rest<'_> {
             self.damaged = true;
             pass.lose_until(sequence, Some((path, offset)));
         }
-        let Pass { chain, findings, derived, .. } = pass;
+        let Pass {
+            chain,
+            findings,
+            derived,
+            ..
+        } = pass;
         chain.event(event, path, findings, derived)
     }
 
     /// Notes that something of the group can't be read; the first time it was reported already, if it
     /// is why the group is read this way.
     fn spoil(&mut self, pass: &mut Pass<'_>, broken: Broken) {
-        let code = if broken.unsupported { "journal.unsupported_version" } else { "segment.corrupt" };
+        let code = if broken.unsupported {
+            "journal.unsupported_version"
+        } else {
+            "segment.corrupt"
+        };
         let path = &self.segment.path;
         let damage = Damage::new(code, path, broken.detail).at(broken.offset);
         self.damaged = true;
@@ -157,6 +174,7 @@ impl Rest<'_> {
             let damage = Damage::new("segment.corrupt", path, detail).at(self.start);
             pass.findings.wrong(damage.sequence(header.first_sequence));
         }
-        pass.chain.end_group(header, path, self.start, &mut pass.findings);
+        pass.chain
+            .end_group(header, path, self.start, &mut pass.findings);
     }
 }

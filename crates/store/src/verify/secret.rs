@@ -17,7 +17,11 @@ pub(super) fn check(
         return Ok(());
     };
     if bytes.len() != SECRET_LEN {
-        findings.wrong(Damage::new(code, &path, "the journal's secret is cut short"));
+        findings.wrong(Damage::new(
+            code,
+            &path,
+            "the journal's secret is cut short",
+        ));
     }
     let metadata = fs.metadata(&path).map_err(Error::io("examine", &path))?;
     if metadata.is_some_and(|metadata| !metadata.private) {

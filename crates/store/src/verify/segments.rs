@@ -47,7 +47,8 @@ pub(super) fn pass_segment(pass: &mut Pass<'_>, plan: &Plan) -> Result<(), Error
         if pass.chain.follows_an_unclean_end(&segment.header) {
             pass.derived.forgive_offsets();
         }
-        pass.chain.segment(&segment.header, &segment.path, &mut pass.findings);
+        pass.chain
+            .segment(&segment.header, &segment.path, &mut pass.findings);
         walk.headers = Some(HeadersHasher::new(&segment.header.encode()));
     } else {
         pass.chain.lose_headers();
@@ -88,7 +89,10 @@ fn open(pass: &mut Pass<'_>, plan: &Plan) -> Result<Option<(SegmentFile, bool)>,
     let Some(row) = &plan.row else {
         return Ok(None);
     };
-    let file = pass.fs.open(&path, OpenMode::Read).map_err(Error::io("open", &path))?;
+    let file = pass
+        .fs
+        .open(&path, OpenMode::Read)
+        .map_err(Error::io("open", &path))?;
     let header = stand_in(row, pass.chain.journal);
     Ok(Some((SegmentFile::new(path, file, header), false)))
 }
@@ -97,7 +101,8 @@ fn check_row(pass: &mut Pass<'_>, plan: &Plan, segment: &SegmentFile) {
     if let Some(row) = &plan.row
         && row.salt != segment.header.salt
     {
-        let detail = "the segment has another salt than MANIFEST repeats: one of them was exchanged";
+        let detail =
+            "the segment has another salt than MANIFEST repeats: one of them was exchanged";
         let damage = Damage::new("segment.salt_mismatch", &segment.path, detail);
         pass.findings.wrong(damage.at(0).sequence(plan.first));
     }
@@ -135,7 +140,12 @@ pub(super) struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     pub(super) fn frames(&self, from: u64) -> FrameReader<'s> {
-        FrameReader::new(self.segment.file.as_ref(), self.segment.seed, from, self.end)
+        FrameReader::new(
+            self.segment.file.as_ref(),
+            self.segment.seed,
+            from,
+            self.end,
+        )
     }
 
     fn groups(&mut self, pass: &mut Pass<'_>) -> Result<(), Error> {
@@ -147,7 +157,7 @@ impl<'s> Walk<'s> {
                 Group::Whole(group) => match self.check_place(pass, &group) {
                     Place::Next => {
                         self.take(pass, group)?;
-                        pass.progress.reached(self.segment, frames.offset());
+                        pass.progress.reached(frames.offset());
                         continue;
                     }
                     Place::Skip => continue,
@@ -176,13 +186,22 @@ impl<'s> Walk<'s> {
     /// Whether everything up to the next segment was read, where that is known only by sequence.
     fn is_done(&self, pass: &Pass<'_>) -> bool {
         let by_sequence = self.plan.row.is_none();
-        by_sequence && self.plan.until.is_some_and(|until| pass.chain.next >= until)
+        by_sequence
+            && self
+                .plan
+                .until
+                .is_some_and(|until| pass.chain.next >= until)
     }
 
     fn check_place(&self, pass: &mut Pass<'_>, group: &WholeGroup) -> Place {
         let (first, next) = (group.header.first_sequence, pass.chain.next);
         let by_sequence = self.plan.row.is_none();
-        if by_sequence && self.plan.until.is_some_and(|until| group.header.end_sequence() > until) {
+        if by_sequence
+            && self
+                .plan
+                .until
+                .is_some_and(|until| group.header.end_sequence() > until)
+        {
             return Place::Stop;
         }
         let unproven = self.is_active() && group.offset >= self.plan.proven_end;
@@ -208,7 +227,12 @@ impl<'s> Walk<'s> {
         if let Some(headers) = &mut self.headers {
             headers.add(&group.header_bytes);
         }
-        let Pass { chain, findings, derived, .. } = pass;
+        let Pass {
+            chain,
+            findings,
+            derived,
+            ..
+        } = pass;
         chain.group(group, &self.segment.path, findings, derived)
     }
 
@@ -237,9 +261,14 @@ impl<'s> Walk<'s> {
                 Some(said) => durable = said,
             }
         }
-        let code = if broken.unsupported { "journal.unsupported_version" } else { "segment.corrupt" };
+        let code = if broken.unsupported {
+            "journal.unsupported_version"
+        } else {
+            "segment.corrupt"
+        };
         let damage = Damage::new(code, path, broken.detail.clone()).at(broken.offset);
         pass.findings.wrong(damage.sequence(pass.chain.next));
+        pass.newer |= broken.unsupported;
         pass.owed = pass.owed.max(durable);
         Ok(Next::GoOn)
     }
@@ -270,7 +299,8 @@ impl<'s> Walk<'s> {
             && let Some(headers) = &self.headers
             && headers.digest() != row.headers_hash
         {
-            let detail = "the segment's header or commit headers are not those that MANIFEST sealed";
+            let detail =
+                "the segment's header or commit headers are not those that MANIFEST sealed";
             let damage = Damage::new("segment.headers_mismatch", path, detail);
             pass.findings.wrong(damage.sequence(row.first_sequence));
         }

@@ -35,7 +35,9 @@ impl Streams {
     ) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         let head = self.heads.get(&order.stream);
-        let unreadable = order.previous_sequence.is_some_and(|previous| is_lost(lost, previous));
+        let unreadable = order
+            .previous_sequence
+            .is_some_and(|previous| is_lost(lost, previous));
         if let Some(problem) = broken_link(head, order, unreadable) {
             problems.push(("stream.broken", problem));
         }
@@ -79,7 +81,9 @@ fn broken_link(head: Option<&Head>, order: &Ordering, unreadable: bool) -> Optio
     }
     if Some(order.revision) != head.revision.checked_add(1) {
         let (last, next) = (head.revision, order.revision);
-        return Some(format!("revision {next} follows revision {last} of the stream"));
+        return Some(format!(
+            "revision {next} follows revision {last} of the stream"
+        ));
     }
     if order.previous != head.hash {
         return Some("the previous event of the stream has another hash".to_owned());
@@ -123,7 +127,10 @@ mod tests {
         let mut streams = Streams::default();
         assert!(link(&mut streams, order(1, 0, None), &[]).is_empty());
         assert!(link(&mut streams, order(2, 1, Some(1)), &[]).is_empty());
-        assert_eq!(link(&mut streams, order(3, 3, Some(2)), &[]), ["stream.broken"]);
+        assert_eq!(
+            link(&mut streams, order(3, 3, Some(2)), &[]),
+            ["stream.broken"]
+        );
     }
 
     #[test]
@@ -131,6 +138,9 @@ mod tests {
         let mut streams = Streams::default();
         assert!(link(&mut streams, order(1, 0, None), &[]).is_empty());
         assert!(link(&mut streams, order(9, 5, Some(7)), &[2..3, 7..8]).is_empty());
-        assert_eq!(link(&mut streams, order(10, 7, Some(9)), &[7..8]), ["stream.broken"]);
+        assert_eq!(
+            link(&mut streams, order(10, 7, Some(9)), &[7..8]),
+            ["stream.broken"]
+        );
     }
 }

@@ -23,14 +23,21 @@ impl Statement {
         offset: u64,
         end: u64,
     ) -> Result<Self, Error> {
-        let mut durable = pass.chain.durable.max(segment.header.durable).max(pass.orphans_say);
+        let mut durable = pass
+            .chain
+            .durable
+            .max(segment.header.durable)
+            .max(pass.orphans_say);
         durable = durable.max(pass.evidence.largest_verified(&pass.chain.trust));
         let mut work = Work::of(end.saturating_sub(offset));
         let mut search = Search::new(segment, offset, end, &mut work);
         while let Some(header) = search.next_commit()? {
             durable = durable.max(header.durable);
         }
-        Ok(Self { durable, incomplete: search.incomplete })
+        Ok(Self {
+            durable,
+            incomplete: search.incomplete,
+        })
     }
 
     /// How many events must be there, if damage at `offset`, before the event `next`, is no torn write:
@@ -43,7 +50,12 @@ impl Statement {
 }
 
 /// Says what became of a tail that was never acknowledged.
-pub(super) fn note_torn(pass: &mut Pass<'_>, segment: &SegmentFile, offset: u64, end: u64) -> Result<(), Error> {
+pub(super) fn note_torn(
+    pass: &mut Pass<'_>,
+    segment: &SegmentFile,
+    offset: u64,
+    end: u64,
+) -> Result<(), Error> {
     let bytes = end.saturating_sub(offset);
     if bytes == 0 || only_zeros(segment, offset, end)? {
         return Ok(());
@@ -53,7 +65,8 @@ pub(super) fn note_torn(pass: &mut Pass<'_>, segment: &SegmentFile, offset: u64,
          a write that was never acknowledged"
     );
     let damage = Damage::new("tail.unproven", &segment.path, detail);
-    pass.findings.note(damage.at(offset).sequence(pass.chain.next));
+    pass.findings
+        .note(damage.at(offset).sequence(pass.chain.next));
     Ok(())
 }
 

@@ -3,7 +3,10 @@ use std::path::Path;
 use factlog_format::{CommitHeader, JournalCreated};
 use factlog_proof::{Checkpoint, Hash, VerifierKey};
 
-use super::{findings::Findings, report::{Authenticity, Evidence, KeySource}};
+use super::{
+    findings::Findings,
+    report::{Authenticity, Evidence, KeySource},
+};
 use crate::Damage;
 
 /// C2SP signature type of Ed25519.
@@ -30,7 +33,10 @@ pub(super) struct Trust {
 
 impl Trust {
     pub(super) fn new(trusted: Option<(VerifierKey, KeySource)>) -> Self {
-        Self { trusted, ..Self::default() }
+        Self {
+            trusted,
+            ..Self::default()
+        }
     }
 
     /// What sequence 0 says, once it was read.
@@ -50,11 +56,6 @@ impl Trust {
             Some((key, source)) => Some((key, *source)),
             None => self.own.first().map(|key| (key, KeySource::Journal)),
         }
-    }
-
-    /// A key that was given belongs to another log; nothing of this one can be checked with it.
-    pub(super) fn is_foreign(&self) -> bool {
-        self.foreign
     }
 
     pub(super) fn signed_through(&self) -> Option<u64> {
@@ -100,7 +101,8 @@ impl Trust {
                 let damage = Damage::new("evidence.other_journal", path, detail).sequence(0);
                 findings.unchecked(damage, evidence);
             } else if !self.own.contains(key) {
-                let detail = "sequence 0 does not name the trusted key: someone else made this journal";
+                let detail =
+                    "sequence 0 does not name the trusted key: someone else made this journal";
                 self.bad = true;
                 let damage = Damage::new("signature.other_key", path, detail).sequence(0);
                 findings.exposed(damage, evidence);
@@ -130,7 +132,9 @@ impl Trust {
             }
             carried = true;
             let size = header.first_sequence;
-            if let Some(checkpoint) = root.and_then(|root| Checkpoint::new(&origin, size, root).ok()) {
+            if let Some(checkpoint) =
+                root.and_then(|root| Checkpoint::new(&origin, size, root).ok())
+            {
                 let holds = key.verifies(checkpoint.to_string().as_bytes(), &signature.bytes);
                 verdict = Some(holds && verdict != Some(false));
             }

@@ -40,7 +40,10 @@ fn flip_every_byte(lab: &Lab) {
             let mut changed = bytes.clone();
             changed[place] ^= 1 << (place % 8);
             lab.write(&path, &changed);
-            check(verify(DIR, &options), &format!("{} byte {place}", path.display()));
+            check(
+                verify(DIR, &options),
+                &format!("{} byte {place}", path.display()),
+            );
         }
         lab.write(&path, &bytes);
     }
@@ -53,7 +56,10 @@ fn cut_everywhere(lab: &Lab) {
         let bytes = lab.read(&path);
         for len in places(bytes.len()) {
             lab.write(&path, &bytes[..len]);
-            check(verify(DIR, &options), &format!("{} cut to {len}", path.display()));
+            check(
+                verify(DIR, &options),
+                &format!("{} cut to {len}", path.display()),
+            );
         }
         lab.write(&path, &bytes);
     }
@@ -83,11 +89,17 @@ fn no_sampled_byte_of_a_rolled_journal_can_change() {
             let mut changed = bytes.clone();
             changed[place] ^= 0x10;
             lab.write(&path, &changed);
-            check(verify(DIR, &options), &format!("{} byte {place}", path.display()));
+            check(
+                verify(DIR, &options),
+                &format!("{} byte {place}", path.display()),
+            );
         }
         for len in (0..bytes.len()).step_by(bytes.len() / 20 + 1) {
             lab.write(&path, &bytes[..len]);
-            check(verify(DIR, &options), &format!("{} cut to {len}", path.display()));
+            check(
+                verify(DIR, &options),
+                &format!("{} cut to {len}", path.display()),
+            );
         }
         lab.write(&path, &bytes);
     }
@@ -98,7 +110,11 @@ fn files_of_another_journal_are_found() {
     for (ours, theirs) in [(Lab::small(), Lab::small()), (Lab::rolled(), Lab::rolled())] {
         let mut swapped = 0;
         for path in ours.files() {
-            let others: Vec<_> = theirs.files().into_iter().filter(|other| *other == path).collect();
+            let others: Vec<_> = theirs
+                .files()
+                .into_iter()
+                .filter(|other| *other == path)
+                .collect();
             for other in others {
                 let content = theirs.read(other);
                 if path.ends_with("keys/journal.secret") || content == ours.read(&path) {
@@ -106,7 +122,10 @@ fn files_of_another_journal_are_found() {
                 }
                 let lab = ours.copy();
                 lab.write(&path, &content);
-                check(verify(DIR, &lab.evidence()), &format!("{} swapped", path.display()));
+                check(
+                    verify(DIR, &lab.evidence()),
+                    &format!("{} swapped", path.display()),
+                );
                 swapped += 1;
             }
         }
@@ -118,8 +137,12 @@ fn files_of_another_journal_are_found() {
 fn arbitrary_bytes_in_any_file_end_in_a_report() {
     let lab = Lab::small();
     let options = lab.evidence();
-    let patterns: [fn(usize) -> u8; 4] =
-        [|_| 0, |_| 0xff, |place| place as u8, |place| (place as u8).wrapping_mul(197) >> 1];
+    let patterns: [fn(usize) -> u8; 4] = [
+        |_| 0,
+        |_| 0xff,
+        |place| place as u8,
+        |place| (place as u8).wrapping_mul(197) >> 1,
+    ];
     for path in lab.files() {
         let bytes = lab.read(&path);
         for pattern in patterns {
@@ -130,7 +153,10 @@ fn arbitrary_bytes_in_any_file_end_in_a_report() {
                 }
                 if noise != bytes {
                     lab.write(&path, &noise);
-                    check(verify(DIR, &options), &format!("noise in {}", path.display()));
+                    check(
+                        verify(DIR, &options),
+                        &format!("noise in {}", path.display()),
+                    );
                 }
                 // Behind what was there, a longer file.
                 let longer = [&bytes[..], &noise[..]].concat();
@@ -151,7 +177,9 @@ fn segments_put_together_at_random_never_hold() {
     let options = |lab: &Lab| lab.evidence();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below.max(1)
     };
     let path = crate::support::segment(sound.fs.as_ref());
@@ -162,7 +190,7 @@ fn segments_put_together_at_random_never_hold() {
             // Half of the time at multiples of 8, where frames begin.
             let mask = if random(2) == 0 { !7 } else { !0 };
             let from = random(changed.len()) & mask;
-            let to = (from + random(600) & mask).min(changed.len());
+            let to = ((from + random(600)) & mask).min(changed.len());
             let piece = changed[from..to].to_vec();
             let at = random(changed.len()) & mask;
             match random(4) {

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use factlog::{
-    Authenticity, Completeness, Evidence, Journal, NewEvent, Options, Outcome,
-    SigningKey, VerifyOptions, verify,
+    Authenticity, Completeness, Evidence, Journal, NewEvent, Options, Outcome, SigningKey,
+    VerifyOptions, verify,
 };
 use factlog_fs::MemFs;
 
@@ -37,7 +37,7 @@ fn known_journals_make_it_complete_without_arguments() {
     let lab = Lab::small();
     let report = lab.verify(&lab.bare().known(lab.known()));
     assert_holds(&report);
-    assert_eq!(report.key.as_ref().map(|(key, _)| key), Some(&lab.key));
+    assert_eq!(report.key.as_ref(), Some(&lab.key));
     assert_eq!(report.anchored_through, Some(lab.events - 1));
 }
 
@@ -68,7 +68,12 @@ fn an_unsigned_journal_says_so() {
     journal.append(event("a", "b")).unwrap();
     journal.close().unwrap();
     let report = verify(DIR, &VerifyOptions::new().file_system(fs)).unwrap();
-    assert_eq!(report.authenticity, Authenticity::Unsigned, "{}", show(&report));
+    assert_eq!(
+        report.authenticity,
+        Authenticity::Unsigned,
+        "{}",
+        show(&report)
+    );
     assert_eq!(report.signed_through, None);
     assert_eq!(report.outcome(false), Outcome::Undecided);
     assert_eq!(report.outcome(true), Outcome::Holds, "{}", show(&report));
@@ -80,15 +85,23 @@ fn an_older_copy_is_told_from_another_history() {
     let old = lab.copy();
     let journal = lab.open();
     for number in 0..5 {
-        journal.append(event("account-1", &format!("{number}"))).unwrap();
+        journal
+            .append(event("account-1", &format!("{number}")))
+            .unwrap();
     }
     journal.close().unwrap();
     let report = old.verify(&old.bare().known(lab.known()));
-    assert_eq!(report.completeness, Completeness::RolledBack, "{}", show(&report));
+    assert_eq!(
+        report.completeness,
+        Completeness::RolledBack,
+        "{}",
+        show(&report)
+    );
     let words = format!("behind by {}", 5);
-    let told = report.findings.iter().any(|finding| {
-        finding.code == "history.rolled_back" && finding.detail.contains(&words)
-    });
+    let told = report
+        .findings
+        .iter()
+        .any(|finding| finding.code == "history.rolled_back" && finding.detail.contains(&words));
     assert!(told, "{}", show(&report));
     assert_eq!(report.outcome(false), Outcome::Fails);
     assert_eq!(report.authenticity, Authenticity::Signed);
@@ -104,8 +117,17 @@ fn two_histories_that_went_on_from_one_copy_are_forked() {
         journal.close().unwrap();
     }
     let report = other.verify(&other.bare().known(lab.known()));
-    assert_eq!(report.completeness, Completeness::Forked, "{}", show(&report));
-    let forked = report.findings.iter().find(|finding| finding.code == "history.forked").unwrap();
+    assert_eq!(
+        report.completeness,
+        Completeness::Forked,
+        "{}",
+        show(&report)
+    );
+    let forked = report
+        .findings
+        .iter()
+        .find(|finding| finding.code == "history.forked")
+        .unwrap();
     assert_eq!(forked.evidence, Evidence::KnownJournals);
 }
 
@@ -116,16 +138,29 @@ fn a_receipt_is_checked_against_the_journal() {
     // Of the same journal name, but a history in which another event stands there.
     let other = lab.copy();
     let journal = other.open();
-    let receipt = journal.append(event("account-0", "elsewhere")).unwrap().text().unwrap();
+    let receipt = journal
+        .append(event("account-0", "elsewhere"))
+        .unwrap()
+        .text()
+        .unwrap();
     journal.close().unwrap();
     let journal = lab.open();
     journal.append(event("account-0", "here")).unwrap();
     journal.close().unwrap();
     let report = lab.verify(&lab.evidence().receipt(receipt));
     let found = codes(&report.findings);
-    assert!(found.contains(&"receipt.event_differs"), "{}", show(&report));
+    assert!(
+        found.contains(&"receipt.event_differs"),
+        "{}",
+        show(&report)
+    );
     assert!(found.contains(&"history.forked"), "{}", show(&report));
-    assert!(report.findings.iter().all(|finding| finding.evidence == Evidence::Receipt(0)));
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|finding| finding.evidence == Evidence::Receipt(0))
+    );
 }
 
 #[test]
@@ -134,11 +169,25 @@ fn evidence_that_does_not_hold_by_itself_is_named() {
     let stranger = SigningKey::generate(lab.key.name(), [9; 32]).unwrap();
     let forged = lab.checkpoint.claimed().sign(&stranger).unwrap();
     let report = lab.verify(&lab.bare().key(lab.key.clone()).checkpoint(forged));
-    assert_eq!(codes(&report.findings), ["checkpoint.bad_signature"], "{}", show(&report));
+    assert_eq!(
+        codes(&report.findings),
+        ["checkpoint.bad_signature"],
+        "{}",
+        show(&report)
+    );
     assert_eq!(report.findings[0].evidence, Evidence::Checkpoint(0));
-    for text in ["", "c2sp.org/tlog-proof@v1\n", &lab.receipt.replace("index 3", "index 2")] {
+    for text in [
+        "",
+        "c2sp.org/tlog-proof@v1\n",
+        &lab.receipt.replace("index 3", "index 2"),
+    ] {
         let report = lab.verify(&lab.evidence().receipt(text));
-        assert_eq!(codes(&report.findings), ["receipt.invalid"], "{}", show(&report));
+        assert_eq!(
+            codes(&report.findings),
+            ["receipt.invalid"],
+            "{}",
+            show(&report)
+        );
         assert_eq!(report.findings[0].evidence, Evidence::Receipt(0));
     }
 }
@@ -146,8 +195,17 @@ fn evidence_that_does_not_hold_by_itself_is_named() {
 #[test]
 fn a_key_of_another_journal_decides_nothing() {
     let lab = Lab::small();
-    let report = lab.verify(&lab.bare().key(Lab::small().key).checkpoint(lab.checkpoint.clone()));
-    assert_eq!(report.authenticity, Authenticity::Unverifiable, "{}", show(&report));
+    let report = lab.verify(
+        &lab.bare()
+            .key(Lab::small().key)
+            .checkpoint(lab.checkpoint.clone()),
+    );
+    assert_eq!(
+        report.authenticity,
+        Authenticity::Unverifiable,
+        "{}",
+        show(&report)
+    );
     assert_eq!(report.outcome(false), Outcome::Undecided);
     assert!(report.findings.is_empty(), "{}", show(&report));
 }
@@ -158,14 +216,22 @@ fn an_unreadable_record_of_journals_leaves_it_undecided() {
     lab.write(crate::lab::KNOWN, b"noise");
     let report = lab.verify(&lab.bare().known(lab.known()));
     assert_eq!(report.outcome(false), Outcome::Undecided);
-    assert_eq!(codes(&report.unchecked), ["known.unreadable"], "{}", show(&report));
+    assert_eq!(
+        codes(&report.unchecked),
+        ["known.unreadable"],
+        "{}",
+        show(&report)
+    );
 }
 
 #[test]
 fn what_is_no_journal_is_an_error() {
     for dir in ["nowhere", "signer.key"] {
         let lab = Lab::small();
-        assert_eq!(verify(dir, &lab.bare()).unwrap_err().code(), "journal.not_found");
+        assert_eq!(
+            verify(dir, &lab.bare()).unwrap_err().code(),
+            "journal.not_found"
+        );
     }
 }
 
@@ -190,15 +256,21 @@ fn progress_ends_at_the_total() {
 fn an_index_that_was_changed_is_found_even_with_its_checksums_made_right() {
     let lab = Lab::small();
     let journal = lab.open();
-    let events: Vec<NewEvent<'_>> =
-        (0..5000).map(|number| event(&format!("a{}", number % 50), "x")).collect();
+    let events: Vec<NewEvent<'_>> = (0..5000)
+        .map(|number| event(&format!("a{}", number % 50), "x"))
+        .collect();
     journal.append_batch(&events).unwrap();
     journal.close().unwrap();
     assert_holds(&lab.verify(&lab.evidence()));
-    let runs: Vec<_> =
-        lab.files().into_iter().filter(|path| path.starts_with("j/index")).collect();
+    let runs: Vec<_> = lab
+        .files()
+        .into_iter()
+        .filter(|path| path.starts_with("j/index"))
+        .collect();
     assert!(!runs.is_empty());
-    let id = factlog::Journal::open_read_only(DIR, Lab::options(&lab.fs)).unwrap().id();
+    let id = factlog::Journal::open_read_only(DIR, Lab::options(&lab.fs))
+        .unwrap()
+        .id();
     for path in runs {
         let bytes = lab.read(&path);
         let name = path.file_stem().unwrap().to_str().unwrap();
@@ -219,7 +291,12 @@ fn an_index_that_was_changed_is_found_even_with_its_checksums_made_right() {
             block[4092..].copy_from_slice(&crc.to_le_bytes());
             lab.write(&path, &changed);
             let report = lab.verify(&lab.evidence());
-            assert_eq!(codes(&report.findings), ["derived.index"], "block {number}: {}", show(&report));
+            assert_eq!(
+                codes(&report.findings),
+                ["derived.index"],
+                "block {number}: {}",
+                show(&report)
+            );
         }
         lab.remove(&path);
         assert_holds(&lab.verify(&lab.evidence()));

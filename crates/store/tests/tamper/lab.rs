@@ -14,34 +14,34 @@ use factlog_fs::{MemFs, StoreFs};
 use crate::support::{self, DIR, content, event, overwrite};
 
 /// Where the user's record of journals is.
-pub const KNOWN: &str = "/state/known";
+pub(crate) const KNOWN: &str = "/state/known";
 
 /// A journal that was closed cleanly, and what its owner kept of it elsewhere.
-pub struct Lab {
-    pub fs: Arc<MemFs>,
-    pub key: VerifierKey,
+pub(crate) struct Lab {
+    pub(crate) fs: Arc<MemFs>,
+    pub(crate) key: VerifierKey,
     /// Of every event.
-    pub checkpoint: SignedCheckpoint,
+    pub(crate) checkpoint: SignedCheckpoint,
     /// Of a third of the events.
-    pub early: SignedCheckpoint,
+    pub(crate) early: SignedCheckpoint,
     /// Of an event in the middle.
-    pub receipt: String,
-    pub events: u64,
+    pub(crate) receipt: String,
+    pub(crate) events: u64,
 }
 
 impl Lab {
     /// A few events in one segment.
-    pub fn small() -> Self {
+    pub(crate) fn small() -> Self {
         Self::of(6, 20, 64 << 10)
     }
 
     /// Enough to fill several segments.
-    pub fn rolled() -> Self {
+    pub(crate) fn rolled() -> Self {
         Self::of(60, 4000, 64 << 10)
     }
 
     /// `count` events with payloads of `len` bytes, each a commit, in three streams.
-    pub fn of(count: u64, len: usize, segment_len: u64) -> Self {
+    pub(crate) fn of(count: u64, len: usize, segment_len: u64) -> Self {
         let fs = Arc::new(MemFs::new());
         let options = Self::options(&fs).segment_len(segment_len);
         let journal = Journal::create(DIR, options.dangerous().without_housekeeper()).unwrap();
@@ -50,7 +50,9 @@ impl Lab {
         let mut receipt = String::new();
         for number in 0..count {
             let text = format!("{number:03}").repeat(len / 3);
-            let taken = journal.append(event(&format!("account-{}", number % 3), &text)).unwrap();
+            let taken = journal
+                .append(event(&format!("account-{}", number % 3), &text))
+                .unwrap();
             if number == count / 3 {
                 early = Some(journal.reader().checkpoint().unwrap());
                 receipt = taken.text().unwrap();
@@ -59,45 +61,54 @@ impl Lab {
         let checkpoint = journal.reader().checkpoint().unwrap();
         journal.close().unwrap();
         let fs = support::copy(&fs);
-        Self { fs, key, checkpoint, early: early.unwrap(), receipt, events: count + 1 }
+        Self {
+            fs,
+            key,
+            checkpoint,
+            early: early.unwrap(),
+            receipt,
+            events: count + 1,
+        }
     }
 
-    pub fn options(fs: &Arc<MemFs>) -> Options {
+    pub(crate) fn options(fs: &Arc<MemFs>) -> Options {
         support::options(fs).known_journals(Self::known_of(fs))
     }
 
-    pub fn known_of(fs: &Arc<MemFs>) -> KnownJournals {
+    pub(crate) fn known_of(fs: &Arc<MemFs>) -> KnownJournals {
         let fs: Arc<MemFs> = Arc::clone(fs);
         KnownJournals::with_fs(fs, KNOWN)
     }
 
-    pub fn known(&self) -> KnownJournals {
+    pub(crate) fn known(&self) -> KnownJournals {
         Self::known_of(&self.fs)
     }
 
     /// Opens the journal to append to it, as its owner.
-    pub fn open(&self) -> Journal {
+    pub(crate) fn open(&self) -> Journal {
         let options = Self::options(&self.fs).dangerous().without_housekeeper();
         Journal::open(DIR, options).unwrap()
     }
 
     /// With nothing but the file system.
-    pub fn bare(&self) -> VerifyOptions {
+    pub(crate) fn bare(&self) -> VerifyOptions {
         let fs: Arc<MemFs> = Arc::clone(&self.fs);
         VerifyOptions::new().file_system(fs)
     }
 
     /// With key and newest checkpoint.
-    pub fn evidence(&self) -> VerifyOptions {
-        self.bare().key(self.key.clone()).checkpoint(self.checkpoint.clone())
+    pub(crate) fn evidence(&self) -> VerifyOptions {
+        self.bare()
+            .key(self.key.clone())
+            .checkpoint(self.checkpoint.clone())
     }
 
-    pub fn verify(&self, options: &VerifyOptions) -> Report {
+    pub(crate) fn verify(&self, options: &VerifyOptions) -> Report {
         verify(DIR, options).unwrap()
     }
 
     /// An independent copy.
-    pub fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         Self {
             fs: support::copy(&self.fs),
             key: self.key.clone(),
@@ -109,26 +120,26 @@ impl Lab {
     }
 
     /// Every file of the journal but `LOCK`.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = support::files(self.fs.as_ref(), Path::new(DIR));
         files.retain(|path| path.file_name().unwrap() != "LOCK");
         files
     }
 
-    pub fn read(&self, path: impl AsRef<Path>) -> Vec<u8> {
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> Vec<u8> {
         content(self.fs.as_ref(), path.as_ref())
     }
 
-    pub fn write(&self, path: impl AsRef<Path>, bytes: &[u8]) {
+    pub(crate) fn write(&self, path: impl AsRef<Path>, bytes: &[u8]) {
         overwrite(self.fs.as_ref(), path.as_ref(), bytes);
     }
 
-    pub fn remove(&self, path: impl AsRef<Path>) {
+    pub(crate) fn remove(&self, path: impl AsRef<Path>) {
         self.fs.remove_file(path.as_ref()).unwrap();
     }
 
     /// What derives from events: a tamperer can always drop it.
-    pub fn remove_derived(&self) {
+    pub(crate) fn remove_derived(&self) {
         for path in self.files() {
             let derived = path.extension().is_some_and(|e| e == "off")
                 || path.starts_with(Path::new(DIR).join("tree"))
@@ -139,7 +150,7 @@ impl Lab {
         }
     }
 
-    pub fn remove_checkpoints(&self) {
+    pub(crate) fn remove_checkpoints(&self) {
         for path in self.files() {
             if path.starts_with(Path::new(DIR).join("checkpoints")) {
                 self.remove(path);
@@ -148,7 +159,7 @@ impl Lab {
     }
 }
 
-pub fn codes(findings: &[Finding]) -> Vec<&'static str> {
+pub(crate) fn codes(findings: &[Finding]) -> Vec<&'static str> {
     let mut codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
     codes.sort_unstable();
     codes.dedup();
@@ -156,7 +167,7 @@ pub fn codes(findings: &[Finding]) -> Vec<&'static str> {
 }
 
 /// Everything of a report that a failed test wants to show.
-pub fn show(report: &Report) -> String {
+pub(crate) fn show(report: &Report) -> String {
     let mut text = format!(
         "{} / {} through {:?} / {} through {:?}, {} events, {} streams: {:?}\n",
         report.integrity.name(),
@@ -168,9 +179,11 @@ pub fn show(report: &Report) -> String {
         report.streams,
         report.outcome(false),
     );
-    for (kind, findings) in
-        [("wrong", &report.findings), ("unchecked", &report.unchecked), ("note", &report.notes)]
-    {
+    for (kind, findings) in [
+        ("wrong", &report.findings),
+        ("unchecked", &report.unchecked),
+        ("note", &report.notes),
+    ] {
         for finding in findings {
             text += &format!(
                 "  {kind} {} {} @{:?} #{:?} {} ({:?})\n",
@@ -187,7 +200,11 @@ pub fn show(report: &Report) -> String {
 }
 
 #[track_caller]
-pub fn assert_holds(report: &Report) {
+pub(crate) fn assert_holds(report: &Report) {
     assert_eq!(report.outcome(false), Outcome::Holds, "{}", show(report));
-    assert!(report.findings.is_empty() && report.unchecked.is_empty(), "{}", show(report));
+    assert!(
+        report.findings.is_empty() && report.unchecked.is_empty(),
+        "{}",
+        show(report)
+    );
 }

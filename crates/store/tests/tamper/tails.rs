@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use factlog::{Completeness, Integrity, Journal, Outcome, Report, SignedCheckpoint};
-use factlog_fs::StoreFs;
 use factlog_format::SegmentHeader;
+use factlog_fs::StoreFs;
 
 use crate::{
     lab::{Lab, assert_holds, codes, show},
@@ -17,7 +17,9 @@ fn crashed(count: u64) -> (Lab, SignedCheckpoint) {
     let lab = Lab::small();
     let journal = lab.open();
     for number in 0..count {
-        journal.append(event("account-0", &format!("late {number}"))).unwrap();
+        journal
+            .append(event("account-0", &format!("late {number}")))
+            .unwrap();
     }
     let checkpoint = journal.reader().checkpoint().unwrap();
     let copy = lab.copy();
@@ -39,7 +41,11 @@ fn segments(lab: &Lab) -> Vec<PathBuf> {
 
 #[track_caller]
 fn assert_fails(report: &Report, code: &str) {
-    assert!(codes(&report.findings).contains(&code), "{code}: {}", show(report));
+    assert!(
+        codes(&report.findings).contains(&code),
+        "{code}: {}",
+        show(report)
+    );
     assert_eq!(report.outcome(true), Outcome::Fails, "{}", show(report));
 }
 
@@ -49,7 +55,12 @@ fn an_unclean_end_is_no_damage() {
     let report = lab.verify(&lab.evidence());
     assert_holds(&report);
     assert_eq!(report.events, lab.events + 3);
-    assert_eq!(codes(&report.notes), ["signature.tail", "tail.events_unproven"], "{}", show(&report));
+    assert_eq!(
+        codes(&report.notes),
+        ["signature.tail", "tail.events_unproven"],
+        "{}",
+        show(&report)
+    );
     let report = lab.verify(&lab.evidence().checkpoint(checkpoint));
     assert_holds(&report);
     assert_eq!(report.anchored_through, Some(lab.events + 2));
@@ -63,7 +74,11 @@ fn a_torn_write_is_no_damage_and_is_not_believed() {
     let report = lab.verify(&lab.evidence());
     assert_holds(&report);
     assert_eq!(report.events, lab.events + 2);
-    assert!(codes(&report.notes).contains(&"tail.unproven"), "{}", show(&report));
+    assert!(
+        codes(&report.notes).contains(&"tail.unproven"),
+        "{}",
+        show(&report)
+    );
 }
 
 #[test]
@@ -88,7 +103,10 @@ fn a_tail_cut_at_a_commit_is_exposed_by_a_checkpoint_only() {
     let report = lab.verify(&lab.evidence().checkpoint(checkpoint));
     assert_fails(&report, "history.rolled_back");
     assert_eq!(report.completeness, Completeness::RolledBack);
-    let told = report.findings.iter().any(|finding| finding.detail.contains("behind by 1"));
+    let told = report
+        .findings
+        .iter()
+        .any(|finding| finding.detail.contains("behind by 1"));
     assert!(told, "{}", show(&report));
 }
 
@@ -131,7 +149,9 @@ fn a_journal_that_is_being_written_can_be_verified() {
     let lab = Lab::small();
     let journal: Journal = lab.open();
     for number in 0..20 {
-        journal.append(event("account-9", &format!("{number}"))).unwrap();
+        journal
+            .append(event("account-9", &format!("{number}")))
+            .unwrap();
         assert_holds(&lab.verify(&lab.evidence()));
     }
     journal.close().unwrap();
@@ -147,7 +167,12 @@ fn a_lost_manifest_is_rebuilt_and_reported() {
         let whole = lab.verify(&lab.evidence()).events;
         lab.remove(Path::new(DIR).join("MANIFEST"));
         let report = lab.verify(&lab.evidence());
-        assert_eq!(codes(&report.findings), ["manifest.missing"], "{}", show(&report));
+        assert_eq!(
+            codes(&report.findings),
+            ["manifest.missing"],
+            "{}",
+            show(&report)
+        );
         assert_eq!(report.completeness, Completeness::Anchored);
         assert_eq!(report.events, whole);
     }
@@ -162,11 +187,21 @@ fn behind_a_damaged_event_everything_else_is_still_read() {
     bytes[middle] ^= 1;
     lab.write(path, &bytes);
     let report = lab.verify(&lab.evidence());
-    assert_eq!(codes(&report.findings), ["segment.corrupt", "segment.events_lost"], "{}", show(&report));
+    assert_eq!(
+        codes(&report.findings),
+        ["segment.corrupt", "segment.events_lost"],
+        "{}",
+        show(&report)
+    );
     assert_eq!(report.events, lab.events - 1);
     assert_eq!(report.integrity, Integrity::Damaged);
     // The edges of later segments are signed, so that what follows the damage is still proved.
-    assert_eq!(report.anchored_through, Some(lab.events - 1), "{}", show(&report));
+    assert_eq!(
+        report.anchored_through,
+        Some(lab.events - 1),
+        "{}",
+        show(&report)
+    );
 }
 
 #[test]
@@ -177,7 +212,12 @@ fn behind_a_damaged_segment_header_its_events_are_still_read() {
     bytes[20] ^= 1;
     lab.write(path, &bytes);
     let report = lab.verify(&lab.evidence());
-    assert_eq!(codes(&report.findings), ["segment.header"], "{}", show(&report));
+    assert_eq!(
+        codes(&report.findings),
+        ["segment.header"],
+        "{}",
+        show(&report)
+    );
     assert_eq!(report.events, lab.events);
 }
 
@@ -186,27 +226,50 @@ fn a_missing_segment_is_named_with_its_events() {
     let lab = Lab::rolled();
     let all = segments(&lab);
     let (gone, next) = (&all[1], &all[2]);
-    let first = SegmentHeader::decode(&lab.read(gone)).unwrap().first_sequence;
-    let end = SegmentHeader::decode(&lab.read(next)).unwrap().first_sequence;
+    let first = SegmentHeader::decode(&lab.read(gone))
+        .unwrap()
+        .first_sequence;
+    let end = SegmentHeader::decode(&lab.read(next))
+        .unwrap()
+        .first_sequence;
     lab.fs.remove_file(gone).unwrap();
     let report = lab.verify(&lab.evidence());
     assert_fails(&report, "segment.missing");
-    let lost = report.findings.iter().find(|finding| finding.code == "segment.events_lost").unwrap();
+    let lost = report
+        .findings
+        .iter()
+        .find(|finding| finding.code == "segment.events_lost")
+        .unwrap();
     assert_eq!(lost.sequence, Some(first), "{}", show(&report));
     assert_eq!(report.events, lab.events - (end - first));
 }
 
 #[test]
 fn what_nothing_knows_is_reported() {
-    for name in ["note.txt", "segments/x.seg", "index/zzz", "tree/zzz", "keys/root.key"] {
+    for name in [
+        "note.txt",
+        "segments/x.seg",
+        "index/zzz",
+        "tree/zzz",
+        "keys/root.key",
+    ] {
         let lab = Lab::small();
         let path = Path::new(DIR).join(name);
-        lab.fs.create_new(&path, factlog_fs::Access::Shared).unwrap();
+        lab.fs
+            .create_new(&path, factlog_fs::Access::Shared)
+            .unwrap();
         let report = lab.verify(&lab.evidence());
-        assert_eq!(report.outcome(true), Outcome::Fails, "{name}: {}", show(&report));
+        assert_eq!(
+            report.outcome(true),
+            Outcome::Fails,
+            "{name}: {}",
+            show(&report)
+        );
         // What a crash leaves of a file being replaced is nothing.
         let lab = Lab::small();
-        lab.fs.create_new(&path.with_extension("tmp"), factlog_fs::Access::Shared).unwrap();
+        lab.fs
+            .create_new(&path.with_extension("tmp"), factlog_fs::Access::Shared)
+            .unwrap();
         if !name.starts_with("tree") {
             assert_holds(&lab.verify(&lab.evidence()));
         }

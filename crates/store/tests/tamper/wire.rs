@@ -16,27 +16,27 @@ use crate::{lab::Lab, support::DIR};
 /// Where an event's place stands in the body of its frame.
 const PLACE: usize = 8;
 
-pub struct Forgery {
-    pub manifest: Manifest,
-    pub segments: Vec<Segment>,
+pub(crate) struct Forgery {
+    pub(crate) manifest: Manifest,
+    pub(crate) segments: Vec<Segment>,
 }
 
-pub struct Segment {
-    pub header: SegmentHeader,
-    pub groups: Vec<Group>,
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) groups: Vec<Group>,
 }
 
 #[derive(Clone)]
-pub struct Group {
-    pub header: CommitHeader,
-    pub events: Vec<Event>,
+pub(crate) struct Group {
+    pub(crate) header: CommitHeader,
+    pub(crate) events: Vec<Event>,
 }
 
 /// The body of an event's frame.
 #[derive(Clone)]
-pub struct Event {
-    pub kind: FrameType,
-    pub body: Vec<u8>,
+pub(crate) struct Event {
+    pub(crate) kind: FrameType,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Event {
@@ -44,27 +44,29 @@ impl Event {
         u64::from_le_bytes(self.body[PLACE + at..PLACE + at + 8].try_into().unwrap())
     }
 
-    pub fn sequence(&self) -> u64 {
+    pub(crate) fn sequence(&self) -> u64 {
         self.word(0)
     }
 
-    pub fn stream(&self) -> [u8; 16] {
+    pub(crate) fn stream(&self) -> [u8; 16] {
         self.body[PLACE + 16..PLACE + 32].try_into().unwrap()
     }
 
-    pub fn set(&mut self, at: usize, bytes: &[u8]) {
+    pub(crate) fn set(&mut self, at: usize, bytes: &[u8]) {
         self.body[PLACE + at..PLACE + at + bytes.len()].copy_from_slice(bytes);
     }
 
-    pub fn hash(&self, journal: &[u8; 16]) -> Digest {
+    pub(crate) fn hash(&self, journal: &[u8; 16]) -> Digest {
         match self.kind {
             FrameType::FullStub => FullStub::decode(&self.body).unwrap().event_hash(journal),
-            kind => EventFrame::decode(kind, &self.body).unwrap().event_hash(journal),
+            kind => EventFrame::decode(kind, &self.body)
+                .unwrap()
+                .event_hash(journal),
         }
     }
 
     /// Gives the only section other bytes of the same length, and the facts its new hash.
-    pub fn repay(&mut self, change: impl FnOnce(&mut [u8])) {
+    pub(crate) fn repay(&mut self, change: impl FnOnce(&mut [u8])) {
         let event = EventFrame::decode(self.kind, &self.body).unwrap();
         let (row, content) = event.sections().next().unwrap();
         let (secret, stored) = content.unwrap();
@@ -72,28 +74,42 @@ impl Event {
         change(&mut stored);
         let new = section_hash(&secret, &stored);
         assert!(matches!(secret, SectionSecret::Salt(_)));
-        let at = self.body.windows(32).position(|window| window == old).unwrap();
+        let at = self
+            .body
+            .windows(32)
+            .position(|window| window == old)
+            .unwrap();
         self.body[at..at + 32].copy_from_slice(&new);
         let start = self.body.len() - len;
         self.body[start..].copy_from_slice(&stored);
     }
 
     /// What a full erasure leaves.
-    pub fn stub(&self, journal: &[u8; 16]) -> Self {
+    pub(crate) fn stub(&self, journal: &[u8; 16]) -> Self {
         let event = EventFrame::decode(self.kind, &self.body).unwrap();
-        let stub = FullStub { order: event.order, facts_hash: event.spine(journal).facts_hash };
+        let stub = FullStub {
+            order: event.order,
+            facts_hash: event.spine(journal).facts_hash,
+        };
         let mut out = Vec::new();
         encode_full_stub(&stub, &mut out).unwrap();
         let body_len = u32::from_le_bytes(out[..4].try_into().unwrap()) as usize;
-        Self { kind: FrameType::FullStub, body: out[12..12 + body_len].to_vec() }
+        Self {
+            kind: FrameType::FullStub,
+            body: out[12..12 + body_len].to_vec(),
+        }
     }
 }
 
 impl Forgery {
-    pub fn read(lab: &Lab) -> Self {
+    pub(crate) fn read(lab: &Lab) -> Self {
         let manifest = Manifest::decode(&lab.read(Path::new(DIR).join("MANIFEST"))).unwrap();
         let mut segments = Vec::new();
-        for path in lab.files().iter().filter(|path| path.extension().is_some_and(|e| e == "seg")) {
+        for path in lab
+            .files()
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        {
             segments.push(Self::segment(&lab.read(path)));
         }
         Self { manifest, segments }
@@ -108,9 +124,15 @@ impl Forgery {
             let frame = Frame::read(seed, rest).unwrap();
             if frame.kind == FrameType::Commit {
                 let header = CommitHeader::decode(&key, frame.body).unwrap();
-                groups.push(Group { header, events: Vec::new() });
+                groups.push(Group {
+                    header,
+                    events: Vec::new(),
+                });
             } else {
-                let event = Event { kind: frame.kind, body: frame.body.to_vec() };
+                let event = Event {
+                    kind: frame.kind,
+                    body: frame.body.to_vec(),
+                };
                 groups.last_mut().unwrap().events.push(event);
             }
             rest = &rest[frame.len..];
@@ -118,33 +140,44 @@ impl Forgery {
         Segment { header, groups }
     }
 
-    pub fn journal(&self) -> [u8; 16] {
+    pub(crate) fn journal(&self) -> [u8; 16] {
         self.manifest.journal
     }
 
-    pub fn events(&mut self) -> impl Iterator<Item = &mut Event> {
-        self.segments.iter_mut().flat_map(|s| &mut s.groups).flat_map(|group| &mut group.events)
+    pub(crate) fn events(&mut self) -> impl Iterator<Item = &mut Event> {
+        self.segments
+            .iter_mut()
+            .flat_map(|s| &mut s.groups)
+            .flat_map(|group| &mut group.events)
     }
 
-    pub fn event(&mut self, sequence: u64) -> &mut Event {
-        self.events().find(|event| event.sequence() == sequence).unwrap()
+    pub(crate) fn event(&mut self, sequence: u64) -> &mut Event {
+        self.events()
+            .find(|event| event.sequence() == sequence)
+            .unwrap()
     }
 
     /// Keeps only events that `keep` wants; groups stay, even if they get empty.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Event) -> bool) {
-        for group in self.segments.iter_mut().flat_map(|segment| &mut segment.groups) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Event) -> bool) {
+        for group in self
+            .segments
+            .iter_mut()
+            .flat_map(|segment| &mut segment.groups)
+        {
             group.events.retain(&mut keep);
         }
     }
 
     /// Makes places and links right: sequences, revisions, previous hashes.
-    pub fn relink(&mut self) {
+    pub(crate) fn relink(&mut self) {
         let journal = self.journal();
         let mut heads: HashMap<[u8; 16], (u64, u64, Digest)> = HashMap::new();
         for (sequence, event) in (0u64..).zip(self.events()) {
             let head = heads.get(&event.stream()).copied();
-            let (revision, previous, hash) =
-                head.map_or((0, u64::MAX, [0; 32]), |(revision, at, hash)| (revision + 1, at, hash));
+            let (revision, previous, hash) = head
+                .map_or((0, u64::MAX, [0; 32]), |(revision, at, hash)| {
+                    (revision + 1, at, hash)
+                });
             event.set(0, &sequence.to_le_bytes());
             event.set(8, &revision.to_le_bytes());
             event.set(40, &hash);
@@ -154,7 +187,7 @@ impl Forgery {
     }
 
     /// Makes trees and statements right: commit headers, roots, edges. Signatures stay as they are.
-    pub fn restate(&mut self) {
+    pub(crate) fn restate(&mut self) {
         let journal = self.journal();
         let mut tree = Frontier::new();
         let mut number = 0;
@@ -177,30 +210,46 @@ impl Forgery {
     }
 
     /// Signs every commit anew, as the holder of the key.
-    pub fn sign(&mut self, key: &SigningKey) {
+    pub(crate) fn sign(&mut self, key: &SigningKey) {
         let mut before: Option<(u64, Digest)> = None;
-        for group in self.segments.iter_mut().flat_map(|segment| &mut segment.groups) {
+        for group in self
+            .segments
+            .iter_mut()
+            .flat_map(|segment| &mut segment.groups)
+        {
             group.header.signatures.clear();
             if let Some((size, root)) = before {
                 let origin = key.verifier().name();
                 let checkpoint = Checkpoint::new(origin, size, Hash::from_bytes(root)).unwrap();
                 let bytes = key.sign(checkpoint.to_string().as_bytes()).to_vec();
                 let key_id = key.verifier().key_id();
-                group.header.signatures = vec![HeaderSignature { kind: 1, key_id, bytes }];
+                group.header.signatures = vec![HeaderSignature {
+                    kind: 1,
+                    key_id,
+                    bytes,
+                }];
             }
             before = Some((group.header.end_sequence(), group.header.root));
         }
     }
 
-    pub fn unsign(&mut self) {
-        for group in self.segments.iter_mut().flat_map(|segment| &mut segment.groups) {
+    pub(crate) fn unsign(&mut self) {
+        for group in self
+            .segments
+            .iter_mut()
+            .flat_map(|segment| &mut segment.groups)
+        {
             group.header.signatures.clear();
         }
     }
 
     /// Writes the segments and a MANIFEST that fits them, and drops what derives from them.
-    pub fn write(&mut self, lab: &Lab) {
-        for path in lab.files().iter().filter(|path| path.extension().is_some_and(|e| e == "seg")) {
+    pub(crate) fn write(&mut self, lab: &Lab) {
+        for path in lab
+            .files()
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        {
             lab.remove(path);
         }
         lab.remove_derived();
@@ -209,7 +258,11 @@ impl Forgery {
         for (index, segment) in self.segments.iter_mut().enumerate() {
             let (bytes, headers_hash) = segment.encode();
             let header = &segment.header;
-            let count = segment.groups.iter().map(|group| group.events.len() as u64).sum();
+            let count = segment
+                .groups
+                .iter()
+                .map(|group| group.events.len() as u64)
+                .sum();
             let mut row = self.manifest.rows[index].clone();
             row.first_sequence = header.first_sequence;
             row.generation = header.generation;
@@ -218,10 +271,15 @@ impl Forgery {
             row.proven_end = if index < last { 0 } else { bytes.len() as u64 };
             row.headers_hash = if index < last { headers_hash } else { [0; 32] };
             rows.push(row);
-            let name = format!("{:016x}-{:08x}.seg", header.first_sequence, header.generation);
+            let name = format!(
+                "{:016x}-{:08x}.seg",
+                header.first_sequence, header.generation
+            );
             let path = Path::new(DIR).join("segments").join(name);
             use factlog_fs::StoreFs;
-            lab.fs.create_new(&path, factlog_fs::Access::Shared).unwrap();
+            lab.fs
+                .create_new(&path, factlog_fs::Access::Shared)
+                .unwrap();
             lab.write(path, &bytes);
         }
         self.manifest.rows = rows;
@@ -257,6 +315,15 @@ impl Segment {
 }
 
 fn keys(header: &SegmentHeader) -> (CrcSeed, GroupKey) {
-    let SegmentHeader { salt, journal, first_sequence, generation, .. } = header;
-    (CrcSeed::of(journal), GroupKey::derive(salt, journal, *first_sequence, *generation))
+    let SegmentHeader {
+        salt,
+        journal,
+        first_sequence,
+        generation,
+        ..
+    } = header;
+    (
+        CrcSeed::of(journal),
+        GroupKey::derive(salt, journal, *first_sequence, *generation),
+    )
 }

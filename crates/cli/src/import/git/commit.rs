@@ -103,11 +103,19 @@ mod tests {
             (&b""[..], None, None),
             (b"\n\n", None, None),
             (b"author\ncommitter\n\n", None, None),
-            (b"author nobody\ncommitter x 5\n", Some(&b"nobody"[..]), None),
+            (
+                b"author nobody\ncommitter x 5\n",
+                Some(&b"nobody"[..]),
+                None,
+            ),
             (b"committer a <b> -5 +0000\n", None, Some(-5_000_000)),
             (b"committer a <b> 99999999999999999999\n", None, None),
             (b"committer a <b> 9223372036854775807\n", None, None),
-            (b"author \xe9 <\xff> 1\n\n\xe9\n", Some(b"\xe9 <\xff>"), None),
+            (
+                b"author \xe9 <\xff> 1\n\n\xe9\n",
+                Some(b"\xe9 <\xff>"),
+                None,
+            ),
         ] {
             let commit = Commit::parse(raw);
             assert_eq!((commit.author, commit.committed_at), (author, time));

@@ -13,7 +13,12 @@ pub(super) fn git(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(dir).args(args);
     // These would lead it to another repository than the one of the folder.
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+    for variable in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -31,7 +36,10 @@ fn ask(dir: &Path, args: &[&str]) -> Result<Option<String>> {
         .output()
         .context("the git command could not be started")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(output.status.success().then(|| text.trim_end_matches('\n').to_owned()))
+    Ok(output
+        .status
+        .success()
+        .then(|| text.trim_end_matches('\n').to_owned()))
 }
 
 /// What `HEAD` is; `None` in a repository without commits.
@@ -40,7 +48,10 @@ pub(super) fn tip(dir: &Path) -> Result<Option<String>> {
         .output()
         .context("the git command could not be started")?;
     if !output.status.success() {
-        return Err(failed("rev-parse", &String::from_utf8_lossy(&output.stderr)));
+        return Err(failed(
+            "rev-parse",
+            &String::from_utf8_lossy(&output.stderr),
+        ));
     }
     ask(dir, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
 }
@@ -59,9 +70,13 @@ pub(super) fn repository_name(dir: &Path) -> Result<Option<String>> {
     };
     let top = ask(dir, &["rev-parse", "--show-toplevel"])?.filter(|top| !top.is_empty());
     let path = top.unwrap_or(git_dir);
-    let name = Path::new(&path).file_name().map(|name| name.to_string_lossy());
+    let name = Path::new(&path)
+        .file_name()
+        .map(|name| name.to_string_lossy());
     let name = name.map(|name| name.trim_end_matches(".git").to_owned());
-    Ok(name.filter(|name| !name.is_empty()).or_else(|| Some("repository".to_owned())))
+    Ok(name
+        .filter(|name| !name.is_empty())
+        .or_else(|| Some("repository".to_owned())))
 }
 
 /// One commit of the history.
@@ -79,7 +94,8 @@ impl Entry {
     pub(super) fn places(&self) -> impl Iterator<Item = Option<&str>> {
         let paths = self.paths.as_deref().unwrap_or_default();
         let none = paths.is_empty().then_some(None);
-        none.into_iter().chain(paths.iter().map(|path| Some(path.as_str())))
+        none.into_iter()
+            .chain(paths.iter().map(|path| Some(path.as_str())))
     }
 }
 

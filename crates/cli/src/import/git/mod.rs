@@ -92,7 +92,11 @@ impl Git {
     }
 
     /// The commits of the next window that have events which are not known, with what is new of them.
-    fn window(&mut self, batch: &mut Batch, ids: &Ids<'_>) -> Result<VecDeque<(Entry, Vec<Place>)>> {
+    fn window(
+        &mut self,
+        batch: &mut Batch,
+        ids: &Ids<'_>,
+    ) -> Result<VecDeque<(Entry, Vec<Place>)>> {
         let mut window = VecDeque::new();
         while window.len() < WINDOW {
             let Some(entry) = self.next_entry()? else {

@@ -60,13 +60,20 @@ impl Objects {
             _ => return Err(failed("cat-file", &format!("{oid} is no commit: {head}"))),
         };
         if size > MAX_OBJECT {
-            return Err(failed("cat-file", &format!("{oid} is larger than {MAX_OBJECT} bytes")));
+            return Err(failed(
+                "cat-file",
+                &format!("{oid} is larger than {MAX_OBJECT} bytes"),
+            ));
         }
         let mut raw = vec![0; size];
-        self.out.read_exact(&mut raw).context("git cat-file ended early")?;
+        self.out
+            .read_exact(&mut raw)
+            .context("git cat-file ended early")?;
         // A line feed follows each object.
         let mut end = [0];
-        self.out.read_exact(&mut end).context("git cat-file ended early")?;
+        self.out
+            .read_exact(&mut end)
+            .context("git cat-file ended early")?;
         Ok(raw)
     }
 }

@@ -237,7 +237,9 @@ fn text(raw: &str) -> Result<Cow<'_, str>, &'static str> {
 fn micros(raw: &str, unit: TimeUnit) -> Result<i64, String> {
     if raw.starts_with('"') {
         let text = text(raw)?;
-        let time: Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+        let time: Timestamp = text
+            .parse()
+            .map_err(|error: jiff::Error| error.to_string())?;
         return Ok(time.as_microsecond());
     }
     let (times, by) = match unit {
@@ -404,12 +406,21 @@ mod tests {
             ("{} {}", "trailing"),
             (r#"{"id":1,"type":"a"}"#, "no field /user/id"),
             (r#"{"user":{"id":1},"id":1}"#, "no field type"),
-            (r#"{"user":{"id":true},"type":"a","id":1}"#, "neither text nor a number"),
+            (
+                r#"{"user":{"id":true},"type":"a","id":1}"#,
+                "neither text nor a number",
+            ),
             (r#"{"user":{"id":""},"type":"a","id":1}"#, "entity"),
             (r#"{"user":{"id":"a\nb"},"type":"a","id":1}"#, "entity"),
             (r#"{"user":{"id":1},"type":"a","type":"b","id":1}"#, "twice"),
-            (r#"{"user":{"id":1},"type":"a","id":1,"at":"soon"}"#, "field at"),
-            (r#"{"user":{"id":1},"type":"a","id":1,"at":1e300}"#, "out of range"),
+            (
+                r#"{"user":{"id":1},"type":"a","id":1,"at":"soon"}"#,
+                "field at",
+            ),
+            (
+                r#"{"user":{"id":1},"type":"a","id":1,"at":1e300}"#,
+                "out of range",
+            ),
         ] {
             let error = parser().parse(line).unwrap_err();
             assert!(error.contains(why), "{line}: {error}");

@@ -86,7 +86,10 @@ impl Lines {
         self.offset = position.offset;
         self.complete = position.lines;
         self.given = position.lines;
-        Ok(self.prefix.as_ref().is_some_and(|prefix| prefix.text() == position.prefix))
+        Ok(self
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| prefix.text() == position.prefix))
     }
 
     /// Puts the next lines into `block`, which is empty, and gives those that are not blank. None are
@@ -102,8 +105,7 @@ impl Lines {
                 return self.skip_line(block);
             }
             let start = block.len();
-            let room = BLOCK.max(start).min(BATCH_BYTES);
-            block.resize(start + room, 0);
+            block.resize(start + BLOCK, 0);
             let count = read_some(&mut self.input, block.get_mut(start..).unwrap_or_default())?;
             block.truncate(start + count);
             if count == 0 {
@@ -123,7 +125,7 @@ impl Lines {
             return Some(last + 1);
         }
         // Small reads, as from a pipe, are gathered while more may come.
-        if block.len() >= BLOCK || self.at_end {
+        if block.len() >= BATCH_BYTES || self.at_end {
             return memrchr(b'\n', block).map(|last| last + 1);
         }
         None
@@ -156,7 +158,10 @@ impl Lines {
     fn add(&mut self, bytes: Range<usize>, block: &[u8], lines: &mut Vec<Line>) {
         self.given += 1;
         let content = block.get(bytes.clone()).unwrap_or_default();
-        if content.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+        if content
+            .iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+        {
             return;
         }
         lines.push(Line {
@@ -227,7 +232,10 @@ mod tests {
         }
     }
 
-    fn all(bytes: &[u8], step: usize) -> (Vec<(u64, Vec<u8>)>, u64, u64) {
+    /// The lines by number, how many were complete, and their length.
+    type Given = (Vec<(u64, Vec<u8>)>, u64, u64);
+
+    fn all(bytes: &[u8], step: usize) -> Given {
         let mut lines = Lines::new(Box::new(Dribble(bytes.to_vec(), step)));
         let mut found = Vec::new();
         while !lines.is_at_end() {
@@ -246,7 +254,7 @@ mod tests {
             (b"a\nb\n", &[(1, "a"), (2, "b")], 2, 4),
             (b"a\nb", &[(1, "a"), (2, "b")], 1, 2),
             (b"a\r\nb\r\n", &[(1, "a\r"), (2, "b\r")], 2, 6),
-            (b"\n\na\n \t\r\nb\n\n", &[(3, "a"), (5, "b")], 6, 10),
+            (b"\n\na\n \t\r\nb\n\n", &[(3, "a"), (5, "b")], 6, 11),
             (b"a", &[(1, "a")], 0, 0),
             (b"\n", &[], 1, 1),
             (b"a\n\xff\n", &[(1, "a")], 2, 4),

@@ -13,8 +13,8 @@ use super::{BadLine, Batch, Ids, Item, SectionSpan, Source, Text};
 use crate::files;
 use crate::output::note;
 
-use fields::{Found, Parser, Value};
 pub(crate) use fields::{FieldPath, Fields, TimeUnit};
+use fields::{Found, Parser, Value};
 use lines::{Line, Lines};
 use position::{Position, Prefix};
 

@@ -83,7 +83,10 @@ fn every_flipped_byte_is_reported() {
                 overwrite(&fs, &name, at, &[flipped]);
                 let findings = check(&fs, &log, END);
                 assert_eq!(findings.len(), 1, "{name} at {at}");
-                assert_eq!((findings[0].code, &findings[0].path), ("derived.index", &path(&name)));
+                assert_eq!(
+                    (findings[0].code, &findings[0].path),
+                    ("derived.index", &path(&name))
+                );
                 ask(&fs, &log);
                 overwrite(&fs, &name, at, &[*byte]);
             }
@@ -97,7 +100,11 @@ fn a_block_counts_only_in_its_place() {
     let log = log();
     let (fs, _) = build(&log, END);
     for (name, bytes) in files(&fs) {
-        let other = if name.ends_with("-00.run") { BLOCK } else { 2 * BLOCK };
+        let other = if name.ends_with("-00.run") {
+            BLOCK
+        } else {
+            2 * BLOCK
+        };
         overwrite(&fs, &name, BLOCK, &bytes[bytes.len() - other..][..BLOCK]);
         assert_eq!(check(&fs, &log, END).len(), 1);
         overwrite(&fs, &name, 0, &bytes);
@@ -128,14 +135,20 @@ fn surplus_and_strangers_are_reported() {
         ("0000000000008000-0.run", vec![1]),
     ] {
         let (fs, _) = build(&log, END);
-        let at = files(&fs).iter().find(|(other, _)| other == name).map_or(0, |(_, b)| b.len());
+        let at = files(&fs)
+            .iter()
+            .find(|(other, _)| other == name)
+            .map_or(0, |(_, b)| b.len());
         if at == 0 {
             fs.create_new(&path(name), Access::Shared).unwrap();
         }
         overwrite(&fs, name, at, &bytes);
         let findings = check(&fs, &log, END);
         assert_eq!(findings.len(), 1, "{name}");
-        assert_eq!((findings[0].code, &findings[0].path), ("derived.index", &path(name)));
+        assert_eq!(
+            (findings[0].code, &findings[0].path),
+            ("derived.index", &path(name))
+        );
     }
 }
 

@@ -18,7 +18,10 @@ pub(super) struct Faulty {
 
 impl Faulty {
     pub(super) fn new(inner: MemFs, left: i64) -> Self {
-        Self { inner, left: Arc::new(AtomicI64::new(left)) }
+        Self {
+            inner,
+            left: Arc::new(AtomicI64::new(left)),
+        }
     }
 
     fn spend(&self) -> io::Result<()> {
@@ -29,7 +32,10 @@ impl Faulty {
     }
 
     fn wrap(&self, file: Box<dyn StoreFile>) -> Box<dyn StoreFile> {
-        Box::new(FaultyFile { inner: file, fs: self.clone() })
+        Box::new(FaultyFile {
+            inner: file,
+            fs: self.clone(),
+        })
     }
 }
 

@@ -93,7 +93,9 @@ fn names_have_one_spelling() {
 
 /// A log of eleven chunks, one entry in each.
 fn eleven() -> Vec<Entry> {
-    (0..11).map(|chunk| entry(Table::Id, chunk.into(), chunk * CHUNK + 7)).collect()
+    (0..11)
+        .map(|chunk| entry(Table::Id, chunk.into(), chunk * CHUNK + 7))
+        .collect()
 }
 
 #[test]
@@ -101,7 +103,9 @@ fn a_merged_run_wins_over_its_inputs() {
     let (merged, _) = build(&eleven(), 11 * CHUNK);
     let (inputs, _) = build(&eleven(), 7 * CHUNK);
     for (name, bytes) in files(&inputs) {
-        let file = merged.create_new(&Path::new(DIR).join(name), Access::Shared).unwrap();
+        let file = merged
+            .create_new(&Path::new(DIR).join(name), Access::Shared)
+            .unwrap();
         write_all_at(file.as_ref(), &bytes, 0).unwrap();
     }
     let (runs, problems) = super::dir(&merged).read_runs(&[]).unwrap();
@@ -127,7 +131,9 @@ fn a_gap_is_filled_without_making_the_runs_behind_it_again() {
         let tail = tail_of(&eleven(), first, first + CHUNK);
         let chunk = tail.lists().flat_map(|(_, items)| items.iter());
         let key = chunk.map(|item| item.key()).next().unwrap();
-        writer.append_chunk(first, vec![entry(Table::Id, key, first + 7)]).unwrap();
+        writer
+            .append_chunk(first, vec![entry(Table::Id, key, first + 7)])
+            .unwrap();
         fed += 1;
     }
     settle(&mut writer, &Tail::new(11 * CHUNK));
@@ -142,8 +148,17 @@ fn an_index_ahead_of_the_log_is_cut() {
     assert!(writer.truncate_to(11 * CHUNK).unwrap().is_none());
     let runs = writer.truncate_to(9 * CHUNK + 5).unwrap().unwrap();
     assert_eq!(runs.last().unwrap().end(), 9 * CHUNK);
-    assert_eq!(names(&fs), ["0000000000000000-01.run", "0000000000008000-00.run"]);
-    assert!(writer.truncate_to(8 * CHUNK - 1).unwrap().unwrap().is_empty());
+    assert_eq!(
+        names(&fs),
+        ["0000000000000000-01.run", "0000000000008000-00.run"]
+    );
+    assert!(
+        writer
+            .truncate_to(8 * CHUNK - 1)
+            .unwrap()
+            .unwrap()
+            .is_empty()
+    );
     assert!(names(&fs).is_empty());
 }
 
@@ -166,7 +181,9 @@ fn an_open_clears_what_a_crash_left() {
     let (fs, _) = build(&eleven(), 11 * CHUNK);
     let wanted = files(&fs);
     for name in ["0000000000000000-02.run.tmp", "000000000000c000-00.run"] {
-        let file = fs.create_new(&Path::new(DIR).join(name), Access::Shared).unwrap();
+        let file = fs
+            .create_new(&Path::new(DIR).join(name), Access::Shared)
+            .unwrap();
         write_all_at(file.as_ref(), &[1; 10_000], 0).unwrap();
     }
     let (runs, problems) = super::dir(&fs).read_runs(&[]).unwrap();

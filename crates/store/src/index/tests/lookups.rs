@@ -61,7 +61,11 @@ fn an_empty_index_knows_nothing() {
 
 #[test]
 fn a_tail_may_begin_behind_a_gap() {
-    let all = [entry(Table::Id, 5, 10), entry(Table::Id, 5, 9_000), entry(Table::Id, 6, 9_001)];
+    let all = [
+        entry(Table::Id, 5, 10),
+        entry(Table::Id, 5, 9_000),
+        entry(Table::Id, 6, 9_001),
+    ];
     let (fs, _) = build(&all[..1], CHUNK);
     let (runs, _) = dir(&fs).read_runs(&[]).unwrap();
     let view = IndexView::new(JOURNAL, runs, &tail_of(&all, 8_500, 9_500));
@@ -84,8 +88,14 @@ fn a_tail_that_begins_within_a_chunk_never_makes_a_run_of_it() {
 fn groups_of_one_keep_few_lists() {
     let mut tail = Tail::new(0);
     for sequence in 0..CHUNK + 1_000 {
-        tail = tail.push(sequence + 1, vec![entry(Table::Id, u128::from(sequence) << 90, sequence)]);
+        tail = tail.push(
+            sequence + 1,
+            vec![entry(Table::Id, u128::from(sequence) << 90, sequence)],
+        );
         assert!(tail.lists().count() <= 14);
     }
-    assert_eq!(tail.lists().map(|(_, items)| items.len()).sum::<usize>() as u64, tail.end());
+    assert_eq!(
+        tail.lists().map(|(_, items)| items.len()).sum::<usize>() as u64,
+        tail.end()
+    );
 }

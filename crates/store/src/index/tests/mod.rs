@@ -27,7 +27,11 @@ fn open(fs: &MemFs) -> IndexWriter {
 }
 
 fn entry(table: Table, key: u128, sequence: u64) -> Entry {
-    Entry { table, key: key.to_be_bytes(), sequence }
+    Entry {
+        table,
+        key: key.to_be_bytes(),
+        sequence,
+    }
 }
 
 /// Steps until nothing is left to do.
@@ -39,7 +43,9 @@ fn settle(writer: &mut IndexWriter, tail: &Tail) {
 
 /// The tail of these entries from `from` to `end`, pushed in one go.
 fn tail_of(entries: &[Entry], from: u64, end: u64) -> Tail {
-    let within = entries.iter().filter(|entry| (from..end).contains(&entry.sequence));
+    let within = entries
+        .iter()
+        .filter(|entry| (from..end).contains(&entry.sequence));
     Tail::new(from).push(end, within.copied().collect())
 }
 
@@ -56,7 +62,9 @@ fn build(entries: &[Entry], end: u64) -> (MemFs, IndexView) {
 /// Every file of the index, by name.
 fn files(fs: &MemFs) -> Vec<(String, Vec<u8>)> {
     let entries = fs.list(Path::new(DIR)).unwrap();
-    let names = entries.into_iter().map(|entry| entry.name.into_string().unwrap());
+    let names = entries
+        .into_iter()
+        .map(|entry| entry.name.into_string().unwrap());
     names
         .map(|name| {
             let bytes = read_file(fs, &Path::new(DIR).join(&name), 1 << 30).unwrap();

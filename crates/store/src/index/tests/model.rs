@@ -17,9 +17,16 @@ impl Model {
     pub(super) fn of(entries: &[Entry]) -> Self {
         let mut model = Self::default();
         for entry in entries {
-            model.0.entry((entry.table, entry.key)).or_default().push(entry.sequence);
+            model
+                .0
+                .entry((entry.table, entry.key))
+                .or_default()
+                .push(entry.sequence);
         }
-        model.0.values_mut().for_each(|sequences| sequences.sort_unstable());
+        model
+            .0
+            .values_mut()
+            .for_each(|sequences| sequences.sort_unstable());
         model
     }
 
@@ -28,7 +35,11 @@ impl Model {
         let none = Vec::new();
         let absent = [0u128, 1, 77, u128::MAX].map(|key| (Table::Id, key.to_be_bytes()));
         let others = self.0.keys().map(|(table, key)| {
-            let other = if *table == Table::Id { Table::Stream } else { Table::Id };
+            let other = if *table == Table::Id {
+                Table::Stream
+            } else {
+                Table::Id
+            };
             (other, *key)
         });
         for (table, key) in self.0.keys().copied().chain(absent).chain(others) {
@@ -37,8 +48,11 @@ impl Model {
             assert_eq!(view.first(table, key).unwrap(), wanted.first().copied());
             assert_eq!(view.count(table, key).unwrap(), wanted.len() as u64);
             for range in ranges {
-                let mut within: Vec<u64> =
-                    wanted.iter().copied().filter(|s| range.contains(s)).collect();
+                let mut within: Vec<u64> = wanted
+                    .iter()
+                    .copied()
+                    .filter(|s| range.contains(s))
+                    .collect();
                 let found: Result<Vec<u64>, _> =
                     view.postings(table, key, range.clone(), false).collect();
                 assert_eq!(found.unwrap(), within);

@@ -10,19 +10,27 @@ use super::super::build::{Builder, FileSink, Identity};
 use super::super::cursor::RecordCursor;
 use super::super::dir::RunName;
 use super::super::filter::KeyHash;
+use super::super::front::Residency;
 use super::super::list::List;
-use super::super::run::{Probe, Residency, Run};
+use super::super::run::{Probe, Run};
 use super::super::{Checker, IndexDir};
 use super::{DIR, JOURNAL, dir};
 
-const NAME: RunName = RunName { first: 1 << 20, level: 2 };
+const NAME: RunName = RunName {
+    first: 1 << 20,
+    level: 2,
+};
 
 /// 100,000 keys in one table, two in another; every 997th key has a list, one a long one.
 fn lists() -> BTreeMap<(u8, u128), Vec<u32>> {
     let mut lists = BTreeMap::new();
     for at in 0..100_000u32 {
         let key = u128::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let list = if at % 997 == 0 { (at..at + 5).collect() } else { vec![at] };
+        let list = if at % 997 == 0 {
+            (at..at + 5).collect()
+        } else {
+            vec![at]
+        };
         lists.insert((1, key), list);
     }
     lists.insert((9, 0), (0..200_000).collect());
@@ -33,7 +41,11 @@ fn lists() -> BTreeMap<(u8, u128), Vec<u32>> {
 fn write(fs: &MemFs, lists: &BTreeMap<(u8, u128), Vec<u32>>) -> IndexDir {
     fs.create_dir(Path::new(DIR), Access::Shared).unwrap();
     let sink = FileSink::create(fs, dir(fs).file(NAME)).unwrap();
-    let run = Identity { journal: JOURNAL, first: NAME.first, level: NAME.level };
+    let run = Identity {
+        journal: JOURNAL,
+        first: NAME.first,
+        level: NAME.level,
+    };
     let mut builder = Builder::new(sink, run);
     for ((table, key), list) in lists {
         builder.key(*table, *key).unwrap();
@@ -104,9 +116,19 @@ fn memory_is_given_back_with_the_run() {
 fn a_run_that_holds_what_the_log_does_not_is_found() {
     let (fs, lists) = (MemFs::new(), lists());
     let dir = write(&fs, &lists);
-    let findings = Checker::open(&dir, [1; 16]).unwrap().finish(NAME.end()).unwrap();
+    let findings = Checker::open(&dir, [1; 16])
+        .unwrap()
+        .finish(NAME.end())
+        .unwrap();
     assert_eq!(findings.len(), 1);
-    assert!(findings[0].detail.contains("other entries"), "{}", findings[0]);
-    let findings = Checker::open(&dir, [1; 16]).unwrap().finish(NAME.end() - 1).unwrap();
+    assert!(
+        findings[0].detail.contains("other entries"),
+        "{}",
+        findings[0]
+    );
+    let findings = Checker::open(&dir, [1; 16])
+        .unwrap()
+        .finish(NAME.end() - 1)
+        .unwrap();
     assert_eq!(findings[0].code, "derived.index_ahead");
 }

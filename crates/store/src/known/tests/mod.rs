@@ -15,7 +15,7 @@ use factlog_proof::{
 use super::{KnownJournal, KnownJournals};
 use crate::Error;
 
-const FILE: &str = "/home/state/factlog/known_journals";
+const FILE: &str = "/user/state/factlog/known_journals";
 
 fn known(fs: &MemFs) -> KnownJournals {
     KnownJournals::with_fs(Arc::new(fs.clone()), FILE)

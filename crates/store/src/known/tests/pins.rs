@@ -18,7 +18,7 @@ fn a_pinned_journal_is_found_by_id_and_path() {
     assert_eq!(known.find(&[1; 16]).unwrap(), Some(one));
     assert_eq!(known.find_path(Path::new("/data/two/")).unwrap(), Some(two));
     assert_eq!(known.find_path(Path::new("/data")).unwrap(), None);
-    for path in ["/home/state/factlog", FILE] {
+    for path in ["/user/state/factlog", FILE] {
         assert!(
             fs.metadata(Path::new(path)).unwrap().unwrap().private,
             "{path}"
@@ -209,7 +209,7 @@ fn two_processes_take_turns() {
     }
     assert_eq!(known(&fs).list().unwrap().len(), 8);
     let _held = fs
-        .lock(Path::new("/home/state/factlog/known_journals.lock"))
+        .lock(Path::new("/user/state/factlog/known_journals.lock"))
         .unwrap();
     assert_eq!(code(known(&fs).forget(&[1; 16])), "known.locked");
     known(&fs).list().unwrap();

@@ -1,15 +1,18 @@
 //! From what a directory holds to what readers see.
 
+mod fast;
+pub(crate) mod writable;
+
 use std::sync::Arc;
 
 use factlog_format::FORMAT_VERSION;
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::{Hash, leaf_hash};
 
+use self::fast::{FastStart, fast_start, is_settled};
 use crate::{
     Damage, Error,
     commit::entries_of_scan,
-    fast::{FastStart, fast_start, is_settled},
     index::{IndexDir, IndexView, Run, Tail},
     read::MAX_GAP,
     recover::{Floors, Found, Start, Survey, survey},

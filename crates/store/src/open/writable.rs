@@ -6,13 +6,16 @@ use factlog_format::JournalRecovered;
 use factlog_fs::OpenMode;
 use factlog_proof::{Frontier, Hash, leaf_hash};
 
+use super::{
+    active_first, begin, check_writable,
+    fast::{fast_start, is_settled},
+    push, scan_sealed, view_of,
+};
 use crate::{
     Damage, Error, Options, RecoveryReport, Refusal,
     commit::{Baton, DerivedFiles, Order, Writer},
     index::{IndexView, IndexWriter, Tail},
     journal::{new_writer, shared},
-    fast::{fast_start, is_settled},
-    open::{active_first, begin, check_writable, push, scan_sealed, view_of},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
     segment::{GroupScanner, ScannedGroup, SegmentWriter},
     signer::Signer,
@@ -71,7 +74,13 @@ pub(crate) fn open(
         refused.get_or_insert(error);
     }
     let mut derived = open_derived(options, found)?;
-    let (survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
+    let (mut survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
+    if let Some(kept) = floors.kept_of(survey.proven, survey.frontier.root()) {
+        survey.signed = Some(kept.clone());
+    }
+    if let Err(error) = survey.continue_numbers(options.fs.as_ref(), found) {
+        refused.get_or_insert(error);
+    }
     check_history(&survey, floors, refused);
     let mut view = view_of(found, &survey, derived.index.runs().to_vec(), &tail, &offsets);
     let mut baton = new_baton(options, found, signer, survey.frontier.clone());
@@ -165,6 +174,7 @@ fn open_derived(options: &Options, found: &Found) -> Result<DerivedFiles, Error>
         index,
         tree,
         offsets: None,
+        live: None,
         unflushed: 0,
         failed: None,
     })

@@ -1,0 +1,15 @@
+//! Crashing journals on a simulated disk.
+//!
+//! A [`workload`] is done once, with a moment kept after every change of the disk; from each of
+//! them the machine goes on in many ways ([`campaign`]), and each time every [`oracle`] is
+//! asked. A violation names seed, moment and power cut, which is all it takes to see it again.
+
+#![allow(unreachable_pub, reason = "a module of a test program, which others may include")]
+
+pub mod bugs;
+pub mod campaign;
+pub mod lab;
+pub mod oracle;
+pub mod run;
+pub mod survive;
+pub mod workload;

@@ -1,0 +1,256 @@
+//! Doing a workload, and noting what was promised meanwhile.
+
+use factlog::{
+    Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Reader, UnverifiedReceipt, Uuid,
+};
+use factlog_sim::Moment;
+
+use super::{
+    lab::Lab,
+    workload::{Plan, Step, Workload},
+};
+
+/// An event as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub hash: Digest,
+    pub id: Option<Uuid>,
+    pub payload: Vec<u8>,
+}
+
+/// Every event of a journal, in order.
+pub fn read_all(reader: &Reader) -> Result<Vec<Record>, Error> {
+    let mut found = Vec::new();
+    for sequence in 0..reader.len() {
+        let event = reader.get(sequence)?;
+        let Some(event) = event else { break };
+        found.push(Record {
+            hash: event.hash(),
+            id: event.id(),
+            payload: event.data().and_then(|data| data.bytes()).unwrap_or_default().to_vec(),
+        });
+    }
+    Ok(found)
+}
+
+/// An append that was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Ack {
+    /// How many calls there had been when it was.
+    pub call: u64,
+    pub first: u64,
+    pub plans: Vec<Plan>,
+    pub hashes: Vec<Digest>,
+}
+
+/// A root that a released signature vouches for.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub call: u64,
+    pub size: u64,
+    pub root: Hash,
+}
+
+/// What was promised, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// When creation returned.
+    pub created: Option<u64>,
+    pub acks: Vec<Ack>,
+    pub evidence: Vec<Evidence>,
+    /// Signed receipts, as text, and when they were released.
+    pub receipts: Vec<(u64, String)>,
+    pub policy: Option<Policy>,
+}
+
+impl Log {
+    /// The same promises, all of them made before a machine's first call.
+    pub fn settled(&self, call: u64) -> Self {
+        let mut log = self.clone();
+        log.created = log.created.filter(|created| *created <= call).map(|_| 0);
+        log.acks.retain(|ack| ack.call <= call);
+        log.evidence.retain(|evidence| evidence.call <= call);
+        log.receipts.retain(|(made, _)| *made <= call);
+        log.acks.iter_mut().for_each(|ack| ack.call = 0);
+        log.evidence.iter_mut().for_each(|evidence| evidence.call = 0);
+        log.receipts.iter_mut().for_each(|(made, _)| *made = 0);
+        log
+    }
+
+    fn note_created(&mut self, lab: &Lab, journal: &Journal) {
+        self.created = Some(lab.fs.calls());
+        self.policy = journal.reader().verifier_key().cloned().map(Policy::from);
+    }
+
+    fn note_checkpoint(&mut self, lab: &Lab, journal: &Journal) {
+        if let Ok(signed) = journal.reader().checkpoint() {
+            let (size, root) = (signed.claimed().size(), signed.claimed().root());
+            self.evidence.push(Evidence { call: lab.fs.calls(), size, root });
+        }
+    }
+
+    pub fn append(&mut self, lab: &Lab, journal: &Journal, plans: &[Plan]) -> Result<(), Error> {
+        let events: Vec<NewEvent<'_>> = plans.iter().map(Plan::event).collect();
+        let done = journal.append_batch(&events)?;
+        let call = lab.fs.calls();
+        let hashes = done.iter().map(|receipt| receipt.event_hash()).collect();
+        let plans = plans.to_vec();
+        self.acks.push(Ack { call, first: done.first_sequence(), plans, hashes });
+        let receipt = done.receipt(0).expect("a batch is never empty");
+        let text = receipt.text()?;
+        self.verify_receipt(&text, &receipt.event_hash()).expect("a new receipt verifies");
+        self.receipts.push((call, text));
+        self.note_checkpoint(lab, journal);
+        Ok(())
+    }
+
+    /// Checks a receipt's text as a third party would.
+    pub fn verify_receipt(&self, text: &str, hash: &Digest) -> Result<(u64, Hash), String> {
+        let policy = self.policy.as_ref().ok_or("the journal has no key")?;
+        let receipt = UnverifiedReceipt::parse(text.as_bytes()).map_err(|e| e.to_string())?;
+        let verified = receipt.verify(policy).map_err(|e| e.to_string())?;
+        if verified.event_hash() != hash {
+            return Err("the receipt is of another event".to_owned());
+        }
+        Ok((verified.checkpoint().size(), verified.checkpoint().root()))
+    }
+}
+
+/// A run without faults, and every moment of it.
+pub struct Run {
+    pub workload: Workload,
+    pub log: Log,
+    pub moments: Vec<Moment>,
+    /// Every event that there was in the end.
+    pub truth: Vec<Record>,
+}
+
+impl Run {
+    /// Creates a journal and does the workload, with a moment kept after every change.
+    pub fn record(workload: Workload, lab: &Lab) -> Result<Self, Error> {
+        lab.fs.record();
+        let mut log = Log::default();
+        let (result, truth) = perform(&workload, lab, &mut log, None);
+        result?;
+        Ok(Self { workload, log, moments: lab.fs.moments(), truth })
+    }
+
+    /// Goes on with a journal after a crash.
+    pub fn go_on(workload: Workload, lab: &Lab, log: Log) -> Result<Self, Error> {
+        lab.fs.record();
+        let mut log = log;
+        let journal = lab.open()?;
+        let (result, truth) = perform(&workload, lab, &mut log, Some(journal));
+        result?;
+        Ok(Self { workload, log, moments: lab.fs.moments(), truth })
+    }
+}
+
+/// Does a workload up to the first failure. Also gives the events as they were last seen.
+pub fn perform(
+    workload: &Workload,
+    lab: &Lab,
+    log: &mut Log,
+    journal: Option<Journal>,
+) -> (Result<(), Error>, Vec<Record>) {
+    let mut truth = Vec::new();
+    let result = perform_steps(workload, lab, log, journal, &mut truth);
+    (result, truth)
+}
+
+fn perform_steps(
+    workload: &Workload,
+    lab: &Lab,
+    log: &mut Log,
+    journal: Option<Journal>,
+    truth: &mut Vec<Record>,
+) -> Result<(), Error> {
+    let mut journal = match journal {
+        Some(journal) => journal,
+        None => {
+            let journal = lab.create()?;
+            log.note_created(lab, &journal);
+            journal
+        }
+    };
+    for step in &workload.steps {
+        match step {
+            Step::Append(plans) => {
+                let done = log.append(lab, &journal, plans);
+                done.inspect_err(|_| refuses_after_failure(lab, &journal))?;
+            }
+            Step::Repeat(which) => repeat(log, &journal, *which)?,
+            Step::Conflict => conflict(&journal)?,
+            Step::Housekeep => {
+                let done = journal.housekeep();
+                done.inspect_err(|_| refuses_after_failure(lab, &journal))?;
+                log.note_checkpoint(lab, &journal);
+            }
+            Step::Reopen => {
+                journal.close()?;
+                journal = writable(lab.open()?)?;
+            }
+            Step::Abandon => {
+                drop(journal);
+                journal = writable(lab.open()?)?;
+            }
+            Step::Clock(micros) => lab.jump(*micros),
+        }
+    }
+    *truth = read_all(journal.reader())?;
+    journal.close()
+}
+
+/// An open that comes out read-only ends a workload like one that failed.
+fn writable(journal: Journal) -> Result<Journal, Error> {
+    match journal.read_only_reason() {
+        None => Ok(journal),
+        Some(_) => {
+            // What a journal that is only read must survive as well.
+            let refused = journal.append(Plan::small(1).event()).map(drop);
+            let _ = journal.housekeep();
+            let _ = journal.close();
+            refused.map(|()| unreachable!("a read-only journal took an append"))?
+        }
+    }
+}
+
+/// After a failed write the writer takes nothing more, and nothing panics.
+fn refuses_after_failure(lab: &Lab, journal: &Journal) {
+    let before = lab.fs.used();
+    let again = journal.append(Plan::small(2).event());
+    let code = again.err().map(|error| error.code()).unwrap_or("an append");
+    assert!(
+        matches!(code, "writer.poisoned" | "disk.full" | "io.failed"),
+        "after a failed write: {code}"
+    );
+    assert_eq!(lab.fs.used(), before, "a poisoned writer wrote");
+    let _ = journal.housekeep();
+    assert_eq!(lab.fs.used(), before, "a poisoned writer's housekeeper wrote");
+}
+
+fn repeat(log: &Log, journal: &Journal, which: u64) -> Result<(), Error> {
+    let own: Vec<&Ack> = log.acks.iter().filter(|ack| repeatable(ack)).collect();
+    let Some(ack) = own.get((which % own.len().max(1) as u64) as usize) else {
+        return Ok(());
+    };
+    let events: Vec<NewEvent<'_>> = ack.plans.iter().map(Plan::event).collect();
+    let again = journal.append_batch(&events)?;
+    assert!(again.already(), "a repeat was appended anew");
+    assert_eq!(again.first_sequence(), ack.first);
+    Ok(())
+}
+
+/// Whether the journal can know the batch when it meets it again.
+pub fn repeatable(ack: &Ack) -> bool {
+    ack.plans.iter().all(Plan::own_id)
+}
+
+fn conflict(journal: &Journal) -> Result<(), Error> {
+    let event = Plan::small(3).event().id(Uuid::from_u128(3)).expect(Expect::Revision(1 << 40));
+    match journal.append(event) {
+        Err(Error::Conflict(_)) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => panic!("an expectation that fails was passed over"),
+    }
+}
