@@ -19,7 +19,7 @@ use crate::{
     config::KeySource,
     housekeeper::{Housekeeper, Signal},
     journal_events,
-    layout::Layout,
+    layout::{Layout, decode_secret},
     read::Shared,
     recover::{self, Floors, Follower, Found, find},
     signer::Signer,
@@ -65,7 +65,8 @@ impl Journal {
     /// first signature.
     ///
     /// # Errors
-    /// [`Misuse::Exists`], [`Misuse::Origin`], [`Misuse::KeyOfAnotherJournal`],
+    /// [`Misuse::Exists`], [`Misuse::Origin`], [`Misuse::KeyOfAnotherJournal`], `known.replaced` if the
+    /// known journals remember another one at this path,
     /// [`Refusal::FileSystem`], or [`Error::Io`]; what was begun is then left for a person to remove.
     pub fn create(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let dir = dir.as_ref();
@@ -74,6 +75,9 @@ impl Journal {
         let mut id: JournalId = [0; 16];
         options.random.fill(&mut id);
         let origin = recover::origin_of(&options.origin, &id)?;
+        if let Some(known) = &options.known {
+            known.check_path(&absolute(dir), &id)?;
+        }
         let (signer, key_text, key_file) = create_signer(&options, &id, &origin)?;
         let keys = signer.iter().map(|signer| *signer.verifier().public_key()).collect();
         let (found, event) = recover::create(&options, dir, id, origin, keys)?;
@@ -157,7 +161,7 @@ impl Journal {
         signer: Option<Arc<Signer>>,
         key_text: Option<Zeroizing<String>>,
     ) -> Result<Self, Error> {
-        let secret = read_secret(options.fs.as_ref(), &writer.shared.layout)?;
+        let secret = read_secret(options.fs.as_ref(), &writer.shared.layout, &writer.shared.identity.journal)?;
         let import_key = Zeroizing::new(journal_key(&secret, "factlog 1 import id"));
         Ok(Self {
             reader: Reader { shared: Arc::clone(&writer.shared) },
@@ -245,6 +249,9 @@ impl Journal {
     /// # Errors
     /// [`WriterFailure`] if the commit failed.
     pub fn housekeep(&self) -> Result<(), Error> {
+        if self.refused.is_some() {
+            return Ok(());
+        }
         while self.writer.derived.step(&self.writer) {}
         self.writer.commit_idle()
     }
@@ -257,6 +264,10 @@ impl Journal {
     pub fn close(mut self) -> Result<(), Error> {
         if let Some(housekeeper) = &mut self.housekeeper {
             housekeeper.stop();
+        }
+        if self.refused.is_some() {
+            // A recovery that failed may have left a writer that has begun and can't go on.
+            return Ok(());
         }
         self.writer.close()?;
         self.remember();
@@ -345,11 +356,15 @@ fn take_lock(fs: &dyn StoreFs, layout: &Layout) -> Result<Box<dyn FileLock>, Err
     })
 }
 
-pub(crate) fn read_secret(fs: &dyn StoreFs, layout: &Layout) -> Result<Zeroizing<[u8; 32]>, Error> {
+pub(crate) fn read_secret(
+    fs: &dyn StoreFs,
+    layout: &Layout,
+    journal: &JournalId,
+) -> Result<Zeroizing<[u8; 32]>, Error> {
     let path = layout.secret();
     let bytes = Zeroizing::new(read_file(fs, &path, 64).map_err(Error::io("read", &path))?);
-    let secret: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-        Damage::new("journal.secret", &path, "the journal's secret is not 32 bytes long")
+    let secret = decode_secret(journal, &bytes).ok_or_else(|| {
+        Damage::new("journal.secret", &path, "the journal's secret is not what was written")
     })?;
     let private = fs.metadata(&path).map_err(Error::io("examine", &path))?;
     if private.is_some_and(|metadata| !metadata.private) {
@@ -485,7 +500,7 @@ pub(crate) fn new_writer(
     baton: Baton,
     derived: crate::commit::DerivedFiles,
 ) -> Result<Arc<Writer>, Error> {
-    let secret = read_secret(options.fs.as_ref(), &shared.layout)?;
+    let secret = read_secret(options.fs.as_ref(), &shared.layout, &shared.identity.journal)?;
     Ok(Arc::new(Writer {
         shared: Arc::new(shared),
         clock: Arc::clone(&options.clock),

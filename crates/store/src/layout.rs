@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use factlog_format::JournalId;
+
 /// Where each thing of a journal stands in its directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -56,6 +58,32 @@ impl Layout {
     pub(crate) fn segment(&self, first: u64, generation: u32) -> PathBuf {
         self.segments().join(crate::segment::segment_name(first, generation))
     }
+}
+
+/// The content of `keys/journal.secret`: 32 secret bytes and a CRC-32 over the journal's id and them,
+/// little-endian.
+pub(crate) const SECRET_LEN: usize = 36;
+
+/// The file's content for a secret.
+pub(crate) fn encode_secret(journal: &JournalId, secret: &[u8; 32]) -> [u8; SECRET_LEN] {
+    let mut out = [0; SECRET_LEN];
+    let (bytes, crc) = out.split_at_mut(secret.len());
+    bytes.copy_from_slice(secret);
+    crc.copy_from_slice(&secret_crc(journal, secret));
+    out
+}
+
+/// The secret of a file's content; `None` if it isn't what was written, or is another journal's.
+pub(crate) fn decode_secret(journal: &JournalId, content: &[u8]) -> Option<[u8; 32]> {
+    let (secret, crc) = content.split_first_chunk::<32>()?;
+    (crc == secret_crc(journal, secret)).then_some(*secret)
+}
+
+fn secret_crc(journal: &JournalId, secret: &[u8; 32]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(journal);
+    hasher.update(secret);
+    hasher.finalize().to_le_bytes()
 }
 
 /// `{size:016x}.checkpoint`

@@ -37,7 +37,9 @@ const UNDECIDED: i32 = 4;
 
 /// Whether it can be run; says so if not.
 fn python() -> bool {
-    let probe = Command::new("python3").args(["-c", "import blake3, cryptography"]).output();
+    let probe = Command::new("python3")
+        .args(["-c", "import blake3, cryptography"])
+        .output();
     let why = match probe {
         Ok(output) if output.status.success() => return true,
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
@@ -64,13 +66,20 @@ impl<'a> Shown<'a> {
     fn journal(&self, evidence: &[&str]) -> (i32, String) {
         let mut args = vec!["journal".to_owned(), self.path(self.golden.name)];
         for end in evidence {
-            args.extend([format!("--{end}"), self.path(&format!("{}.{end}", self.golden.name))]);
+            args.extend([
+                format!("--{end}"),
+                self.path(&format!("{}.{end}", self.golden.name)),
+            ]);
         }
         run(&args)
     }
 
     /// Asks about receipts; a line for each.
-    fn receipts<'t>(&self, texts: impl IntoIterator<Item = &'t String>, vkey: &str) -> (i32, String) {
+    fn receipts<'t>(
+        &self,
+        texts: impl IntoIterator<Item = &'t String>,
+        vkey: &str,
+    ) -> (i32, String) {
         let vkey = vkey.trim_end().to_owned();
         let mut args = vec!["receipt".to_owned(), "--vkey".to_owned(), vkey];
         for (number, text) in texts.into_iter().enumerate() {
@@ -87,8 +96,15 @@ impl<'a> Shown<'a> {
 
 fn run(args: &[String]) -> (i32, String) {
     let mut command = Command::new("python3");
-    let command = command.arg("-B").arg(fixtures().join("verify.py")).args(args);
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let command = command
+        .arg("-B")
+        .arg(fixtures().join("verify.py"))
+        .args(args);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     assert!(stderr.is_empty(), "{args:?}: {stderr}");
     let said = String::from_utf8(stdout).unwrap();
@@ -152,7 +168,10 @@ fn golden_journals_hold() {
             assert_eq!(code, expected, "{name} with {evidence:?}: {said}");
             let said: Value = serde_json::from_str(&said).unwrap();
             for (verdict, value) in verdicts(&library(&golden, evidence)).as_object().unwrap() {
-                assert_eq!(said[verdict], *value, "{verdict} of {name} with {evidence:?}");
+                assert_eq!(
+                    said[verdict], *value,
+                    "{verdict} of {name} with {evidence:?}"
+                );
             }
         }
     }
@@ -169,7 +188,10 @@ fn tampered_journals_do_not_hold() {
         let (code, said) = Shown::new(&golden).journal(&[VKEY, CHECKPOINT]);
         let library = exit(&library(&golden, &[VKEY, CHECKPOINT]));
         if (code, library) != (row.exit, row.exit) {
-            wrong.push(format!("{}: {code}, the library says {library}: {said}", row.name));
+            wrong.push(format!(
+                "{}: {code}, the library says {library}: {said}",
+                row.name
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
@@ -180,7 +202,11 @@ type Forged = (&'static str, fn(&mut Forgery), (i32, i32));
 
 const FORGED: [Forged; 5] = [
     ("nothing but put together again", |_| (), (UNDECIDED, HOLDS)),
-    ("a payload rewritten with all hashes", rewrite, (FAILS, FAILS)),
+    (
+        "a payload rewritten with all hashes",
+        rewrite,
+        (FAILS, FAILS),
+    ),
     (
         "the same, signatures stripped",
         |journal| {
@@ -197,7 +223,11 @@ const FORGED: [Forged; 5] = [
         },
         (UNDECIDED, FAILS),
     ),
-    ("a stream dropped with all hashes", drop_stream, (FAILS, FAILS)),
+    (
+        "a stream dropped with all hashes",
+        drop_stream,
+        (FAILS, FAILS),
+    ),
 ];
 
 fn rewrite(journal: &mut Forgery) {
@@ -236,7 +266,11 @@ fn forgeries_are_found_by_signature_or_checkpoint() {
         let (code, said) = shown.journal(&[VKEY]);
         assert_eq!(code, without, "{name}: {said}");
         let (code, said) = shown.journal(&[VKEY, CHECKPOINT]);
-        assert_eq!((code, exit(&library(&golden, &[VKEY, CHECKPOINT]))), (with, with), "{name}: {said}");
+        assert_eq!(
+            (code, exit(&library(&golden, &[VKEY, CHECKPOINT]))),
+            (with, with),
+            "{name}: {said}"
+        );
     }
 }
 
@@ -247,15 +281,25 @@ fn a_wrong_key_never_vouches() {
     }
     let (golden, other) = (stored("signed"), stored("rolled"));
     let mut strangers = golden.clone();
-    strangers.beside.insert(VKEY.to_owned(), other.beside[VKEY].clone());
+    strangers
+        .beside
+        .insert(VKEY.to_owned(), other.beside[VKEY].clone());
     let (code, said) = Shown::new(&strangers).journal(&[VKEY, CHECKPOINT]);
-    assert_eq!((code, exit(&library(&strangers, &[VKEY, CHECKPOINT]))), (UNDECIDED, UNDECIDED), "{said}");
+    assert_eq!(
+        (code, exit(&library(&strangers, &[VKEY, CHECKPOINT]))),
+        (UNDECIDED, UNDECIDED),
+        "{said}"
+    );
     let (code, said) = Shown::new(&strangers).journal(&[VKEY]);
     assert_eq!(code, UNDECIDED, "{said}");
     let texts = golden.receipts().map(|(_, text)| text);
     let (code, said) = Shown::new(&golden).receipts(texts, &other.beside[VKEY]);
     assert_eq!(code, UNDECIDED, "{said}");
-    assert!(said.lines().all(|line| line.contains(r#""outcome": "undecided""#)), "{said}");
+    assert!(
+        said.lines()
+            .all(|line| line.contains(r#""outcome": "undecided""#)),
+        "{said}"
+    );
 }
 
 #[test]
@@ -265,36 +309,66 @@ fn golden_receipts_hold_and_changed_ones_do_not() {
     }
     let golden = stored("signed");
     let policy = Policy::from(golden.key());
-    for golden in NAMES.map(stored).iter().filter(|golden| golden.name != "unsigned") {
+    for golden in NAMES
+        .map(stored)
+        .iter()
+        .filter(|golden| golden.name != "unsigned")
+    {
         let texts = golden.receipts().map(|(_, text)| text);
         let (code, said) = Shown::new(golden).receipts(texts, &golden.beside[VKEY]);
-        assert_eq!((code, said.lines().count()), (HOLDS, 3), "{}: {said}", golden.name);
+        assert_eq!(
+            (code, said.lines().count()),
+            (HOLDS, 3),
+            "{}: {said}",
+            golden.name
+        );
     }
     let text = &golden.beside["9.receipt"];
     let changed = changed(text);
     for changed in &changed {
         assert_ne!(changed, text);
         let parsed = UnverifiedReceipt::parse(changed.as_bytes());
-        assert!(parsed.is_err() || parsed.unwrap().verify(&policy).is_err(), "{changed}");
+        assert!(
+            parsed.is_err() || parsed.unwrap().verify(&policy).is_err(),
+            "{changed}"
+        );
     }
     let (code, said) = Shown::new(&golden).receipts(&changed, &golden.beside[VKEY]);
-    assert_eq!((code, said.lines().count()), (FAILS, changed.len()), "{said}");
+    assert_eq!(
+        (code, said.lines().count()),
+        (FAILS, changed.len()),
+        "{said}"
+    );
     assert!(!said.contains(r#""outcome": "holds""#), "{said}");
 }
 
 /// Each line with another letter or digit in its middle and at its end, each line missing, and others.
 fn changed(text: &str) -> Vec<String> {
-    let mut all = vec![format!("{text}\n"), text.replace('\n', "\r\n"), text.trim_end().to_owned()];
+    let mut all = vec![
+        format!("{text}\n"),
+        text.replace('\n', "\r\n"),
+        text.trim_end().to_owned(),
+    ];
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     for (index, line) in lines.iter().enumerate() {
-        let with = |new: &str| [&lines[..index], &[new], &lines[index + 1..]].concat().concat();
+        let with = |new: &str| {
+            [&lines[..index], &[new], &lines[index + 1..]]
+                .concat()
+                .concat()
+        };
         all.push(with(""));
         let content = line.trim_end();
-        let last = content.char_indices().rfind(|(_, c)| c.is_ascii_alphanumeric());
+        let last = content
+            .char_indices()
+            .rfind(|(_, c)| c.is_ascii_alphanumeric());
         let middle = content.char_indices().nth(content.chars().count() / 2);
         for (at, c) in last.into_iter().chain(middle) {
             let other = if c == '7' { "8" } else { "7" };
-            all.push(with(&format!("{}{other}{}", &line[..at], &line[at + c.len_utf8()..])));
+            all.push(with(&format!(
+                "{}{other}{}",
+                &line[..at],
+                &line[at + c.len_utf8()..]
+            )));
         }
     }
     all
@@ -309,6 +383,11 @@ fn what_is_no_journal_or_key_is_said_to_be_that() {
     let missing = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (code, said) = run(&["journal".to_owned(), missing("nothing")]);
     assert_eq!(code, UNDECIDED, "{said}");
-    let args = ["receipt".to_owned(), missing("nothing"), "--vkey".to_owned(), "a+b".to_owned()];
+    let args = [
+        "receipt".to_owned(),
+        missing("nothing"),
+        "--vkey".to_owned(),
+        "a+b".to_owned(),
+    ];
     assert_eq!(run(&args).0, FAILS);
 }

@@ -208,6 +208,8 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
     }
     journal.close().unwrap();
     let all = texts(&open(&copy(&fs)));
+    let reader = Journal::open_read_only(DIR, options(&fs)).unwrap();
+    let revisions = reader.stream_head("bank", "a3").unwrap().unwrap().revision + 1;
     let derived = |path: &std::path::Path| {
         let text = path.to_str().unwrap();
         text.ends_with(".off") || text.contains("index") || text.contains("tree")
@@ -227,6 +229,9 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
             let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
             let text = receipt.text().unwrap();
             UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).expect(&context);
+            // Looks a stream up that only the index knows.
+            let next = journal.append(event("a3", "x"));
+            assert_eq!(next.expect(&context).revision(), revisions, "{context}");
             journal.close().unwrap();
         }
     }

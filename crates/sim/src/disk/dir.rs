@@ -53,6 +53,15 @@ impl Directory {
         self.pending.push(change);
     }
 
+    /// Everything that has a name here, may get one back, or may still get one.
+    pub(crate) fn named(&self) -> Vec<NodeId> {
+        let pending = self.pending.iter().filter_map(|change| match change {
+            EntryChange::Link(_, node) | EntryChange::Rename(_, _, node) => Some(*node),
+            EntryChange::Unlink(_) => None,
+        });
+        self.entries.values().chain(self.disk.values()).copied().chain(pending).collect()
+    }
+
     pub(crate) fn sync(&mut self) {
         for change in self.pending.drain(..) {
             change.apply(&mut self.disk);

@@ -161,14 +161,14 @@ impl State {
         })
     }
 
-    /// Drops nodes that no path leads to: after a crash nobody holds them open.
+    /// Drops nodes that no path leads to, in the cache or on the disk: after a crash nobody
+    /// holds them open.
     pub(crate) fn prune(&mut self) {
         let mut reached = BTreeSet::from([ROOT]);
         let mut dirs = vec![ROOT];
         while let Some(id) = dirs.pop() {
-            let entries: Vec<NodeId> =
-                self.dir(id).map(|dir| dir.entries.values().copied().collect()).unwrap_or_default();
-            for id in entries {
+            let named = self.dir(id).map(Directory::named).unwrap_or_default();
+            for id in named {
                 if reached.insert(id) && self.dir(id).is_ok() {
                     dirs.push(id);
                 }

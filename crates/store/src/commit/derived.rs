@@ -1,18 +1,22 @@
 use std::{collections::VecDeque, sync::Arc};
 
-use factlog_format::JournalId;
-use factlog_fs::StoreFs;
+use factlog_format::{JournalId, ManifestRow, coordinate_key};
+use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::Hash;
 
 use super::{Writer, order::OrderedEvent};
 use crate::{
-    Error,
-    index::{Entry, IndexWriter, Table},
+    Damage, Error,
+    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table},
     layout::Layout,
-    segment::{ScannedEvent, SegmentFile, offsets::{OffsetsOf, OffsetsWriter}},
+    read::Shared,
+    segment::{
+        ScannedEvent, SegmentFile,
+        offsets::{OffsetsOf, OffsetsReader, OffsetsWriter},
+    },
     sync::Mutex,
     tree::TreeWriter,
-    view::{Segment, View},
+    view::{Segment, View, scan_offsets},
 };
 
 /// Beyond so many events whose derived entries aren't written yet, commits write them themselves.
@@ -104,6 +108,23 @@ impl Derived {
         }
     }
 
+    /// Makes a damaged part of the index again from the events that it indexes.
+    pub(crate) fn mend(&self, writer: &Writer, damage: &Damage) -> Result<(), Error> {
+        let mut files = self.files.lock();
+        let view = writer.shared.view.load_full();
+        let mut runs = files.index.discard(&damage.path)?;
+        while files.index.covered() < view.index.tail_from() {
+            let first = files.index.covered();
+            let mut entries = Vec::new();
+            for sequence in first..first + CHUNK {
+                push_stored(&mut entries, &writer.shared, &view, sequence)?;
+            }
+            runs = files.index.append_chunk(first, entries)?.or(runs);
+        }
+        files.publish(writer, runs);
+        Ok(())
+    }
+
     /// Writes everything that is still in memory; at a close.
     pub(crate) fn finish(&self, writer: &Writer) {
         while self.step(writer) {}
@@ -185,11 +206,51 @@ impl DerivedFiles {
             Ok(writer)
         });
         match opened {
-            Ok(writer) => self.offsets = Some((of.generation, writer)),
+            Ok(writer) => {
+                // What was taken in of the segment before would otherwise never be written.
+                let before = self.offsets.replace((of.generation, writer));
+                let other = before.filter(|(generation, _)| *generation != of.generation);
+                if let Some(Err(error)) = other.map(|(_, mut before)| before.sync()) {
+                    self.failed.get_or_insert(error);
+                }
+            }
             Err(error) => {
                 self.failed.get_or_insert(error);
             }
         }
+    }
+
+    /// After an unclean end: writes the offsets files of segments that were sealed shortly before
+    /// again, if they aren't what the segments give, since they are synced some time after the seal.
+    pub(crate) fn mend_offsets(&mut self, rows: &[ManifestRow]) {
+        let mut events = 0;
+        for row in rows.iter().rev() {
+            let Some(count) = row.count.filter(|_| events <= 2 * BACKLOG) else {
+                continue;
+            };
+            events += count;
+            if let Err(error) = self.mend_offsets_of(row) {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn mend_offsets_of(&self, row: &ManifestRow) -> Result<(), Error> {
+        let (first, generation) = (row.first_sequence, row.generation);
+        let of = OffsetsOf { journal: self.journal, first, generation };
+        let fs = self.fs.as_ref();
+        let path = self.layout.segment(first, generation);
+        let segment = SegmentFile::open(fs, &path, OpenMode::Read, &self.journal)?;
+        let offsets = scan_offsets(&segment, row.sealed_end)?;
+        let path = path.with_extension("off");
+        if let Ok(Some(stored)) = OffsetsReader::open(fs, &path, of)
+            && stored.read_all()? == offsets
+        {
+            return Ok(());
+        }
+        let mut writer = OffsetsWriter::create(fs, &path, of)?;
+        writer.append(&offsets);
+        writer.sync()
     }
 
     fn step_index(&mut self, writer: &Writer) -> Result<bool, Error> {
@@ -198,14 +259,20 @@ impl DerivedFiles {
         if !self.index.has_work(tail) {
             return Ok(false);
         }
-        if let Some(runs) = self.index.step(tail)? {
-            let _publish = writer.publish.lock();
-            let view = writer.shared.view.load_full();
-            let journal = self.journal;
-            let index = crate::index::IndexView::new(journal, runs, view.index.tail());
-            writer.shared.view.store(Arc::new(View { index, ..View::clone(&view) }));
-        }
+        let runs = self.index.step(tail)?;
+        self.publish(writer, runs);
         Ok(true)
+    }
+
+    /// Lets readers use new runs.
+    fn publish(&self, writer: &Writer, runs: Option<Vec<Arc<Run>>>) {
+        let Some(runs) = runs else {
+            return;
+        };
+        let _publish = writer.publish.lock();
+        let view = writer.shared.view.load_full();
+        let index = IndexView::new(self.journal, runs, view.index.tail());
+        writer.shared.view.store(Arc::new(View { index, ..View::clone(&view) }));
     }
 }
 
@@ -238,6 +305,28 @@ pub(crate) fn entries_of_scan(events: &[ScannedEvent]) -> Vec<Entry> {
         }
     }
     entries
+}
+
+/// Adds what the index holds of a stored event.
+fn push_stored(
+    entries: &mut Vec<Entry>,
+    shared: &Shared,
+    view: &View,
+    sequence: u64,
+) -> Result<(), Error> {
+    let Some(event) = shared.get(view, sequence)? else {
+        return Err(shared.index_is_wrong(sequence).into());
+    };
+    let key = event.stream_id();
+    match event.facts() {
+        Some(facts) => {
+            let begins = event.revision() == 0;
+            let coordinate = begins.then(|| coordinate_key(facts.scope, facts.entity));
+            push_entries(entries, sequence, key, facts.event_id, coordinate);
+        }
+        None => entries.push(Entry { table: Table::Stream, key, sequence }),
+    }
+    Ok(())
 }
 
 fn push_entries(

@@ -37,6 +37,7 @@ use self::{
 use crate::{
     Clock, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
     housekeeper::Signal,
+    index::CODE as INDEX_DAMAGE,
     journal_events,
     read::Shared,
     sync::{Condvar, Mutex, MutexGuard},
@@ -103,7 +104,7 @@ impl Writer {
                 Decision::Full => order = self.wait_for_room(order),
                 Decision::Unresolved => {
                     drop(order);
-                    resolved = self.resolve(&batch)?;
+                    resolved = self.resolve_mending(&batch)?;
                     order = self.order.lock();
                 }
                 Decision::Known(known) => {
@@ -124,6 +125,24 @@ impl Writer {
             None => Ok(()),
             Some(Stopped::Poisoned(why)) => Err(WriterFailure::Poisoned(Arc::clone(why)).into()),
             Some(Stopped::Closed) => Err(Refusal::Closed.into()),
+        }
+    }
+
+    /// As [`resolve`](Self::resolve); where the index turns out to be damaged, that part of it is made
+    /// again first.
+    fn resolve_mending(&self, batch: &Batch) -> Result<Resolved, Error> {
+        loop {
+            match self.resolve(batch) {
+                Err(Error::Damaged(damage)) if damage.code == INDEX_DAMAGE => {
+                    let before = self.shared.view.load_full();
+                    self.derived.mend(self, &damage)?;
+                    if Arc::ptr_eq(&before, &self.shared.view.load_full()) {
+                        // Nothing could be mended, so looking again would find the same.
+                        return Err(damage.into());
+                    }
+                }
+                other => return other,
+            }
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) use view::IndexView;
 pub(crate) use writer::IndexWriter;
 
 /// What every damage in `index/` is called.
-const CODE: &str = "derived.index";
+pub(crate) const CODE: &str = "derived.index";
 
 /// Sequences that a run of level 0 covers.
 pub(crate) const CHUNK: u64 = 4096;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use factlog_format::JournalRecovered;
+use factlog_format::{JournalRecovered, Manifest};
 use factlog_fs::OpenMode;
-use factlog_proof::{Frontier, Hash, leaf_hash};
+use factlog_proof::{Frontier, Hash, SignedCheckpoint, leaf_hash};
 
 use super::{
     active_first, begin, check_writable,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Damage, Error, Options, RecoveryReport, Refusal,
-    commit::{Baton, DerivedFiles, Order, Writer},
+    commit::{Baton, DerivedFiles, Order, Writer, sign},
     index::{IndexView, IndexWriter, Tail},
     journal::{new_writer, shared},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
@@ -50,13 +50,7 @@ pub(crate) fn fresh(
         index: IndexView::new(found.identity.journal, Vec::new(), &Tail::new(0)),
         signed: None,
     };
-    let found = Found {
-        layout: found.layout.clone(),
-        identity: found.identity.clone(),
-        created: found.created.clone(),
-        key: found.key.clone(),
-        manifest: baton.manifest.clone(),
-    };
+    let found = with_manifest(found, &baton.manifest);
     let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
     new_writer(options, shared(&options.fs, found, view, None), order, baton, derived)
 }
@@ -78,11 +72,26 @@ pub(crate) fn open(
     if let Some(kept) = floors.kept_of(survey.proven, survey.frontier.root()) {
         survey.signed = Some(kept.clone());
     }
+    if !survey.clean {
+        derived.mend_offsets(&found.manifest.rows);
+    }
     if let Err(error) = survey.continue_numbers(options.fs.as_ref(), found) {
         refused.get_or_insert(error);
     }
     check_history(&survey, floors, refused);
     let mut view = view_of(found, &survey, derived.index.runs().to_vec(), &tail, &offsets);
+    if refused.is_none() {
+        // Before anything is written or signed: a recovery would continue a forked history.
+        let shared = shared(&options.fs, with_manifest(found, &found.manifest), view.clone(), None);
+        *refused = check_roots(&crate::Reader { shared: Arc::new(shared) }, floors)?;
+    }
+    if let Some(signer) = signer.as_deref().filter(|_| refused.is_none()) {
+        match sign_proven(signer, &survey) {
+            Ok(Some(signed)) => view.signed = Some(Arc::new(signed)),
+            Ok(None) => {}
+            Err(error) => *refused = Some(error),
+        }
+    }
     let mut baton = new_baton(options, found, signer, survey.frontier.clone());
     take_survey(&mut baton, found, &survey, view.signed.clone())?;
     let mut recovered = None;
@@ -99,18 +108,8 @@ pub(crate) fn open(
     let last_recorded = last_recorded(options, found, &view)?;
     let raw = survey.raw_clock;
     let order = Order::new(found.identity.journal, view.durable, last_recorded, raw);
-    let found = Found {
-        layout: found.layout.clone(),
-        identity: found.identity.clone(),
-        created: found.created.clone(),
-        key: found.key.clone(),
-        manifest: baton.manifest.clone(),
-    };
-    let shared = shared(&options.fs, found, view, None);
+    let shared = shared(&options.fs, with_manifest(found, &baton.manifest), view, None);
     let writer = new_writer(options, shared, order, baton, derived)?;
-    if refused.is_none() {
-        *refused = check_roots(&writer, floors)?;
-    }
     Ok(Opened { writer, recovered })
 }
 
@@ -162,11 +161,21 @@ fn take_survey(
     Ok(())
 }
 
+/// Whether the last session seems to have closed; what was synced then needs no second look.
+fn looks_clean(options: &Options, found: &Found) -> bool {
+    let Some(row) = found.manifest.rows.last() else {
+        return false;
+    };
+    let path = found.layout.segment(row.first_sequence, row.generation);
+    let metadata = options.fs.metadata(&path);
+    matches!(metadata, Ok(Some(metadata)) if row.proven_end > 0 && metadata.len == row.proven_end)
+}
+
 fn open_derived(options: &Options, found: &Found) -> Result<DerivedFiles, Error> {
     let fs = Arc::clone(&options.fs);
     let journal = found.identity.journal;
     let (index, _) = IndexWriter::open(Arc::clone(&fs), &found.layout.index(), journal)?;
-    let tree = TreeWriter::open(Arc::clone(&fs), &found.layout.tree(), true)?;
+    let tree = TreeWriter::open(Arc::clone(&fs), &found.layout.tree(), !looks_clean(options, found))?;
     Ok(DerivedFiles {
         fs,
         layout: found.layout.clone(),
@@ -307,9 +316,28 @@ fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) 
     }
 }
 
+/// The signature of all that is proven, made anew where a crash came before any file had it. What
+/// proves it, the signer's state for one, is written after the sync, so that it may be released.
+fn sign_proven(signer: &Signer, survey: &Survey) -> Result<Option<SignedCheckpoint>, Error> {
+    let signed = survey.signed.as_ref().map_or(0, |signed| signed.claimed().size());
+    if signed >= survey.proven {
+        return Ok(None);
+    }
+    sign(signer, survey.proven, survey.frontier.root()).map(Some)
+}
+
+fn with_manifest(found: &Found, manifest: &Manifest) -> Found {
+    Found {
+        layout: found.layout.clone(),
+        identity: found.identity.clone(),
+        created: found.created.clone(),
+        key: found.key.clone(),
+        manifest: manifest.clone(),
+    }
+}
+
 /// Compares roots with what others remember of the same sizes.
-fn check_roots(writer: &Writer, floors: &Floors) -> Result<Option<Error>, Error> {
-    let reader = crate::Reader { shared: Arc::clone(&writer.shared) };
+fn check_roots(reader: &crate::Reader, floors: &Floors) -> Result<Option<Error>, Error> {
     if let Some((size, root)) = floors.signer
         && size <= reader.len()
         && reader.root_at(size)? != root

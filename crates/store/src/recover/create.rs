@@ -8,7 +8,7 @@ use factlog_fs::{Access, FileKind, StoreFs, replace_file, write_all_at};
 use super::Found;
 use crate::{
     Error, Misuse, Options, SigningPolicy,
-    layout::{JOURNAL, Layout, SUBDIRECTORIES},
+    layout::{JOURNAL, Layout, SUBDIRECTORIES, encode_secret},
 };
 
 /// The longest origin that a caller may choose; `/` and the id follow it.
@@ -46,7 +46,7 @@ pub(crate) fn create(
     let fs: &Arc<dyn StoreFs> = &options.fs;
     let layout = Layout::new(dir);
     make_dirs(fs.as_ref(), &layout)?;
-    make_secret(options, &layout)?;
+    make_secret(options, &layout, &journal)?;
     let created = JournalCreated {
         journal,
         origin: origin.clone(),
@@ -97,12 +97,13 @@ fn make_dirs(fs: &dyn StoreFs, layout: &Layout) -> Result<(), Error> {
     fs.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
-fn make_secret(options: &Options, layout: &Layout) -> Result<(), Error> {
+fn make_secret(options: &Options, layout: &Layout, journal: &JournalId) -> Result<(), Error> {
     let mut secret = zeroize::Zeroizing::new([0u8; 32]);
     options.random.fill(secret.as_mut());
     let path = layout.secret();
     let file = options.fs.create_new(&path, Access::Private).map_err(Error::io("create", &path))?;
-    write_all_at(file.as_ref(), secret.as_ref(), 0).map_err(Error::io("write", &path))?;
+    let content = zeroize::Zeroizing::new(encode_secret(journal, &secret));
+    write_all_at(file.as_ref(), content.as_ref(), 0).map_err(Error::io("write", &path))?;
     file.sync_all().map_err(Error::io("sync", &path))?;
     let keys = layout.keys();
     options.fs.sync_dir(&keys).map_err(Error::io("sync", &keys))

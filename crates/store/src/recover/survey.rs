@@ -227,6 +227,12 @@ impl<'f> Scan<'f> {
         if whole <= durable || survey.damage.is_some() {
             absorb(&group, &leaves)?;
             survey.frontier = after;
+            if group.header.count == 0 && group.end > proven_end && survey.damage.is_none() {
+                // What it states is true, but nothing says that it is itself on the disk: after a
+                // failed sync it may be in the cache only. So the segment ends before it.
+                survey.proven_end = group.offset;
+                survey.number = group.header.number - 1;
+            }
             return Ok(survey);
         }
         survey.proven_end = group.offset;

@@ -1,14 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use factlog_format::{
-    CrcSeed, EventFrame, Frame, FormatError, FrameType, FullStub, GroupKey, JournalId, SegmentHeader,
+    CrcSeed, EventFrame, Frame, FormatError, FrameType, FullStub, GroupKey, JournalId, MAX_SEGMENT_HEADER_LEN, SegmentHeader,
 };
 use factlog_fs::{OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
 use crate::{Damage, Error};
 
-/// A header of 65,535 inputs is far above any that compaction makes.
-const MAX_HEADER_LEN: usize = 2 << 20;
 /// Most event frames fit in one read of this size.
 const FIRST_READ: usize = 1024;
 
@@ -144,7 +142,7 @@ fn read_header(file: &dyn StoreFile, path: &Path) -> Result<SegmentHeader, Error
     let got = read_up_to(file, &mut head, 0).map_err(Error::io("read", path))?;
     let len = SegmentHeader::peek_len(head.get(..got).unwrap_or_default()).map_err(bad)?;
     let file_len = file.len().map_err(Error::io("measure", path))?;
-    if len > MAX_HEADER_LEN || len as u64 > file_len {
+    if len > MAX_SEGMENT_HEADER_LEN || len as u64 > file_len {
         return Err(bad(FormatError::Truncated("segment header")));
     }
     let mut bytes = vec![0u8; len];

@@ -1,5 +1,5 @@
 use factlog_format::{
-    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, Ordering,
+    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, MAX_BATCH_EVENTS, Ordering,
     coordinate_key,
 };
 
@@ -97,8 +97,10 @@ impl<'f> GroupScanner<'f> {
             return Err(bad("the group does not follow the one before".to_owned(), Some(&header)));
         }
         let frames_start = self.frames.offset();
-        let mut events = Vec::with_capacity(header.count as usize);
-        let mut crcs = Vec::with_capacity(header.count as usize);
+        // What a header claims is not yet what the file holds.
+        let expected = (header.count as usize).min(MAX_BATCH_EVENTS);
+        let mut events = Vec::with_capacity(expected);
+        let mut crcs = Vec::with_capacity(expected);
         for index in 0..u64::from(header.count) {
             let frame = self.frames.next().map_err(|error| stop(error, Some(&header)))?;
             crcs.push(frame.crc);

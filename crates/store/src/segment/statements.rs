@@ -6,6 +6,10 @@ use crate::Error;
 
 const STEP: usize = 8;
 const WINDOW: usize = 1 << 20;
+/// Bytes that are checksummed at most. A payload made for it could ask for a checksum of the longest
+/// header at every other place; a search that is cut short says that everything is durable, so that
+/// nothing is taken for a torn tail on its word.
+const WORK: usize = 16 << 30;
 /// A commit header with the most and longest signatures.
 const MAX_HEADER_FRAME: usize = 64 << 10;
 
@@ -17,6 +21,7 @@ pub(crate) fn largest_statement(segment: &SegmentFile, offset: u64) -> Result<u6
     let mut largest = 0;
     let mut at = offset.next_multiple_of(STEP as u64);
     let mut window = Vec::new();
+    let mut work = WORK;
     while at < end {
         // Windows overlap by the longest header, so that none is missed at a seam.
         window.resize(WINDOW + MAX_HEADER_FRAME, 0);
@@ -24,7 +29,15 @@ pub(crate) fn largest_statement(segment: &SegmentFile, offset: u64) -> Result<u6
             .map_err(Error::io("read", &segment.path))?;
         window.truncate(got);
         for start in (0..got.min(WINDOW)).step_by(STEP) {
-            if let Some(header) = header_at(segment, window.get(start..).unwrap_or_default()) {
+            let bytes = window.get(start..).unwrap_or_default();
+            let Some(len) = plausible_len(bytes) else {
+                continue;
+            };
+            let Some(left) = work.checked_sub(len) else {
+                return Ok(u64::MAX);
+            };
+            work = left;
+            if let Some(header) = header_at(segment, bytes) {
                 largest = largest.max(header.durable);
             }
         }
@@ -33,14 +46,15 @@ pub(crate) fn largest_statement(segment: &SegmentFile, offset: u64) -> Result<u6
     Ok(largest)
 }
 
-fn header_at(segment: &SegmentFile, bytes: &[u8]) -> Option<CommitHeader> {
-    // Type 1 and three zeros: decides nearly every place without a checksum.
+/// Decides nearly every place without a checksum: type 1, three zeros, and a length that can be.
+fn plausible_len(bytes: &[u8]) -> Option<usize> {
     if bytes.get(8..FRAME_HEADER_LEN)? != [1, 0, 0, 0] {
         return None;
     }
-    if Frame::peek_len(bytes).ok()? > MAX_HEADER_FRAME {
-        return None;
-    }
+    Frame::peek_len(bytes).ok().filter(|len| *len <= MAX_HEADER_FRAME)
+}
+
+fn header_at(segment: &SegmentFile, bytes: &[u8]) -> Option<CommitHeader> {
     let frame = Frame::read(segment.seed, bytes).ok()?;
     if frame.kind != FrameType::Commit {
         return None;

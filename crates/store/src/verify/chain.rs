@@ -4,8 +4,8 @@ use factlog_format::{CommitHeader, JournalEvent, JournalId, SegmentHeader};
 use factlog_proof::Hash;
 
 use super::{
-    derived::Derived, events::CheckedEvent, findings::Findings, groups::WholeGroup,
-    history::History, ids::Ids, streams::Streams, trust::Trust,
+    derived::Derived, events::CheckedEvent, evidence::Trust, findings::Findings,
+    groups::WholeGroup, history::History, ids::Ids, streams::Streams,
 };
 use crate::{Damage, Error};
 

@@ -8,7 +8,7 @@ use factlog_fs::{
 use super::findings::Findings;
 use crate::{
     Damage, Error, Misuse,
-    layout::{JOURNAL, Layout, MANIFEST, SECRET, SUBDIRECTORIES},
+    layout::{JOURNAL, Layout, MANIFEST, SECRET, SECRET_LEN, SUBDIRECTORIES, decode_secret},
     segment::parse_segment_name,
 };
 
@@ -58,7 +58,6 @@ impl Directory {
         for entry in &entries {
             check_entry(entry, &layout.dir, findings);
         }
-        check_keys(fs, layout, findings)?;
         let identity = read_small(
             fs,
             &layout.journal(),
@@ -101,6 +100,7 @@ impl Directory {
             segments,
         };
         directory.settle_id(fs, layout, findings);
+        check_keys(fs, layout, &directory.id, findings)?;
         Ok(directory)
     }
 
@@ -255,7 +255,12 @@ fn list_segments(
 }
 
 /// The journal's secret is no evidence, but one that was changed makes the next import repeat events.
-fn check_keys(fs: &dyn StoreFs, layout: &Layout, findings: &mut Findings) -> Result<(), Error> {
+fn check_keys(
+    fs: &dyn StoreFs,
+    layout: &Layout,
+    journal: &JournalId,
+    findings: &mut Findings,
+) -> Result<(), Error> {
     let dir = layout.keys();
     for entry in list(fs, &dir)? {
         let known = entry.name == SECRET && entry.kind == FileKind::File;
@@ -263,5 +268,29 @@ fn check_keys(fs: &dyn StoreFs, layout: &Layout, findings: &mut Findings) -> Res
             unknown(&entry, &dir, findings);
         }
     }
-    super::secret::check(fs, layout, findings)
+    check_secret(fs, layout, journal, findings)
+}
+
+/// Looks at the journal's secret. One that is missing is none: copies leave `keys/` out.
+fn check_secret(
+    fs: &dyn StoreFs,
+    layout: &Layout,
+    journal: &JournalId,
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let path = layout.secret();
+    let code = "journal.secret";
+    let Some(bytes) = read_small(fs, &path, SECRET_LEN, code, findings)? else {
+        return Ok(());
+    };
+    if decode_secret(journal, &bytes).is_none() {
+        let detail = "the journal's secret is not what was written, or is another journal's";
+        findings.wrong(Damage::new(code, &path, detail));
+    }
+    let metadata = fs.metadata(&path).map_err(Error::io("examine", &path))?;
+    if metadata.is_some_and(|metadata| !metadata.private) {
+        let detail = "others than its owner may read the journal's secret";
+        findings.note(Damage::new("journal.secret_exposed", &path, detail));
+    }
+    Ok(())
 }

@@ -8,7 +8,6 @@
 //! Memory: a few buffers, about 250 bytes per stream, 16 per event id up to a limit, and what the
 //! evidence takes. A group is held while it is checked, at less than twice its size on disk.
 
-mod anchoring;
 mod chain;
 mod derived;
 mod directory;
@@ -24,11 +23,9 @@ mod progress;
 mod report;
 mod resync;
 mod salvage;
-mod secret;
 mod segments;
 mod streams;
 mod tail;
-mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +35,14 @@ use factlog_proof::Hash;
 use uuid::Uuid;
 
 use self::{
-    chain::Chain, derived::Derived, directory::Directory, evidence::Evidence as Gathered,
-    findings::Findings, history::History, plan::Plan, progress::Progress, trust::Trust,
+    chain::Chain,
+    derived::Derived,
+    directory::Directory,
+    evidence::{Evidence as Gathered, Trust},
+    findings::Findings,
+    history::History,
+    plan::Plan,
+    progress::Progress,
 };
 use crate::{Damage, Error, layout::Layout};
 
@@ -174,7 +177,7 @@ impl Pass<'_> {
         self.check_ids();
         self.derived
             .finish(self.chain.next, self.clean, &mut self.findings)?;
-        let anchoring = anchoring::compare(&mut self);
+        let anchoring = evidence::compare(&mut self);
         self.note_unsigned();
         let damaged = self.findings.findings.iter().any(is_damage);
         let origin = self.origin();

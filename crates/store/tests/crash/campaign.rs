@@ -73,7 +73,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub const ORDINARY: Self = Self { tries: 2, double_every: 40, violations: 20 };
+    pub const ORDINARY: Self = Self { tries: 2, double_every: 150, violations: 20 };
 }
 
 impl Figures {

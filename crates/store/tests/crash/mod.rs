@@ -8,6 +8,7 @@
 
 pub mod bugs;
 pub mod campaign;
+pub mod fault;
 pub mod lab;
 pub mod oracle;
 pub mod run;

@@ -6,12 +6,15 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
 };
 
 use factlog::{
-    Clock, Encoding, Journal, NewEvent, Options, Random, SignedCheckpoint, SigningKey, TraceContext,
-    Uuid, VerifierKey,
+    Clock, Encoding, Journal, NewEvent, Options, Random, SignedCheckpoint, SigningKey,
+    TraceContext, Uuid, VerifierKey,
 };
 use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 
@@ -40,9 +43,14 @@ impl Golden {
     /// Every file of the journal but `LOCK`, by its path within.
     pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let all = support::files(self.fs.as_ref(), Path::new(DIR));
-        let all = all.into_iter().filter(|path| path.file_name().is_some_and(|name| name != "LOCK"));
+        let all = all
+            .into_iter()
+            .filter(|path| path.file_name().is_some_and(|name| name != "LOCK"));
         let within = |path: PathBuf| {
-            (path.strip_prefix(DIR).unwrap().to_owned(), content(self.fs.as_ref(), &path))
+            (
+                path.strip_prefix(DIR).unwrap().to_owned(),
+                content(self.fs.as_ref(), &path),
+            )
         };
         all.map(within).collect()
     }
@@ -56,7 +64,9 @@ impl Golden {
     }
 
     pub(crate) fn receipts(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.beside.iter().filter(|(name, _)| name.ends_with(".receipt"))
+        self.beside
+            .iter()
+            .filter(|(name, _)| name.ends_with(".receipt"))
     }
 
     /// Writes it into a folder of the real file system, as it is stored.
@@ -65,7 +75,10 @@ impl Golden {
             put(&folder.join(self.name).join(path), &bytes);
         }
         for (end, text) in &self.beside {
-            put(&folder.join(format!("{}.{end}", self.name)), text.as_bytes());
+            put(
+                &folder.join(format!("{}.{end}", self.name)),
+                text.as_bytes(),
+            );
         }
     }
 }
@@ -85,6 +98,13 @@ pub(crate) fn stored(name: &'static str) -> Golden {
     let folder = fixtures().join("journals");
     let memory = MemFs::new();
     load(&folder.join(name), Path::new(DIR), &memory);
+    // Git doesn't keep what is empty.
+    for empty in ["index", "tree", "checkpoints"] {
+        let path = Path::new(DIR).join(empty);
+        if memory.metadata(&path).unwrap().is_none() {
+            memory.create_dir(&path, Access::Shared).unwrap();
+        }
+    }
     let mut beside = BTreeMap::new();
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
@@ -93,12 +113,20 @@ pub(crate) fn stored(name: &'static str) -> Golden {
             beside.insert(end.to_owned(), fs::read_to_string(&path).unwrap());
         }
     }
-    Golden { name, fs: Arc::new(memory), beside }
+    Golden {
+        name,
+        fs: Arc::new(memory),
+        beside,
+    }
 }
 
 fn load(from: &Path, to: &Path, memory: &MemFs) {
     let private = to.ends_with("keys") || to.extension().is_some_and(|end| end == "secret");
-    let access = if private { Access::Private } else { Access::Shared };
+    let access = if private {
+        Access::Private
+    } else {
+        Access::Shared
+    };
     if from.is_dir() {
         memory.create_dir(to, access).unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -111,16 +139,23 @@ fn load(from: &Path, to: &Path, memory: &MemFs) {
     }
 }
 
-/// Goes on by a millisecond at each look, and once back by a minute.
+/// Stands still until told otherwise, so that nothing depends on how often it is looked at.
 #[derive(Debug)]
-struct SteadyClock(Mutex<i64>);
+pub(crate) struct FixedClock(AtomicI64);
 
-impl Clock for SteadyClock {
+impl FixedClock {
+    pub(crate) fn days_later(days: i64) -> Self {
+        Self(AtomicI64::new(START + days * 86_400_000_000))
+    }
+
+    fn go(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Relaxed);
+    }
+}
+
+impl Clock for FixedClock {
     fn now_micros(&self) -> i64 {
-        let mut looks = self.0.lock().unwrap();
-        *looks += 1;
-        let back = if *looks == 12 { 60_000_000 } else { 0 };
-        START + *looks * 1000 - back
+        self.0.load(Relaxed)
     }
 }
 
@@ -141,15 +176,22 @@ impl Random for FixedRandom {
     }
 }
 
-/// A session of a journal's making: `part` keeps what one session draws from what the next one does.
-pub(crate) fn options(name: &str, part: &str, fs: &Arc<MemFs>) -> Options {
+/// A session of a journal; `part` keeps apart what sessions draw.
+pub(crate) fn options(name: &str, part: &str, fs: &Arc<MemFs>, clock: Arc<FixedClock>) -> Options {
     let fs: Arc<MemFs> = Arc::clone(fs);
-    let options = Options::new().file_system(fs).origin(ORIGIN).segment_len(64 << 10);
-    let options = options.dangerous().clock(Arc::new(SteadyClock(Mutex::new(0))));
+    let options = Options::new()
+        .file_system(fs)
+        .origin(ORIGIN)
+        .segment_len(64 << 10);
+    let options = options.dangerous().clock(clock);
     let random = FixedRandom::new(&format!("{name} {part}"));
     let options = options.dangerous().random(Arc::new(random));
     let options = options.dangerous().without_housekeeper();
-    if name == "unsigned" { options } else { options.signing_key(signing_key(name)) }
+    if name == "unsigned" {
+        options
+    } else {
+        options.signing_key(signing_key(name))
+    }
 }
 
 /// The key is drawn apart from the rest, and its name holds the id that the creation will draw.
@@ -162,21 +204,94 @@ pub(crate) fn signing_key(name: &str) -> SigningKey {
     SigningKey::generate(&format!("{ORIGIN}/{id}"), seed).unwrap()
 }
 
+/// A journal while it is made.
+struct Making {
+    name: &'static str,
+    fs: Arc<MemFs>,
+    clock: Arc<FixedClock>,
+    journal: Journal,
+}
+
+impl Making {
+    fn begin(name: &'static str) -> Self {
+        let (fs, clock) = (Arc::new(MemFs::new()), Arc::new(FixedClock::days_later(0)));
+        let options = options(name, "create", &fs, Arc::clone(&clock));
+        let journal = Journal::create(DIR, options).unwrap();
+        Self {
+            name,
+            fs,
+            clock,
+            journal,
+        }
+    }
+
+    fn append(&self, event: NewEvent<'_>) {
+        self.batch(&[event]);
+    }
+
+    /// A second after what was before.
+    fn batch(&self, events: &[NewEvent<'_>]) {
+        self.clock.go(1);
+        self.journal.append_batch(events).unwrap();
+    }
+
+    /// As after a crash: what is open now is dropped without a close.
+    fn again(self, part: &str) -> Self {
+        let Self {
+            name,
+            fs,
+            clock,
+            journal,
+        } = self;
+        drop(journal);
+        clock.go(60);
+        let journal = Journal::open(DIR, options(name, part, &fs, Arc::clone(&clock))).unwrap();
+        Self {
+            name,
+            fs,
+            clock,
+            journal,
+        }
+    }
+
+    /// The number of events copied, and whether bytes were set aside.
+    fn recovery(&self) -> Option<(u64, bool)> {
+        self.journal
+            .recovery()
+            .map(|done| (done.copied, done.set_aside > 0))
+    }
+
+    /// Appends, but of what is written only 40 bytes arrive.
+    fn tear(&self) {
+        let path = support::segment(self.fs.as_ref());
+        let whole = content(self.fs.as_ref(), &path).len();
+        self.append(note("note-1", "torn"));
+        let bytes = content(self.fs.as_ref(), &path);
+        overwrite(self.fs.as_ref(), &path, &bytes[..whole + 40]);
+    }
+
+    fn end(self) -> Golden {
+        let beside = keep(&self.journal);
+        self.journal.close().unwrap();
+        Golden {
+            name: self.name,
+            fs: self.fs,
+            beside,
+        }
+    }
+}
+
 /// Makes a golden journal anew.
 pub(crate) fn make(name: &'static str) -> Golden {
-    let fs = Arc::new(MemFs::new());
-    let journal = Journal::create(DIR, options(name, "create", &fs)).unwrap();
-    let journal = match name {
-        "signed" => signed(journal),
-        "unsigned" => unsigned(journal),
-        "rolled" => rolled(journal),
-        "recovered" => recovered(journal, &fs),
-        "unclean" => return unclean(journal, fs),
+    let making = Making::begin(name);
+    match name {
+        "signed" => signed(making),
+        "unsigned" => unsigned(making),
+        "rolled" => rolled(making),
+        "recovered" => recovered(making),
+        "unclean" => unclean(making),
         _ => panic!("no golden journal of that name"),
-    };
-    let beside = keep(&journal);
-    journal.close().unwrap();
-    Golden { name, fs, beside }
+    }
 }
 
 /// What its owner keeps elsewhere: key, newest checkpoint, and receipts of the first, a middle and the
@@ -188,9 +303,15 @@ fn keep(journal: &Journal) -> BTreeMap<String, String> {
         return beside;
     };
     beside.insert(VKEY.to_owned(), format!("{key}\n"));
-    beside.insert(CHECKPOINT.to_owned(), reader.checkpoint().unwrap().to_string());
+    beside.insert(
+        CHECKPOINT.to_owned(),
+        reader.checkpoint().unwrap().to_string(),
+    );
     for sequence in [0, reader.len() / 2, reader.len() - 1] {
-        beside.insert(format!("{sequence}.receipt"), reader.receipt(sequence).unwrap());
+        beside.insert(
+            format!("{sequence}.receipt"),
+            reader.receipt(sequence).unwrap(),
+        );
     }
     beside
 }
@@ -201,14 +322,21 @@ fn note(entity: &str, text: &str) -> NewEvent<'static> {
 }
 
 /// Everything that an event can have.
-fn signed(journal: Journal) -> Journal {
-    let append = |event: NewEvent<'_>| journal.append(event).unwrap();
+fn signed(making: Making) -> Golden {
     let opened = Uuid::from_u128(0x019a_3c5e_7b1a_7c3d_8e4f_a0b1_c2d3_e4f5);
     let event = NewEvent::new("bank", "account-0042", "account.opened").id(opened);
-    append(event.data(Encoding::Json, br#"{"owner":"Ada"}"#).actor("teller-7"));
+    making.append(
+        event
+            .data(Encoding::Json, br#"{"owner":"Ada"}"#)
+            .actor("teller-7"),
+    );
     let event = NewEvent::new("bank", "account-0042", "account.deposited")
         .payload_version(3)
-        .section("amount", Encoding::Json, br#"{"amount":100,"currency":"EUR"}"#)
+        .section(
+            "amount",
+            Encoding::Json,
+            br#"{"amount":100,"currency":"EUR"}"#,
+        )
         .section("customer", Encoding::Cbor, b"\xa1\x64name\x63Ada")
         .section("slip", Encoding::Raw, b"\x00\xff\x00")
         .section("nothing", Encoding::Raw, b"")
@@ -218,71 +346,72 @@ fn signed(journal: Journal) -> Journal {
         .actor("teller-7")
         .correlation(Uuid::from_u128(7))
         .causation(opened)
-        .trace(TraceContext { trace_id: [0x4b; 16], span_id: [0xf0; 8], flags: 1 });
-    append(event);
+        .trace(TraceContext {
+            trace_id: [0x4b; 16],
+            span_id: [0xf0; 8],
+            flags: 1,
+        });
+    making.append(event);
     let bare = NewEvent::new("bank", "account-0042", "account.closed");
-    append(bare.occurred_at(-1));
+    making.append(bare.occurred_at(-1));
     let batch: Vec<_> = (0..3)
         .flat_map(|number| {
             let packed = NewEvent::new("parcels", "Zürich/42 🦀", "parcel.moved");
             let packed = packed.data(Encoding::MessagePack, vec![0x81, 0xa1, b'n', number]);
-            [packed, note(&format!("note-{number}"), &format!("batch {number}")).tag("batch")]
+            [
+                packed,
+                note(&format!("note-{number}"), &format!("batch {number}")).tag("batch"),
+            ]
         })
         .collect();
-    journal.append_batch(&batch).unwrap();
-    journal.housekeep().unwrap();
-    for number in 0..8 {
-        append(note("note-0", &format!("one more: {number}")));
+    making.batch(&batch);
+    making.journal.housekeep().unwrap();
+    for number in 0..4 {
+        making.append(note("note-0", &format!("one more: {number}")));
     }
-    journal
+    making.clock.go(-3600);
+    for number in 4..8 {
+        making.append(note("note-0", &format!("one more: {number}")));
+    }
+    making.end()
 }
 
-fn unsigned(journal: Journal) -> Journal {
-    journal.append(note("note-0", "nobody signs this")).unwrap();
-    journal.append_batch(&[note("note-0", "nor this"), note("note-1", "nor that")]).unwrap();
-    journal
+fn unsigned(making: Making) -> Golden {
+    making.append(note("note-0", "nobody signs this"));
+    making.batch(&[note("note-0", "nor this"), note("note-1", "nor that")]);
+    making.end()
 }
 
 /// Two sealed segments and the one being written.
-fn rolled(journal: Journal) -> Journal {
+fn rolled(making: Making) -> Golden {
     for number in 0..5 {
         let text = format!("page {number} ").repeat(30_000 / 7);
-        journal.append(note("book", &text)).unwrap();
-        journal.append(note("index", &format!("page {number}"))).unwrap();
+        making.append(note("book", &text));
+        making.append(note("index", &format!("page {number}")));
     }
-    journal
+    making.end()
 }
 
 /// Twice begun again: after a group that nothing proved, and after one with a torn one behind it.
-fn recovered(journal: Journal, fs: &Arc<MemFs>) -> Journal {
-    journal.append(note("note-0", "proven")).unwrap();
-    journal.append_batch(&[note("note-0", "whole"), note("note-1", "but not proven")]).unwrap();
-    drop(journal);
-    let journal = Journal::open(DIR, options("recovered", "second", fs)).unwrap();
-    assert_eq!(journal.recovery().map(|done| (done.copied, done.set_aside)), Some((2, 0)));
-    journal.append(note("note-1", "whole again")).unwrap();
-    tear(journal, fs);
-    let journal = Journal::open(DIR, options("recovered", "third", fs)).unwrap();
-    assert!(journal.recovery().is_some_and(|done| done.copied == 1 && done.set_aside > 0));
-    journal.append(note("note-0", "after all that")).unwrap();
-    journal
+fn recovered(making: Making) -> Golden {
+    making.append(note("note-0", "proven"));
+    making.batch(&[note("note-0", "whole"), note("note-1", "but not proven")]);
+    let making = making.again("second");
+    assert_eq!(making.recovery(), Some((2, false)));
+    making.append(note("note-1", "whole again"));
+    making.tear();
+    let making = making.again("third");
+    assert_eq!(making.recovery(), Some((1, true)));
+    making.append(note("note-0", "after all that"));
+    making.end()
 }
 
 /// Left as a crash left it.
-fn unclean(journal: Journal, fs: Arc<MemFs>) -> Golden {
-    journal.append(note("note-0", "proven")).unwrap();
-    journal.append(note("note-0", "signed for")).unwrap();
-    let beside = keep(&journal);
-    tear(journal, &fs);
-    Golden { name: "unclean", fs, beside }
-}
-
-/// Ends the session in the middle of a write, of which 40 bytes arrive.
-fn tear(journal: Journal, fs: &Arc<MemFs>) {
-    let path = support::segment(fs.as_ref());
-    let whole = content(fs.as_ref(), &path).len();
-    journal.append(note("note-1", "torn")).unwrap();
-    drop(journal);
-    let bytes = content(fs.as_ref(), &path);
-    overwrite(fs.as_ref(), &path, &bytes[..whole + 40]);
+fn unclean(making: Making) -> Golden {
+    making.append(note("note-0", "proven"));
+    making.append(note("note-0", "signed for"));
+    let beside = keep(&making.journal);
+    making.tear();
+    let Making { name, fs, .. } = making;
+    Golden { name, fs, beside }
 }

@@ -40,7 +40,9 @@ pub(crate) enum Change {
     From(&'static str),
 }
 
-use Change::{Cut, DropGroups, Extend, Flip, FlipAndFix, FlipAt, FlipBeforeAndFix, From, Remove, SwapFrames};
+use Change::{
+    Cut, DropGroups, Extend, Flip, FlipAndFix, FlipAt, FlipBeforeAndFix, From, Remove, SwapFrames,
+};
 
 const fn row(
     name: &'static str,
@@ -49,7 +51,13 @@ const fn row(
     change: Change,
     exit: i32,
 ) -> Tampered {
-    Tampered { name, journal, file, change, exit }
+    Tampered {
+        name,
+        journal,
+        file,
+        change,
+        exit,
+    }
 }
 
 /// From the salt of the facts, which stands before the event id, back to the field of the place.
@@ -59,38 +67,158 @@ const PREVIOUS_HASH: usize = 16 + 40;
 const OPENED: &[u8] = b"\x01\x9a\x3c\x5e\x7b\x1a\x7c\x3d\x8e\x4f\xa0\xb1\xc2\xd3\xe4\xf5";
 
 pub(crate) const TAMPERED: &[Tampered] = &[
-    row("payload", "signed", "segments/0", Flip(b"\"amount\":100"), 3),
-    row("payload and CRC", "signed", "segments/0", FlipAndFix(b"\"amount\":100"), 3),
-    row("salt of a payload and CRC", "signed", "segments/0", FlipBeforeAndFix(b"{\"owner\"", 1), 3),
+    row(
+        "payload",
+        "signed",
+        "segments/0",
+        Flip(b"\"amount\":100"),
+        3,
+    ),
+    row(
+        "payload and CRC",
+        "signed",
+        "segments/0",
+        FlipAndFix(b"\"amount\":100"),
+        3,
+    ),
+    row(
+        "salt of a payload and CRC",
+        "signed",
+        "segments/0",
+        FlipBeforeAndFix(b"{\"owner\"", 1),
+        3,
+    ),
     row("facts", "signed", "segments/0", Flip(b"region:eu"), 3),
-    row("facts and CRC", "signed", "segments/0", FlipAndFix(b"region:eu"), 3),
-    row("salt of facts and CRC", "signed", "segments/0", FlipBeforeAndFix(OPENED, 1), 3),
-    row("spine: revision and CRC", "signed", "segments/0", FlipBeforeAndFix(OPENED, REVISION), 3),
-    row("spine: link and CRC", "signed", "segments/0", FlipBeforeAndFix(OPENED, PREVIOUS_HASH), 3),
-    row("frames swapped", "signed", "segments/0", SwapFrames(b"batch 0"), 3),
+    row(
+        "facts and CRC",
+        "signed",
+        "segments/0",
+        FlipAndFix(b"region:eu"),
+        3,
+    ),
+    row(
+        "salt of facts and CRC",
+        "signed",
+        "segments/0",
+        FlipBeforeAndFix(OPENED, 1),
+        3,
+    ),
+    row(
+        "spine: revision and CRC",
+        "signed",
+        "segments/0",
+        FlipBeforeAndFix(OPENED, REVISION),
+        3,
+    ),
+    row(
+        "spine: link and CRC",
+        "signed",
+        "segments/0",
+        FlipBeforeAndFix(OPENED, PREVIOUS_HASH),
+        3,
+    ),
+    row(
+        "frames swapped",
+        "signed",
+        "segments/0",
+        SwapFrames(b"batch 0"),
+        3,
+    ),
     row("salt of a segment", "signed", "segments/0", FlipAt(72), 3),
     row("version of a segment", "signed", "segments/0", FlipAt(8), 3),
     row("tail dropped", "signed", "segments/0", DropGroups(2), 3),
-    row("tail dropped, MANIFEST as it was", "signed", "segments/0", Cut(8), 3),
-    row("zeros behind the end", "signed", "segments/0", Extend(64), 0),
+    row(
+        "tail dropped, MANIFEST as it was",
+        "signed",
+        "segments/0",
+        Cut(8),
+        3,
+    ),
+    row(
+        "zeros behind the end",
+        "signed",
+        "segments/0",
+        Extend(64),
+        0,
+    ),
     row("MANIFEST", "signed", "MANIFEST", FlipAt(70), 3),
-    row("MANIFEST of another journal", "signed", "MANIFEST", From("unsigned"), 3),
+    row(
+        "MANIFEST of another journal",
+        "signed",
+        "MANIFEST",
+        From("unsigned"),
+        3,
+    ),
     row("MANIFEST missing", "signed", "MANIFEST", Remove, 3),
     row("JOURNAL", "signed", "JOURNAL", Flip(b"created "), 3),
-    row("JOURNAL of another journal", "signed", "JOURNAL", From("unsigned"), 3),
+    row(
+        "JOURNAL of another journal",
+        "signed",
+        "JOURNAL",
+        From("unsigned"),
+        3,
+    ),
     row("JOURNAL missing", "signed", "JOURNAL", Remove, 3),
-    row("stored checkpoint: size", "signed", "checkpoints/0", Flip(b"\n1"), 3),
-    row("stored checkpoint: signature", "signed", "checkpoints/0", Cut(5), 3),
-    row("stored checkpoint of another journal", "signed", "checkpoints/0", From("rolled"), 3),
-    row("payload of a sealed segment", "rolled", "segments/0", FlipAndFix(b"page 0 "), 3),
+    row(
+        "stored checkpoint: size",
+        "signed",
+        "checkpoints/0",
+        Flip(b"\n1"),
+        3,
+    ),
+    row(
+        "stored checkpoint: signature",
+        "signed",
+        "checkpoints/0",
+        Cut(5),
+        3,
+    ),
+    row(
+        "stored checkpoint of another journal",
+        "signed",
+        "checkpoints/0",
+        From("rolled"),
+        3,
+    ),
+    row(
+        "payload of a sealed segment",
+        "rolled",
+        "segments/0",
+        FlipAndFix(b"page 0 "),
+        3,
+    ),
     row("sealed segment cut", "rolled", "segments/1", Cut(8), 3),
-    row("zeros behind a sealed segment", "rolled", "segments/1", Extend(64), 0),
+    row(
+        "zeros behind a sealed segment",
+        "rolled",
+        "segments/1",
+        Extend(64),
+        0,
+    ),
     row("sealed segment missing", "rolled", "segments/1", Remove, 3),
     row("last segment missing", "rolled", "segments/2", Remove, 3),
-    row("copied group", "recovered", "segments/1", FlipAndFix(b"but not proven"), 3),
+    row(
+        "copied group",
+        "recovered",
+        "segments/1",
+        FlipAndFix(b"but not proven"),
+        3,
+    ),
     row("torn tail", "unclean", "segments/0", Cut(8), 0),
-    row("signed for, then lost", "unclean", "segments/0", FlipAndFix(b"signed for"), 3),
-    row("proven, then damaged", "unclean", "segments/0", FlipAndFix(b"proven"), 3),
+    row(
+        "signed for, then lost",
+        "unclean",
+        "segments/0",
+        FlipAndFix(b"signed for"),
+        3,
+    ),
+    row(
+        "proven, then damaged",
+        "unclean",
+        "segments/0",
+        FlipAndFix(b"proven"),
+        3,
+    ),
 ];
 
 impl Tampered {
@@ -127,17 +255,24 @@ impl Tampered {
 }
 
 fn resolve(golden: &Golden, file: &str) -> PathBuf {
-    let Some((folder, Ok(index))) = file.split_once('/').map(|(f, i)| (f, i.parse::<usize>())) else {
+    let Some((folder, Ok(index))) = file.split_once('/').map(|(f, i)| (f, i.parse::<usize>()))
+    else {
         return Path::new(DIR).join(file);
     };
     let mut all = support::files(golden.fs.as_ref(), &Path::new(DIR).join(folder));
-    all.retain(|path| path.extension().is_some_and(|end| end == "seg" || end == "checkpoint"));
+    all.retain(|path| {
+        path.extension()
+            .is_some_and(|end| end == "seg" || end == "checkpoint")
+    });
     all.sort();
     all.swap_remove(index)
 }
 
 fn find(bytes: &[u8], text: &[u8]) -> usize {
-    bytes.windows(text.len()).position(|window| window == text).expect("the text is there")
+    bytes
+        .windows(text.len())
+        .position(|window| window == text)
+        .expect("the text is there")
 }
 
 fn word(bytes: &[u8], at: usize) -> usize {
@@ -158,7 +293,10 @@ fn frames(segment: &[u8]) -> Vec<(u8, usize, usize)> {
 
 fn flip_and_fix(segment: &mut [u8], text: &[u8], back: usize) {
     let at = find(segment, text) - back;
-    let (_, start, _) = frames(segment).into_iter().rfind(|(_, start, _)| *start <= at).unwrap();
+    let (_, start, _) = frames(segment)
+        .into_iter()
+        .rfind(|(_, start, _)| *start <= at)
+        .unwrap();
     segment[at] ^= 1;
     let end = start + 12 + word(segment, start);
     let mut crc = crc32fast::Hasher::new();
@@ -180,7 +318,10 @@ fn swap_frames(segment: &mut [u8], text: &[u8]) {
 }
 
 fn drop_groups(golden: &Golden, segment: &mut Vec<u8>, count: usize) {
-    let headers: Vec<_> = frames(segment).into_iter().filter(|(kind, ..)| *kind == 1).collect();
+    let headers: Vec<_> = frames(segment)
+        .into_iter()
+        .filter(|(kind, ..)| *kind == 1)
+        .collect();
     segment.truncate(headers[headers.len() - count].1);
     let path = Path::new(DIR).join("MANIFEST");
     let mut manifest = Manifest::decode(&content(golden.fs.as_ref(), &path)).unwrap();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::{Context, Result};
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::position::{Position, Prefix};
+use super::position::{self, Position, Prefix};
 use crate::import::{BATCH_BYTES, BATCH_EVENTS};
 
 /// The longest line: what an event can hold.
@@ -60,10 +60,19 @@ impl Lines {
         self.offset
     }
 
-    pub(super) fn position(&self, high_line: u64) -> Position {
+    /// Whether the last line given may still grow.
+    pub(super) fn is_last_open(&self) -> bool {
+        self.given > self.complete
+    }
+
+    pub(super) fn position(&self, events: u64, high_line: u64) -> Position {
         let prefix = self.prefix.as_ref().map_or_else(String::new, Prefix::text);
         let high_line = high_line.max(self.given);
-        Position::new(self.complete, self.offset, high_line, prefix)
+        let read = position::Read {
+            lines: self.complete,
+            offset: self.offset,
+        };
+        Position::new(read, events, high_line, prefix)
     }
 
     /// Reads over what an earlier import has read. False if the input doesn't begin with it; the
@@ -249,7 +258,9 @@ mod tests {
 
     #[test]
     fn lines_come_whole_however_they_are_read() {
-        let cases: [(&[u8], &[(u64, &str)], u64, u64); 8] = [
+        /// The bytes, the lines by number, how many are complete, and their length.
+        type Case<'a> = (&'a [u8], &'a [(u64, &'a str)], u64, u64);
+        let cases: [Case<'_>; 8] = [
             (b"", &[], 0, 0),
             (b"a\nb\n", &[(1, "a"), (2, "b")], 2, 4),
             (b"a\nb", &[(1, "a"), (2, "b")], 1, 2),

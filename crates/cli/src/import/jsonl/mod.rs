@@ -30,6 +30,10 @@ pub(crate) struct Jsonl {
     total: u64,
     /// Lines above this were never read by an import of this source.
     high_line: u64,
+    /// Events among the lines read so far, known ones included.
+    seen: u64,
+    /// Events among the lines that were read over.
+    skipped: u64,
     path: PathBuf,
 }
 
@@ -42,6 +46,8 @@ impl Jsonl {
             total: input.len.unwrap_or(0),
             lines: Lines::new(input.reader),
             high_line: 0,
+            seen: 0,
+            skipped: 0,
             path: path.to_owned(),
         })
     }
@@ -109,6 +115,8 @@ impl Source for Jsonl {
             return Ok(());
         }
         if self.lines.skip_known(&position)? {
+            self.seen = position.events;
+            self.skipped = position.events;
             return Ok(());
         }
         note(format!(
@@ -126,6 +134,11 @@ impl Source for Jsonl {
     fn fill(&mut self, batch: &mut Batch, ids: &Ids<'_>) -> Result<()> {
         if self.lines.prefix.is_none() {
             self.lines.prefix = Some(Prefix::new(ids));
+        }
+        if self.skipped > 0 {
+            batch.known = std::mem::take(&mut self.skipped);
+            batch.read = self.lines.offset();
+            return Ok(());
         }
         // A block may hold empty lines only; those are neither events nor the end.
         loop {
@@ -147,8 +160,11 @@ impl Source for Jsonl {
             }
             batch.bytes.clear();
         }
+        self.seen += batch.items.len() as u64;
+        // An open last line is read again, and counted then.
+        let open = u64::from(self.lines.is_last_open() && !batch.items.is_empty());
+        let position = self.lines.position(self.seen - open, self.high_line);
         batch.read = self.lines.offset();
-        let position = self.lines.position(self.high_line);
         batch.position = position.encode();
         Ok(())
     }

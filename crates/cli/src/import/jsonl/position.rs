@@ -16,6 +16,8 @@ pub(super) struct Position {
     /// Their length in bytes. What follows is read again, since a last line without a line feed may
     /// still grow.
     pub(super) offset: u64,
+    /// How many of those lines are events.
+    pub(super) events: u64,
     /// The highest line number that was ever imported.
     pub(super) high_line: u64,
     /// A keyed hash of all bytes before the offset.
@@ -23,12 +25,13 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) fn new(lines: u64, offset: u64, high_line: u64, prefix: String) -> Self {
+    pub(super) fn new(read: Read, events: u64, high_line: u64, prefix: String) -> Self {
         Self {
             format: "jsonl".to_owned(),
             version: VERSION,
-            lines,
-            offset,
+            lines: read.lines,
+            offset: read.offset,
+            events,
             high_line,
             prefix,
         }
@@ -43,6 +46,13 @@ impl Position {
         let position: Self = serde_json::from_slice(bytes).ok()?;
         (position.format == "jsonl" && position.version == VERSION).then_some(position)
     }
+}
+
+/// How many complete lines were read, and their length in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Read {
+    pub(super) lines: u64,
+    pub(super) offset: u64,
 }
 
 /// The running hash of what was read. It is keyed, so that a position says nothing of bytes that

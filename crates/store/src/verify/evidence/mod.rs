@@ -1,3 +1,8 @@
+//! What the journal is compared with, and whose signatures count.
+
+mod anchoring;
+mod trust;
+
 use std::path::{Path, PathBuf};
 
 use factlog_format::JournalId;
@@ -9,12 +14,14 @@ use super::{
     findings::Findings,
     options::VerifyOptions,
     report::{Evidence as By, KeySource},
-    trust::Trust,
 };
 use crate::{
     Damage, Error, KnownError, KnownJournal,
     layout::{Layout, checkpoint_name},
 };
+
+pub(super) use anchoring::compare;
+pub(super) use trust::Trust;
 
 const MAX_CHECKPOINT_LEN: usize = 64 << 10;
 /// Some 100,000 checkpoints; what is past it isn't read.

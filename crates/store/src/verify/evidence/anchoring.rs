@@ -1,17 +1,19 @@
 use factlog_proof::{Checkpoint, Policy};
 
-use super::{
-    Pass,
-    evidence::{Anchor, Receipt, refuse_receipt},
-    report::{Completeness, Evidence as By, KeySource},
+use super::{Anchor, Receipt, refuse_receipt};
+use crate::{
+    Damage, Standing,
+    verify::{
+        Pass,
+        report::{Completeness, Evidence as By, KeySource},
+    },
 };
-use crate::{Damage, Standing};
 
 /// What comparing the journal with evidence from outside came to.
 #[derive(Debug)]
-pub(super) struct Anchoring {
-    pub(super) completeness: Completeness,
-    pub(super) anchored_through: Option<u64>,
+pub(in crate::verify) struct Anchoring {
+    pub(in crate::verify) completeness: Completeness,
+    pub(in crate::verify) anchored_through: Option<u64>,
 }
 
 /// How the journal stands to one checkpoint.
@@ -25,7 +27,7 @@ enum Compared {
 }
 
 /// Compares the journal with every checkpoint and receipt, and with what is known of it.
-pub(super) fn compare(pass: &mut Pass<'_>) -> Anchoring {
+pub(in crate::verify) fn compare(pass: &mut Pass<'_>) -> Anchoring {
     let evidence = std::mem::take(&mut pass.evidence);
     let mut found = Found::default();
     for anchor in &evidence.anchors {

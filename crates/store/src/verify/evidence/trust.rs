@@ -3,18 +3,20 @@ use std::path::Path;
 use factlog_format::{CommitHeader, JournalCreated};
 use factlog_proof::{Checkpoint, Hash, VerifierKey};
 
-use super::{
-    findings::Findings,
-    report::{Authenticity, Evidence, KeySource},
+use crate::{
+    Damage,
+    verify::{
+        findings::Findings,
+        report::{Authenticity, Evidence, KeySource},
+    },
 };
-use crate::Damage;
 
 /// C2SP signature type of Ed25519.
 const ED25519: u8 = 1;
 
 /// Whose signatures count, and how far they were found to reach.
 #[derive(Debug, Default)]
-pub(super) struct Trust {
+pub(in crate::verify) struct Trust {
     /// A key from outside the journal.
     trusted: Option<(VerifierKey, KeySource)>,
     /// What sequence 0 says.
@@ -32,7 +34,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn new(trusted: Option<(VerifierKey, KeySource)>) -> Self {
+    pub(in crate::verify) fn new(trusted: Option<(VerifierKey, KeySource)>) -> Self {
         Self {
             trusted,
             ..Self::default()
@@ -40,17 +42,17 @@ impl Trust {
     }
 
     /// What sequence 0 says, once it was read.
-    pub(super) fn created(&self) -> Option<&JournalCreated> {
+    pub(in crate::verify) fn created(&self) -> Option<&JournalCreated> {
         self.created.as_ref()
     }
 
     /// Whether the journal says that it is signed.
-    pub(super) fn expects_signatures(&self) -> bool {
+    pub(in crate::verify) fn expects_signatures(&self) -> bool {
         !self.own.is_empty()
     }
 
     /// The key that signatures are checked with, and where it is from.
-    pub(super) fn key(&self) -> Option<(&VerifierKey, KeySource)> {
+    pub(in crate::verify) fn key(&self) -> Option<(&VerifierKey, KeySource)> {
         match &self.trusted {
             Some(_) if self.foreign => None,
             Some((key, source)) => Some((key, *source)),
@@ -58,11 +60,11 @@ impl Trust {
         }
     }
 
-    pub(super) fn signed_through(&self) -> Option<u64> {
+    pub(in crate::verify) fn signed_through(&self) -> Option<u64> {
         self.signed_size.and_then(|size| size.checked_sub(1))
     }
 
-    pub(super) fn authenticity(&self) -> Authenticity {
+    pub(in crate::verify) fn authenticity(&self) -> Authenticity {
         if self.bad {
             return Authenticity::BadSignature;
         }
@@ -76,7 +78,12 @@ impl Trust {
     }
 
     /// Takes in what sequence 0 says and compares it with the trusted key.
-    pub(super) fn learn(&mut self, created: JournalCreated, path: &Path, findings: &mut Findings) {
+    pub(in crate::verify) fn learn(
+        &mut self,
+        created: JournalCreated,
+        path: &Path,
+        findings: &mut Findings,
+    ) {
         for key in &created.keys {
             match VerifierKey::new(&created.origin, key) {
                 Ok(key) => self.own.push(key),
@@ -113,7 +120,7 @@ impl Trust {
 
     /// Checks the signatures of a commit header: they are over the tree of its first sequence, whose
     /// root is given if it could be computed. Returns whether one was there to be checked.
-    pub(super) fn check_header(
+    pub(in crate::verify) fn check_header(
         &mut self,
         header: &CommitHeader,
         root: Option<Hash>,
@@ -164,18 +171,18 @@ impl Trust {
     }
 
     /// A signature that must be there isn't.
-    pub(super) fn missing(&mut self, damage: Damage, findings: &mut Findings) {
+    pub(in crate::verify) fn missing(&mut self, damage: Damage, findings: &mut Findings) {
         self.bad = true;
         findings.exposed(damage, Evidence::Key);
     }
 
     /// A checkpoint from elsewhere in the directory verifies: the journal is signed up to its size.
-    pub(super) fn also_signed(&mut self, size: u64) {
+    pub(in crate::verify) fn also_signed(&mut self, size: u64) {
         self.signed_size = self.signed_size.max(Some(size));
     }
 
     /// A signature elsewhere in the directory doesn't verify.
-    pub(super) fn also_bad(&mut self) {
+    pub(in crate::verify) fn also_bad(&mut self) {
         self.bad = true;
     }
 }

@@ -1,0 +1,148 @@
+//! Every call of a workload failing in turn.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use factlog_sim::{FailedSync, Failure, Fault, PowerCut, SimFs, Unsynced};
+
+use super::{
+    campaign::{Crash, Figures},
+    lab::Lab,
+    run::{Log, Run, perform, writable},
+    survive::{Before, Violation, survive, text_of},
+    workload::{Plan, Step, Workload},
+};
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    Once(Failure),
+    /// From then on nothing can be changed, until the machine starts anew.
+    ForGood(Failure),
+}
+
+impl Failing {
+    pub const ALL: [Self; 8] = [
+        Self::Once(Failure::Io),
+        Self::Once(Failure::IoAfter),
+        Self::ForGood(Failure::Io),
+        Self::ForGood(Failure::NoSpace),
+        Self::Once(Failure::Sync(FailedSync::KeepsDirty)),
+        Self::Once(Failure::Sync(FailedSync::KeepsInCache)),
+        Self::Once(Failure::Sync(FailedSync::DropsPages)),
+        Self::Once(Failure::Sync(FailedSync::WritesHalf)),
+    ];
+
+    fn fault(self, call: u64) -> Fault {
+        match self {
+            Self::Once(failure) => Fault::at(call, failure),
+            Self::ForGood(failure) => Fault::from(call, failure).changes_only(),
+        }
+    }
+}
+
+/// Does the workload once for each of its calls and ways to fail. After each the process ends and
+/// the journal is opened on the same cache, goes on, and then loses power as well.
+pub fn fail_everywhere(workload: &Workload, how: &[Failing]) -> Figures {
+    let seed = workload.seed;
+    let lab = Lab::new(SimFs::new(seed), seed);
+    let mut figures = Figures { workloads: 1, ..Figures::default() };
+    let run = Run::record(workload.clone(), &lab).expect("a workload without faults does its steps");
+    for call in 0..lab.fs.calls() {
+        for failing in how {
+            let found = fail_at(&run, call, *failing);
+            match found {
+                Ok(hit) => figures.states += u64::from(hit),
+                Err((oracle, detail)) => {
+                    let scenario = format!("workload {seed}, {failing:?} at call {call}");
+                    figures.violations.push(Violation { oracle, detail, scenario });
+                }
+            }
+        }
+    }
+    figures
+}
+
+/// The same for the open after a crash: the journal is abandoned at every moment, and then each call
+/// of what follows fails, recovery first of all.
+pub fn fail_recovery(workload: &Workload, how: &[Failing], every: usize) -> Figures {
+    let seed = workload.seed;
+    let lab = Lab::new(SimFs::new(seed), seed);
+    let mut figures = Figures { workloads: 1, ..Figures::default() };
+    let run = Run::record(workload.clone(), &lab).expect("a workload without faults does its steps");
+    let created = run.log.created.unwrap_or_default();
+    let moments = run.moments.iter().filter(|moment| moment.calls() >= created);
+    let unclean = moments.filter(|moment| moment.has_unsynced());
+    for (at, moment) in unclean.enumerate().filter(|(at, _)| at % every == 0) {
+        let crash = [Crash::Killed, Crash::Kept, Crash::Torn][at % 3];
+        let log = run.log.settled(moment.calls());
+        let steps = vec![Step::Append(vec![Plan::small(9)]), Step::Housekeep];
+        let after = Workload::of_steps(seed ^ 0xfa, steps);
+        let machine = || Lab::later(crash.of(moment, seed), seed ^ 5);
+        let whole = machine();
+        let Ok(second) = Run::go_on(after, &whole, log.clone()) else { continue };
+        for call in 0..whole.fs.calls() {
+            for failing in how {
+                let lab = machine();
+                match fail_open_at(&second, &log, lab, call, *failing) {
+                    Ok(hit) => figures.states += u64::from(hit),
+                    Err((oracle, detail)) => {
+                        let moment = moment.calls();
+                        let scenario = format!(
+                            "workload {seed}, {crash:?} after call {moment}, then {failing:?} at call {call}"
+                        );
+                        figures.violations.push(Violation { oracle, detail, scenario });
+                    }
+                }
+            }
+        }
+    }
+    figures
+}
+
+fn fail_open_at(
+    second: &Run,
+    log: &Log,
+    lab: Lab,
+    call: u64,
+    failing: Failing,
+) -> Result<bool, (&'static str, String)> {
+    let seed = second.workload.seed;
+    lab.fs.inject(failing.fault(call));
+    let mut log = log.clone();
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        if let Ok(Ok(journal)) = lab.open().map(writable) {
+            let _ = perform(&second.workload, &lab, &mut log, Some(journal));
+        }
+    }));
+    done.map_err(|panic| ("no panic under the fault", text_of(panic.as_ref())))?;
+    if lab.fs.hits() == 0 {
+        return Ok(false);
+    }
+    let before = Before { log: &log, truth: &second.truth, call: u64::MAX };
+    let cut = PowerCut::new([Unsynced::Lost, Unsynced::Torn][(call % 2) as usize]);
+    survive(before, lab.fs.kill_process(seed), seed ^ call, Some(cut))?;
+    survive(before, lab.fs.power_cut(&cut, seed ^ call), seed ^ call, Some(cut))?;
+    Ok(true)
+}
+
+/// Returns whether the failure hit anything.
+fn fail_at(run: &Run, call: u64, failing: Failing) -> Result<bool, (&'static str, String)> {
+    let seed = run.workload.seed;
+    let lab = Lab::new(SimFs::new(seed), seed);
+    lab.fs.inject(failing.fault(call));
+    let mut log = Log::default();
+    let done = catch_unwind(AssertUnwindSafe(|| perform(&run.workload, &lab, &mut log, None)));
+    let (result, _) = done.map_err(|panic| ("no panic under the fault", text_of(panic.as_ref())))?;
+    if lab.fs.hits() == 0 {
+        return Ok(false);
+    }
+    drop(result);
+    // Promises count up to here; what was in the cache then still is.
+    let before = Before { log: &log, truth: &run.truth, call: u64::MAX };
+    let cut = PowerCut::new([Unsynced::Lost, Unsynced::Torn][(call % 2) as usize]);
+    // The failure may have come after what makes a journal.
+    survive(before, lab.fs.kill_process(seed), seed ^ call, Some(cut))?;
+    let lost = lab.fs.power_cut(&cut, seed ^ call);
+    survive(before, lost, seed ^ call, Some(cut))?;
+    Ok(true)
+}
