@@ -36,19 +36,30 @@ impl Fault {
     /// Hits one call, by its number from 0; see [`SimFs::calls`](crate::SimFs::calls).
     #[must_use]
     pub fn at(call: u64, failure: Failure) -> Self {
-        Self { from: call, until: call + 1, changes_only: false, failure }
+        Self {
+            from: call,
+            until: call + 1,
+            changes_only: false,
+            failure,
+        }
     }
 
     /// Hits this call and every later one.
     #[must_use]
     pub fn from(call: u64, failure: Failure) -> Self {
-        Self { until: u64::MAX, ..Self::at(call, failure) }
+        Self {
+            until: u64::MAX,
+            ..Self::at(call, failure)
+        }
     }
 
     /// Lets reads, lists and lengths through: what a disk does that only stops taking writes.
     #[must_use]
     pub fn changes_only(self) -> Self {
-        Self { changes_only: true, ..self }
+        Self {
+            changes_only: true,
+            ..self
+        }
     }
 
     pub(crate) fn hits(&self, call: u64, call_kind: Kind) -> bool {

@@ -25,7 +25,13 @@ pub struct Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:6} {:<11} {}", self.number, self.name, self.path.display())?;
+        write!(
+            f,
+            "{:6} {:<11} {}",
+            self.number,
+            self.name,
+            self.path.display()
+        )?;
         if let Some(to) = &self.to {
             write!(f, " -> {}", to.display())?;
         }

@@ -63,7 +63,11 @@ impl Error {
         operation: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self::Io { operation, path: path.to_owned(), source }
+        move |source| Self::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -85,15 +89,27 @@ pub struct Damage {
 
 impl Damage {
     pub(crate) fn new(code: &'static str, path: &Path, detail: impl Into<String>) -> Self {
-        Self { code, path: path.to_owned(), offset: None, sequence: None, detail: detail.into() }
+        Self {
+            code,
+            path: path.to_owned(),
+            offset: None,
+            sequence: None,
+            detail: detail.into(),
+        }
     }
 
     pub(crate) fn at(self, offset: u64) -> Self {
-        Self { offset: Some(offset), ..self }
+        Self {
+            offset: Some(offset),
+            ..self
+        }
     }
 
     pub(crate) fn sequence(self, sequence: u64) -> Self {
-        Self { sequence: Some(sequence), ..self }
+        Self {
+            sequence: Some(sequence),
+            ..self
+        }
     }
 
     /// Damage found by decoding; a newer version is told apart from damage.
@@ -110,7 +126,8 @@ struct At(&'static str, Option<u64>);
 
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.1.map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
+        self.1
+            .map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
     }
 }
 
@@ -143,7 +160,9 @@ pub enum Misuse {
     #[error("{} is not a journal", .0.display())]
     NotAJournal(PathBuf),
     /// A key already used for another journal.
-    #[error("the signing key belongs to {found}, not to {wanted}: every journal has a key of its own")]
+    #[error(
+        "the signing key belongs to {found}, not to {wanted}: every journal has a key of its own"
+    )]
     KeyOfAnotherJournal {
         /// The origin that the key names.
         found: String,
@@ -299,7 +318,9 @@ pub enum Conflict {
         sequence: u64,
     },
     /// Some events of a batch are in the journal already and some are not.
-    #[error("{known} of the {events} events of the batch are in the journal already; a batch repeats whole")]
+    #[error(
+        "{known} of the {events} events of the batch are in the journal already; a batch repeats whole"
+    )]
     PartialRepeat {
         /// How many are known.
         known: usize,

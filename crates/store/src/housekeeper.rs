@@ -1,5 +1,11 @@
 use std::{
-    sync::{Arc, atomic::{AtomicBool, Ordering::{AcqRel, Acquire, Relaxed, Release}}},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
+        },
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -48,7 +54,10 @@ impl Housekeeper {
             .name("factlog-housekeeper".to_owned())
             .spawn(move || run(&writer))
             .map_err(Error::io("start a thread for", &dir))?;
-        Ok(Self { signal, thread: Some(thread) })
+        Ok(Self {
+            signal,
+            thread: Some(thread),
+        })
     }
 
     /// Stops the thread and waits for it.

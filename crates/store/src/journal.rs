@@ -13,18 +13,18 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    BatchReceipt, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader, Receipt, Refusal,
-    RecoveryReport, SigningPolicy, WriterFailure,
+    BatchReceipt, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader, Receipt,
+    RecoveryReport, Refusal, SigningPolicy, WriterFailure,
     commit::{Baton, Stopped, Writer},
     config::KeySource,
     housekeeper::{Housekeeper, Signal},
     journal_events,
     layout::{Layout, decode_secret},
+    open::writable,
     read::Shared,
     recover::{self, Floors, Follower, Found, find},
     signer::Signer,
     sync::{Condvar, Mutex},
-    open::writable,
 };
 
 /// A journal that is open for writing.
@@ -79,13 +79,18 @@ impl Journal {
             known.check_path(&absolute(dir), &id)?;
         }
         let (signer, key_text, key_file) = create_signer(&options, &id, &origin)?;
-        let keys = signer.iter().map(|signer| *signer.verifier().public_key()).collect();
+        let keys = signer
+            .iter()
+            .map(|signer| *signer.verifier().public_key())
+            .collect();
         let (found, event) = recover::create(&options, dir, id, origin, keys)?;
         let lock = take_lock(fs.as_ref(), &found.layout)?;
         let writer = writable::fresh(&options, &found, signer.clone())?;
         let known = options.known.clone();
         let journal = Self::assemble(&options, writer, lock, signer, key_text)?;
-        journal.writer.append(&[journal_events::event(&event)], true)?;
+        journal
+            .writer
+            .append(&[journal_events::event(&event)], true)?;
         journal.writer.commit_idle()?;
         recover::finish(fs.as_ref(), &found)?;
         if let Some(known) = known {
@@ -127,7 +132,9 @@ impl Journal {
         let mut journal = Self::assemble(&options, opened.writer, lock, signer, None)?;
         journal.refused = refused.map(Arc::new);
         if let Some((report, event)) = opened.recovered {
-            journal.writer.append(&[journal_events::recovered(event)], true)?;
+            journal
+                .writer
+                .append(&[journal_events::recovered(event)], true)?;
             journal.recovery = Some(report);
         }
         journal.start(&options)
@@ -142,7 +149,9 @@ impl Journal {
         let found = find(&options.fs, dir.as_ref())?;
         let (view, survey) = crate::open::read_view(&options.fs, &found, &Floors::default())?;
         let follower = Some(Follower::after(&survey));
-        Ok(Reader { shared: Arc::new(shared(&options.fs, found, view, follower)) })
+        Ok(Reader {
+            shared: Arc::new(shared(&options.fs, found, view, follower)),
+        })
     }
 
     /// Creates a signed journal wholly in memory, for tests.
@@ -151,7 +160,10 @@ impl Journal {
     /// As [`create`](Self::create).
     pub fn in_memory() -> Result<Self, Error> {
         let fs = Arc::new(MemFs::new());
-        Self::create("journal", Options::new().file_system(fs).fresh_signing_key())
+        Self::create(
+            "journal",
+            Options::new().file_system(fs).fresh_signing_key(),
+        )
     }
 
     fn assemble(
@@ -161,10 +173,16 @@ impl Journal {
         signer: Option<Arc<Signer>>,
         key_text: Option<Zeroizing<String>>,
     ) -> Result<Self, Error> {
-        let secret = read_secret(options.fs.as_ref(), &writer.shared.layout, &writer.shared.identity.journal)?;
+        let secret = read_secret(
+            options.fs.as_ref(),
+            &writer.shared.layout,
+            &writer.shared.identity.journal,
+        )?;
         let import_key = Zeroizing::new(journal_key(&secret, "factlog 1 import id"));
         Ok(Self {
-            reader: Reader { shared: Arc::clone(&writer.shared) },
+            reader: Reader {
+                shared: Arc::clone(&writer.shared),
+            },
             writer,
             housekeeper: None,
             refused: None,
@@ -218,7 +236,9 @@ impl Journal {
     pub fn import_id(&self, parts: &[&[u8]]) -> Uuid {
         let mut hasher = blake3::Hasher::new_keyed(&self.import_key);
         for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part);
         }
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
@@ -286,7 +306,11 @@ impl Journal {
             let _ = signer.remember(checkpoint.size(), checkpoint.root());
         }
         if let Some(known) = &self.known {
-            let path = |size| self.reader.consistency(size, checkpoint.size()).unwrap_or_default();
+            let path = |size| {
+                self.reader
+                    .consistency(size, checkpoint.size())
+                    .unwrap_or_default()
+            };
             let _ = known.advance_with(&self.reader.id(), signed, path);
         }
     }
@@ -348,9 +372,11 @@ fn take_lock(fs: &dyn StoreFs, layout: &Layout) -> Result<Box<dyn FileLock>, Err
     let path = layout.lock();
     fs.lock(&path).map_err(|error| match error {
         LockError::Held => Refusal::Locked(layout.dir.clone()).into(),
-        LockError::Unsupported(why) => {
-            Refusal::FileSystem { path: layout.dir.clone(), detail: why.to_string() }.into()
+        LockError::Unsupported(why) => Refusal::FileSystem {
+            path: layout.dir.clone(),
+            detail: why.to_string(),
         }
+        .into(),
         LockError::Io(error) => Error::io("lock", &path)(error),
         other => Error::io("lock", &path)(std::io::Error::other(other)),
     })
@@ -364,7 +390,11 @@ pub(crate) fn read_secret(
     let path = layout.secret();
     let bytes = Zeroizing::new(read_file(fs, &path, 64).map_err(Error::io("read", &path))?);
     let secret = decode_secret(journal, &bytes).ok_or_else(|| {
-        Damage::new("journal.secret", &path, "the journal's secret is not what was written")
+        Damage::new(
+            "journal.secret",
+            &path,
+            "the journal's secret is not what was written",
+        )
     })?;
     let private = fs.metadata(&path).map_err(Error::io("examine", &path))?;
     if private.is_some_and(|metadata| !metadata.private) {
@@ -374,7 +404,11 @@ pub(crate) fn read_secret(
     Ok(Zeroizing::new(secret))
 }
 
-type CreatedSigner = (Option<Arc<Signer>>, Option<Zeroizing<String>>, Option<PathBuf>);
+type CreatedSigner = (
+    Option<Arc<Signer>>,
+    Option<Zeroizing<String>>,
+    Option<PathBuf>,
+);
 
 fn create_signer(options: &Options, id: &JournalId, origin: &str) -> Result<CreatedSigner, Error> {
     let fresh = || {
@@ -392,9 +426,17 @@ fn create_signer(options: &Options, id: &JournalId, origin: &str) -> Result<Crea
         KeySource::Memory(key) => {
             let found = key.verifier().name().to_owned();
             if found != origin {
-                return Err(Misuse::KeyOfAnotherJournal { found, wanted: origin.to_owned() }.into());
+                return Err(Misuse::KeyOfAnotherJournal {
+                    found,
+                    wanted: origin.to_owned(),
+                }
+                .into());
             }
-            (Some(Arc::new(Signer::in_memory(same_key(key)?))), None, None)
+            (
+                Some(Arc::new(Signer::in_memory(same_key(key)?))),
+                None,
+                None,
+            )
         }
         KeySource::File(_) | KeySource::Folder(_) => {
             let Some(path) = options.key.path(id) else {
@@ -421,11 +463,15 @@ fn require_key(options: &Options, found: &Found) -> Result<(), Error> {
     let there = match &options.key {
         KeySource::None | KeySource::Fresh => false,
         KeySource::Memory(_) => true,
-        source => source.path(&found.identity.journal).is_some_and(|path| {
-            matches!(options.fs.metadata(&path), Ok(Some(_)))
-        }),
+        source => source
+            .path(&found.identity.journal)
+            .is_some_and(|path| matches!(options.fs.metadata(&path), Ok(Some(_)))),
     };
-    if there { Ok(()) } else { Err(Refusal::KeyMissing.into()) }
+    if there {
+        Ok(())
+    } else {
+        Err(Refusal::KeyMissing.into())
+    }
 }
 
 /// The signer of a signed journal, or why there is none: then it opens for reading.
@@ -469,10 +515,15 @@ fn check_key(signer: &Signer, wanted: &VerifierKey) -> Result<(), Error> {
 fn floors(options: &Options, found: &Found, signer: Option<&Signer>) -> Result<Floors, Error> {
     let fs = options.fs.as_ref();
     let key = found.key.as_ref();
-    let mut floors = Floors { signer: signer.and_then(Signer::remembered), ..Floors::default() };
+    let mut floors = Floors {
+        signer: signer.and_then(Signer::remembered),
+        ..Floors::default()
+    };
     floors.consider_kept(fs, &found.layout, key)?;
     let rows = found.manifest.rows.iter();
-    let named: Vec<_> = rows.map(|row| (row.first_sequence, row.generation)).collect();
+    let named: Vec<_> = rows
+        .map(|row| (row.first_sequence, row.generation))
+        .collect();
     floors.consider_orphans(fs, &found.layout, &found.identity.journal, &named)?;
     if let Some(known) = &options.known {
         known.check_path(&absolute(&found.layout.dir), &found.identity.journal)?;
@@ -500,7 +551,11 @@ pub(crate) fn new_writer(
     baton: Baton,
     derived: crate::commit::DerivedFiles,
 ) -> Result<Arc<Writer>, Error> {
-    let secret = read_secret(options.fs.as_ref(), &shared.layout, &shared.identity.journal)?;
+    let secret = read_secret(
+        options.fs.as_ref(),
+        &shared.layout,
+        &shared.identity.journal,
+    )?;
     Ok(Arc::new(Writer {
         shared: Arc::new(shared),
         clock: Arc::clone(&options.clock),

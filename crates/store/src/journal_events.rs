@@ -12,7 +12,10 @@ pub(crate) fn event(payload: &JournalEvent) -> NewEvent<'static> {
 }
 
 pub(crate) fn clock_stepped_back(before: i64, now: i64) -> NewEvent<'static> {
-    event(&JournalEvent::ClockSteppedBack(ClockSteppedBack { before, now }))
+    event(&JournalEvent::ClockSteppedBack(ClockSteppedBack {
+        before,
+        now,
+    }))
 }
 
 pub(crate) fn recovered(recovered: JournalRecovered) -> NewEvent<'static> {

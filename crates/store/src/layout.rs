@@ -16,7 +16,9 @@ pub(crate) const SUBDIRECTORIES: [&str; 5] = ["segments", "index", "tree", "chec
 
 impl Layout {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
@@ -56,7 +58,8 @@ impl Layout {
     }
 
     pub(crate) fn segment(&self, first: u64, generation: u32) -> PathBuf {
-        self.segments().join(crate::segment::segment_name(first, generation))
+        self.segments()
+            .join(crate::segment::segment_name(first, generation))
     }
 }
 

@@ -48,5 +48,6 @@ pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInf
 pub use recover::RecoveryReport;
 pub use uuid::Uuid;
 pub use verify::{
-    Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions, verify,
+    Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions,
+    verify,
 };

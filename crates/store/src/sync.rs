@@ -25,11 +25,20 @@ pub(crate) struct Condvar(sync::Condvar);
 
 impl Condvar {
     pub(crate) fn wait<'g, T>(&self, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
-        self.0.wait(guard).unwrap_or_else(sync::PoisonError::into_inner)
+        self.0
+            .wait(guard)
+            .unwrap_or_else(sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn wait_for<'g, T>(&self, guard: MutexGuard<'g, T>, most: Duration) -> MutexGuard<'g, T> {
-        self.0.wait_timeout(guard, most).unwrap_or_else(sync::PoisonError::into_inner).0
+    pub(crate) fn wait_for<'g, T>(
+        &self,
+        guard: MutexGuard<'g, T>,
+        most: Duration,
+    ) -> MutexGuard<'g, T> {
+        self.0
+            .wait_timeout(guard, most)
+            .unwrap_or_else(sync::PoisonError::into_inner)
+            .0
     }
 
     pub(crate) fn notify_all(&self) {

@@ -40,7 +40,9 @@ impl View {
         if sequence >= self.durable {
             return None;
         }
-        let after = self.segments.partition_point(|segment| segment.first <= sequence);
+        let after = self
+            .segments
+            .partition_point(|segment| segment.first <= sequence);
         self.segments.get(after.checked_sub(1)?)
     }
 }
@@ -149,12 +151,16 @@ impl Segment {
         }
         // A view from before the segment was sealed doesn't know its count; its file is complete.
         let complete = |len| self.sealed.is_none_or(|(count, _)| len == count);
-        let path = self.path.with_file_name(offsets_name(self.first, self.generation));
-        let of = OffsetsOf { journal: *journal, first: self.first, generation: self.generation };
+        let path = self
+            .path
+            .with_file_name(offsets_name(self.first, self.generation));
+        let of = OffsetsOf {
+            journal: *journal,
+            first: self.first,
+            generation: self.generation,
+        };
         let stored = match OffsetsReader::open(fs, &path, of) {
-            Ok(Some(reader)) if reader.len().is_ok_and(complete) => {
-                StoredOffsets::File(reader)
-            }
+            Ok(Some(reader)) if reader.len().is_ok_and(complete) => StoredOffsets::File(reader),
             // A derived file never blocks a read: what it would say is in the segment.
             _ => {
                 let file = self.file(fs, journal)?;
@@ -170,17 +176,22 @@ impl StoredOffsets {
     fn get(&self, index: u64) -> Result<Option<u32>, Error> {
         match self {
             Self::File(reader) => reader.get(index),
-            Self::Scanned(offsets) => {
-                Ok(usize::try_from(index).ok().and_then(|index| offsets.get(index)).copied())
-            }
+            Self::Scanned(offsets) => Ok(usize::try_from(index)
+                .ok()
+                .and_then(|index| offsets.get(index))
+                .copied()),
         }
     }
 }
 
 /// Finds every event's frame by scanning a segment up to `end`.
 pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
-    let mut scanner =
-        GroupScanner::new(segment, segment.header_len, segment.header.first_sequence, end);
+    let mut scanner = GroupScanner::new(
+        segment,
+        segment.header_len,
+        segment.header.first_sequence,
+        end,
+    );
     let mut offsets = Vec::new();
     loop {
         match scanner.next() {
@@ -208,7 +219,9 @@ const MAX_BLOCKS: usize = ((factlog_format::MAX_SEGMENT_LEN / 128) / BLOCK) as u
 
 impl Default for LiveOffsets {
     fn default() -> Self {
-        Self { blocks: (0..MAX_BLOCKS).map(|_| OnceLock::new()).collect() }
+        Self {
+            blocks: (0..MAX_BLOCKS).map(|_| OnceLock::new()).collect(),
+        }
     }
 }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use factlog::{
-    Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Policy, Query, UnverifiedReceipt,
-    Uuid,
+    Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Policy, Query,
+    UnverifiedReceipt, Uuid,
 };
 use factlog_fs::MemFs;
 
 fn options(fs: &Arc<MemFs>) -> Options {
     let fs: Arc<MemFs> = Arc::clone(fs);
-    Options::new().file_system(fs).signing_key_file("signer.key")
+    Options::new()
+        .file_system(fs)
+        .signing_key_file("signer.key")
 }
 
 fn event(entity: &str, text: &str) -> NewEvent<'static> {
@@ -37,10 +39,22 @@ fn what_is_appended_is_read_in_order_after_reopening() {
         assert_eq!(receipt.revision(), number / 3);
     }
     let check = |journal: &Journal| {
-        assert_eq!(texts(journal, Query::stream("bank", "account-1")), ["1", "4", "7"]);
-        assert_eq!(texts(journal, Query::stream("bank", "account-1").reverse()), ["7", "4", "1"]);
-        assert_eq!(texts(journal, Query::all().scope("bank").limit(2)), ["0", "1"]);
-        assert_eq!(texts(journal, Query::all().scope("bank").reverse().limit(2)), ["9", "8"]);
+        assert_eq!(
+            texts(journal, Query::stream("bank", "account-1")),
+            ["1", "4", "7"]
+        );
+        assert_eq!(
+            texts(journal, Query::stream("bank", "account-1").reverse()),
+            ["7", "4", "1"]
+        );
+        assert_eq!(
+            texts(journal, Query::all().scope("bank").limit(2)),
+            ["0", "1"]
+        );
+        assert_eq!(
+            texts(journal, Query::all().scope("bank").reverse().limit(2)),
+            ["9", "8"]
+        );
         assert_eq!(texts(journal, Query::stream("bank", "nobody")), [""; 0]);
     };
     check(&journal);
@@ -49,7 +63,10 @@ fn what_is_appended_is_read_in_order_after_reopening() {
     assert!(journal.recovery().is_none());
     assert!(journal.read_only_reason().is_none());
     check(&journal);
-    assert_eq!(journal.append(event("account-0", "x")).unwrap().revision(), 4);
+    assert_eq!(
+        journal.append(event("account-0", "x")).unwrap().revision(),
+        4
+    );
 }
 
 #[test]
@@ -57,11 +74,16 @@ fn receipts_verify_with_the_key_alone() {
     let fs = Arc::new(MemFs::new());
     let journal = Journal::create("j", options(&fs)).unwrap();
     let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
-    let events: Vec<_> = (0..100).map(|i| event(&format!("a{}", i % 7), "x")).collect();
+    let events: Vec<_> = (0..100)
+        .map(|i| event(&format!("a{}", i % 7), "x"))
+        .collect();
     let batch = journal.append_batch(&events).unwrap();
     for receipt in batch.iter() {
         let text = receipt.text().unwrap();
-        let verified = UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).unwrap();
+        let verified = UnverifiedReceipt::parse(text.as_bytes())
+            .unwrap()
+            .verify(&policy)
+            .unwrap();
         assert_eq!(verified.sequence(), receipt.sequence());
         assert_eq!(*verified.event_hash(), receipt.event_hash());
     }
@@ -69,7 +91,10 @@ fn receipts_verify_with_the_key_alone() {
     let reader = Journal::open_read_only("j", options(&fs)).unwrap();
     for sequence in 0..reader.len() {
         let text = reader.receipt(sequence).unwrap();
-        let verified = UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).unwrap();
+        let verified = UnverifiedReceipt::parse(text.as_bytes())
+            .unwrap()
+            .verify(&policy)
+            .unwrap();
         assert_eq!(verified.sequence(), sequence);
     }
 }
@@ -77,7 +102,11 @@ fn receipts_verify_with_the_key_alone() {
 #[test]
 fn expectations_are_three_different_words() {
     let journal = Journal::in_memory().unwrap();
-    let append = |expect| journal.append(event("a", "x").expect(expect)).map(|done| done.revision());
+    let append = |expect| {
+        journal
+            .append(event("a", "x").expect(expect))
+            .map(|done| done.revision())
+    };
     let found = |result: Result<u64, Error>| match result {
         Err(Error::Conflict(Conflict::Expectation { found, .. })) => found,
         other => panic!("no conflict: {other:?}"),
@@ -112,11 +141,20 @@ fn a_repeat_is_answered_with_the_first_receipt() {
         // The expectation no longer holds, but the append it stood on did happen.
         let again = journal.append(new()).unwrap();
         assert!(again.already() && !first.already());
-        assert_eq!((again.sequence(), again.event_hash()), (first.sequence(), first.event_hash()));
+        assert_eq!(
+            (again.sequence(), again.event_hash()),
+            (first.sequence(), first.event_hash())
+        );
         let other = journal.append(event("a", "other").id(id));
-        assert!(matches!(other, Err(Error::Conflict(Conflict::IdReused { .. }))));
+        assert!(matches!(
+            other,
+            Err(Error::Conflict(Conflict::IdReused { .. }))
+        ));
         let partly = journal.append_batch(&[new(), event("a", "2").id(Uuid::from_u128(8))]);
-        assert!(matches!(partly, Err(Error::Conflict(Conflict::PartialRepeat { .. }))));
+        assert!(matches!(
+            partly,
+            Err(Error::Conflict(Conflict::PartialRepeat { .. }))
+        ));
         assert_eq!(journal.reader().len(), 2);
     };
     check(&journal);
@@ -130,12 +168,21 @@ fn dropping_without_closing_loses_nothing() {
     let mut journal = Journal::create("j", options(&fs)).unwrap();
     for round in 0..5 {
         for number in 0..3 {
-            journal.append(event("a", &format!("{round}.{number}"))).unwrap();
+            journal
+                .append(event("a", &format!("{round}.{number}")))
+                .unwrap();
         }
         drop(journal);
         journal = Journal::open("j", options(&fs)).unwrap();
-        assert!(journal.read_only_reason().is_none(), "{:?}", journal.read_only_reason());
-        assert_eq!(texts(&journal, Query::stream("bank", "a")).len(), (round + 1) * 3);
+        assert!(
+            journal.read_only_reason().is_none(),
+            "{:?}",
+            journal.read_only_reason()
+        );
+        assert_eq!(
+            texts(&journal, Query::stream("bank", "a")).len(),
+            (round + 1) * 3
+        );
     }
 }
 
@@ -146,8 +193,9 @@ fn segments_roll_and_everything_stays_readable() {
     let journal = Journal::create("j", small(&fs)).unwrap();
     let text = "x".repeat(500);
     for _ in 0..60 {
-        let events: Vec<_> =
-            (0..50).map(|i| event(&format!("a{}", i % 10), &text)).collect();
+        let events: Vec<_> = (0..50)
+            .map(|i| event(&format!("a{}", i % 10), &text))
+            .collect();
         journal.append_batch(&events).unwrap();
     }
     let check = |journal: &Journal| {

@@ -12,11 +12,12 @@ use support::{DIR, content, copy, event, files, options, overwrite, segment, tex
 /// (length of the segment after it, number of events of scope `bank`).
 fn dropped() -> (Arc<MemFs>, Vec<(usize, usize)>) {
     let fs = Arc::new(MemFs::new());
-    let journal =
-        Journal::create(DIR, options(&fs).dangerous().without_housekeeper()).unwrap();
+    let journal = Journal::create(DIR, options(&fs).dangerous().without_housekeeper()).unwrap();
     let mut marks = vec![(content(fs.as_ref(), &segment(fs.as_ref())).len(), 0)];
     for number in 0..6 {
-        let batch: Vec<_> = (0..=number % 3).map(|i| event(&format!("a{i}"), &format!("{number}.{i}"))).collect();
+        let batch: Vec<_> = (0..=number % 3)
+            .map(|i| event(&format!("a{i}"), &format!("{number}.{i}")))
+            .collect();
         journal.append_batch(&batch).unwrap();
         let count = texts(&journal).len();
         marks.push((content(fs.as_ref(), &segment(fs.as_ref())).len(), count));
@@ -64,11 +65,18 @@ fn a_segment_cut_at_any_byte_keeps_every_whole_group_or_is_called_damaged() {
         overwrite(fs.as_ref(), &path, &bytes[..cut]);
         let journal = open(&fs);
         let whole = marks.iter().rev().find(|(len, _)| *len <= cut).unwrap().1;
-        assert!(journal.read_only_reason().is_none(), "{:?}", journal.read_only_reason());
+        assert!(
+            journal.read_only_reason().is_none(),
+            "{:?}",
+            journal.read_only_reason()
+        );
         recovered += usize::from(journal.recovery().is_some());
         goes_on(&fs, journal, &all[..whole]);
     }
-    assert!(recovered > 100, "recovery was put to work {recovered} times only");
+    assert!(
+        recovered > 100,
+        "recovery was put to work {recovered} times only"
+    );
 }
 
 #[test]
@@ -77,7 +85,13 @@ fn garbage_or_zeros_behind_the_end_are_no_events() {
     let path = segment(fs.as_ref());
     let bytes = content(fs.as_ref(), &path);
     let all = texts(&open(&copy(&fs)));
-    for tail in [vec![0; 5000], vec![0xff; 4096], bytes[200..700].to_vec(), vec![1], bytes.clone()] {
+    for tail in [
+        vec![0; 5000],
+        vec![0xff; 4096],
+        bytes[200..700].to_vec(),
+        vec![1],
+        bytes.clone(),
+    ] {
         let fs = copy(&fs);
         overwrite(fs.as_ref(), &path, &[bytes.as_slice(), &tail].concat());
         goes_on(&fs, open(&fs), &all);
@@ -97,10 +111,16 @@ fn damage_below_what_a_later_header_calls_durable_is_no_torn_tail() {
         overwrite(fs.as_ref(), &path, &changed);
         let journal = open(&fs);
         if at < last_group {
-            let why = journal.read_only_reason().unwrap_or_else(|| panic!("byte {at} passed"));
+            let why = journal
+                .read_only_reason()
+                .unwrap_or_else(|| panic!("byte {at} passed"));
             assert_eq!(why.code(), "segment.corrupt");
             assert!(journal.append(event("x", "x")).is_err());
-            assert_eq!(content(fs.as_ref(), &path), changed, "nothing is repaired by guessing");
+            assert_eq!(
+                content(fs.as_ref(), &path),
+                changed,
+                "nothing is repaired by guessing"
+            );
         } else {
             // Rot in the very last group can't be told from a torn write.
             assert!(journal.read_only_reason().is_none());
@@ -120,7 +140,11 @@ fn a_clean_end_is_never_taken_for_a_torn_one() {
         let fs = copy(&fs);
         overwrite(fs.as_ref(), &path, &bytes[..cut]);
         let journal = open(&fs);
-        assert_eq!(journal.read_only_reason().unwrap().code(), "segment.corrupt", "{cut}");
+        assert_eq!(
+            journal.read_only_reason().unwrap().code(),
+            "segment.corrupt",
+            "{cut}"
+        );
     }
 }
 
@@ -133,11 +157,15 @@ fn a_strict_open_refuses_a_torn_tail_and_changes_nothing() {
     let essential = || -> Vec<_> {
         let all = files(fs.as_ref(), DIR.as_ref()).into_iter();
         let kept = all.filter(|path| !path.starts_with("j/tree") && !path.starts_with("j/index"));
-        kept.map(|path| (content(fs.as_ref(), &path), path)).collect()
+        kept.map(|path| (content(fs.as_ref(), &path), path))
+            .collect()
     };
     let before = essential();
     let strict = options(&fs).recovery(Recovery::Strict);
-    assert_eq!(Journal::open(DIR, strict).unwrap_err().code(), "recovery.strict");
+    assert_eq!(
+        Journal::open(DIR, strict).unwrap_err().code(),
+        "recovery.strict"
+    );
     assert_eq!(essential(), before);
     // The lock is free again.
     assert!(open(&fs).recovery().is_some());
@@ -155,10 +183,17 @@ fn a_journal_older_than_its_signer_remembers_opens_read_only() {
     journal.close().unwrap();
     // The journal goes back in time; its signer does not.
     for name in ["signer.key", "signer.key.state"] {
-        overwrite(old.as_ref(), name.as_ref(), &content(fs.as_ref(), name.as_ref()));
+        overwrite(
+            old.as_ref(),
+            name.as_ref(),
+            &content(fs.as_ref(), name.as_ref()),
+        );
     }
     let journal = open(&old);
-    assert_eq!(journal.read_only_reason().unwrap().code(), "signer.history_mismatch");
+    assert_eq!(
+        journal.read_only_reason().unwrap().code(),
+        "signer.history_mismatch"
+    );
     assert_eq!(journal.reader().read(Query::all().scope("bank")).count(), 1);
 }
 
@@ -168,7 +203,9 @@ fn derived_files_may_vanish_at_any_time() {
     let small = |fs: &Arc<MemFs>| options(fs).segment_len(64 << 10);
     let journal = Journal::create(DIR, small(&fs)).unwrap();
     for number in 0..1000 {
-        let batch: Vec<_> = (0..10).map(|i| event(&format!("a{i}"), &number.to_string())).collect();
+        let batch: Vec<_> = (0..10)
+            .map(|i| event(&format!("a{i}"), &number.to_string()))
+            .collect();
         journal.append_batch(&batch).unwrap();
     }
     journal.close().unwrap();
@@ -176,7 +213,10 @@ fn derived_files_may_vanish_at_any_time() {
         let text = path.to_str().unwrap();
         text.ends_with(".off") || text.contains("index") || text.contains("tree")
     };
-    let all: Vec<_> = files(fs.as_ref(), DIR.as_ref()).into_iter().filter(|p| derived(p)).collect();
+    let all: Vec<_> = files(fs.as_ref(), DIR.as_ref())
+        .into_iter()
+        .filter(|p| derived(p))
+        .collect();
     assert!(all.len() > 10);
     let kept: Vec<_> = all.iter().map(|path| content(fs.as_ref(), path)).collect();
     for path in &all {
@@ -186,7 +226,10 @@ fn derived_files_may_vanish_at_any_time() {
     assert_eq!(reader.read(Query::stream("bank", "a3")).count(), 1000);
     reader.receipt(77).unwrap();
     let journal = Journal::open(DIR, small(&fs)).unwrap();
-    assert_eq!(journal.reader().read(Query::stream("bank", "a3")).count(), 1000);
+    assert_eq!(
+        journal.reader().read(Query::stream("bank", "a3")).count(),
+        1000
+    );
     journal.append(event("a3", "x")).unwrap();
     journal.close().unwrap();
     // Index and tree are a function of the segments: what is there again is as it was.
@@ -202,8 +245,9 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
     let fs = Arc::new(MemFs::new());
     let journal = Journal::create(DIR, options(&fs)).unwrap();
     for number in 0..40 {
-        let batch: Vec<_> =
-            (0..110).map(|i| event(&format!("a{}", i % 9), &format!("{number}.{i}"))).collect();
+        let batch: Vec<_> = (0..110)
+            .map(|i| event(&format!("a{}", i % 9), &format!("{number}.{i}")))
+            .collect();
         journal.append_batch(&batch).unwrap();
     }
     journal.close().unwrap();
@@ -214,9 +258,15 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
         let text = path.to_str().unwrap();
         text.ends_with(".off") || text.contains("index") || text.contains("tree")
     };
-    for path in files(fs.as_ref(), DIR.as_ref()).into_iter().filter(|path| derived(path)) {
+    for path in files(fs.as_ref(), DIR.as_ref())
+        .into_iter()
+        .filter(|path| derived(path))
+    {
         let bytes = content(fs.as_ref(), &path);
-        for at in (0..bytes.len()).step_by(bytes.len() / 5 + 1).chain([bytes.len() - 1]) {
+        for at in (0..bytes.len())
+            .step_by(bytes.len() / 5 + 1)
+            .chain([bytes.len() - 1])
+        {
             let fs = copy(&fs);
             let mut changed = bytes.clone();
             changed[at] ^= 1;
@@ -228,7 +278,10 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
             let receipt = journal.append(event("new", "x")).unwrap();
             let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
             let text = receipt.text().unwrap();
-            UnverifiedReceipt::parse(text.as_bytes()).unwrap().verify(&policy).expect(&context);
+            UnverifiedReceipt::parse(text.as_bytes())
+                .unwrap()
+                .verify(&policy)
+                .expect(&context);
             // Looks a stream up that only the index knows.
             let next = journal.append(event("a3", "x"));
             assert_eq!(next.expect(&context).revision(), revisions, "{context}");

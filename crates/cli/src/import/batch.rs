@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use factlog::{Encoding, NewEvent, Uuid};
+
+use super::Ids;
 
 /// A text of an event: a part of the batch's bytes, or one that all events share.
 #[derive(Clone, Debug)]
@@ -49,6 +52,9 @@ pub(crate) struct BadLine {
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) items: Vec<Item>,
+    /// For each item whether it was in the journal when the batch was filled; earlier batches may not
+    /// have been appended by then.
+    pub(crate) in_journal: Vec<bool>,
     pub(crate) bad: Vec<BadLine>,
     /// Events that the source itself found to be in the journal already.
     pub(crate) known: u64,
@@ -68,9 +74,18 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.items.clear();
+        self.in_journal.clear();
         self.bad.clear();
         self.known = 0;
         self.position.clear();
+    }
+
+    /// Notes which items are in the journal already.
+    pub(crate) fn look_up(&mut self, ids: &Ids<'_>) -> Result<()> {
+        for item in &self.items {
+            self.in_journal.push(!item.is_new && ids.knows(item.id)?);
+        }
+        Ok(())
     }
 
     /// The event of an item.

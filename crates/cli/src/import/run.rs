@@ -1,6 +1,6 @@
 //! The runner: one thread reads and parses, another appends.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -84,7 +84,11 @@ fn read(
     loop {
         let mut batch = used.try_recv().unwrap_or_default();
         batch.clear();
-        let result = source.fill(&mut batch, ids).map(|()| batch);
+        // Look-ups are half the work of an import with ids of its own, and this thread has time.
+        let filling = source
+            .fill(&mut batch, ids)
+            .and_then(|()| batch.look_up(ids));
+        let result = filling.map(|()| batch);
         let goes_on = result.as_ref().is_ok_and(|batch| !batch.is_end());
         // Nobody takes any more: the appender has said why.
         if filled.send(result).is_err() || !goes_on {
@@ -98,8 +102,9 @@ struct Appender<'a> {
     name: String,
     total: u64,
     progress: Progress,
-    /// Ids of the batch at hand.
-    batch_ids: HashSet<Uuid>,
+    /// Ids of the batch at hand, and of those before it that the reading thread may not have found in
+    /// the journal yet.
+    recent_ids: VecDeque<HashSet<Uuid>>,
     /// In a dry run nothing becomes known by being appended.
     would_add: HashSet<Uuid>,
     outcome: Outcome,
@@ -112,7 +117,7 @@ impl<'a> Appender<'a> {
             name,
             total,
             progress: Progress::new("import", job.unit, (total > 0).then_some(total)),
-            batch_ids: HashSet::new(),
+            recent_ids: VecDeque::new(),
             would_add: HashSet::new(),
             outcome: Outcome::default(),
         }
@@ -140,10 +145,10 @@ impl<'a> Appender<'a> {
     fn take(&mut self, batch: &Batch) -> Result<()> {
         self.take_bad(&batch.bad)?;
         self.outcome.known += batch.known;
-        self.batch_ids.clear();
+        self.begin_ids();
         let mut events: Vec<NewEvent<'_>> = Vec::with_capacity(batch.items.len() + 1);
-        for item in &batch.items {
-            if self.is_known(item.id, item.is_new)? {
+        for (item, in_journal) in batch.items.iter().zip(&batch.in_journal) {
+            if *in_journal || self.is_repeated(item.id, item.is_new) {
                 self.outcome.known += 1;
                 continue;
             }
@@ -163,16 +168,28 @@ impl<'a> Appender<'a> {
         Ok(())
     }
 
-    fn is_known(&mut self, id: Uuid, is_new: bool) -> Result<bool> {
-        if is_new {
-            return Ok(false);
+    /// Lets go of ids that are in the journal wherever the reading thread now looks.
+    fn begin_ids(&mut self) {
+        let mut next = HashSet::new();
+        if self.recent_ids.len() > WAITING + 1 {
+            next = self.recent_ids.pop_front().unwrap_or_default();
+            next.clear();
         }
-        let seen = if self.job.dry_run {
-            &mut self.would_add
-        } else {
-            &mut self.batch_ids
+        self.recent_ids.push_back(next);
+    }
+
+    /// Whether the id stood in this import before.
+    fn is_repeated(&mut self, id: Uuid, is_new: bool) -> bool {
+        if is_new {
+            return false;
+        }
+        if self.job.dry_run {
+            return !self.would_add.insert(id);
+        }
+        let Some((current, before)) = self.recent_ids.make_contiguous().split_last_mut() else {
+            return false;
         };
-        Ok(!seen.insert(id) || self.job.journal.reader().contains_id(id)?)
+        before.iter().any(|ids| ids.contains(&id)) || !current.insert(id)
     }
 
     fn take_bad(&mut self, bad: &[BadLine]) -> Result<()> {

@@ -52,7 +52,11 @@ impl PowerCut {
     /// A cut with sectors of 512 bytes and zeros for what is missing.
     #[must_use]
     pub const fn new(unsynced: Unsynced) -> Self {
-        Self { unsynced, sector: 512, garbage: Garbage::Zeros }
+        Self {
+            unsynced,
+            sector: 512,
+            garbage: Garbage::Zeros,
+        }
     }
 
     /// Everything that was not synced is lost.
@@ -92,7 +96,12 @@ impl PowerCut {
                     let disk = after_cut(file, self, &stale, rng);
                     let private = file.private;
                     let cache = disk.clone();
-                    *node = Arc::new(Node::File(FileState { cache, disk, pending: vec![], private }));
+                    *node = Arc::new(Node::File(FileState {
+                        cache,
+                        disk,
+                        pending: vec![],
+                        private,
+                    }));
                 }
                 Node::Dir(dir) => {
                     let mut dir = dir.clone();
@@ -152,7 +161,10 @@ pub(super) fn after_cut(
         disk.set_page(number, Some(Arc::new(page)));
     }
     // First up to the pages' end, so that what stands past the length is really cut off.
-    let end = disk.numbers().last().map_or(0, |last| (last + 1) * PAGE as u64);
+    let end = disk
+        .numbers()
+        .last()
+        .map_or(0, |last| (last + 1) * PAGE as u64);
     disk.set_len(end.max(choice.len));
     disk.set_len(choice.len);
     disk
@@ -173,7 +185,11 @@ impl Choice {
     fn of(file: &FileState, unsynced: Unsynced, rng: &mut Rng) -> Self {
         let count = file.pending.len();
         let last = unsynced == Unsynced::Reordered && rng.chance(70);
-        let len_from = if last { count } else { rng.below(count as u64 + 1) as usize };
+        let len_from = if last {
+            count
+        } else {
+            rng.below(count as u64 + 1) as usize
+        };
         let change = len_from.checked_sub(1).and_then(|at| file.pending.get(at));
         let fresh = *rng.pick(&[10, 50, 90]).unwrap_or(&50);
         Self {
@@ -203,7 +219,10 @@ impl Choice {
                 pages.map(move |(_, page)| (at, page.as_ref(), change.cut && at < self.len_from))
             })
             .collect();
-        let least = versions.iter().rposition(|(_, _, must)| *must).map_or(0, |at| at + 1);
+        let least = versions
+            .iter()
+            .rposition(|(_, _, must)| *must)
+            .map_or(0, |at| at + 1);
         let upto = match self.unsynced {
             Unsynced::Reordered => {
                 let kept = |(at, _, _): &(usize, _, _)| self.kept.get(*at) == Some(&true);

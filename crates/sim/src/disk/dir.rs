@@ -59,7 +59,12 @@ impl Directory {
             EntryChange::Link(_, node) | EntryChange::Rename(_, _, node) => Some(*node),
             EntryChange::Unlink(_) => None,
         });
-        self.entries.values().chain(self.disk.values()).copied().chain(pending).collect()
+        self.entries
+            .values()
+            .chain(self.disk.values())
+            .copied()
+            .chain(pending)
+            .collect()
     }
 
     pub(crate) fn sync(&mut self) {

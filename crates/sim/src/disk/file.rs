@@ -54,7 +54,9 @@ impl FileState {
     }
 
     fn note(&mut self, touched: &[u64], cut: bool) {
-        let pages = touched.iter().map(|number| (*number, self.cache.page(*number).cloned()));
+        let pages = touched
+            .iter()
+            .map(|number| (*number, self.cache.page(*number).cloned()));
         let (pages, len) = (pages.collect(), self.cache.len());
         self.pending.push(Arc::new(Change { pages, len, cut }));
     }
@@ -62,7 +64,9 @@ impl FileState {
     /// Numbers of the pages that are dirty.
     pub(crate) fn dirty(&self) -> BTreeSet<u64> {
         let changes = self.pending.iter();
-        changes.flat_map(|change| change.pages.iter().map(|(number, _)| *number)).collect()
+        changes
+            .flat_map(|change| change.pages.iter().map(|(number, _)| *number))
+            .collect()
     }
 
     /// Writes every dirty page to the disk. A page that an earlier, failed sync left out and

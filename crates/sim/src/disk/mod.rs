@@ -11,7 +11,7 @@ mod walk;
 pub(crate) use content::{Content, PAGE};
 pub use cut::{Garbage, PowerCut, Unsynced};
 pub(crate) use dir::{Directory, EntryChange};
-pub(crate) use file::FileState;
 pub use file::FailedSync;
+pub(crate) use file::FileState;
 pub(crate) use state::{Node, NodeId, State};
 pub(crate) use walk::normal;

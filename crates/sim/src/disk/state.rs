@@ -30,7 +30,10 @@ pub(crate) struct State {
 impl Default for State {
     fn default() -> Self {
         let root = Arc::new(Node::Dir(Directory::default()));
-        Self { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1 }
+        Self {
+            nodes: BTreeMap::from([(ROOT, root)]),
+            next: ROOT + 1,
+        }
     }
 }
 
@@ -78,7 +81,11 @@ impl State {
     pub(crate) fn find(&self, path: &Path) -> io::Result<NodeId> {
         let mut at = ROOT;
         for name in normal(path)? {
-            at = *self.dir(at)?.entries.get(&name).ok_or(ErrorKind::NotFound)?;
+            at = *self
+                .dir(at)?
+                .entries
+                .get(&name)
+                .ok_or(ErrorKind::NotFound)?;
         }
         Ok(at)
     }

@@ -59,7 +59,9 @@ impl StoreFile for SimFile {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let about = self.about("read", Kind::Read).range(offset, buf.len() as u64);
+        let about = self
+            .about("read", Kind::Read)
+            .range(offset, buf.len() as u64);
         self.call(about, |machine, effect| {
             let len = buf.len() as u64;
             let wanted = match effect {
@@ -88,14 +90,19 @@ impl StoreFile for SimFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.writable()?;
-        let about = self.about("write", Kind::Write).range(offset, buf.len() as u64);
+        let about = self
+            .about("write", Kind::Write)
+            .range(offset, buf.len() as u64);
         self.call(about, |machine, effect| {
             if buf.is_empty() {
                 return Ok(0);
             }
             let (done, error) = machine.room(self.id, offset, buf.len() as u64, effect)?;
             if done > 0 {
-                machine.state.file_mut(self.id)?.write(&buf[..done as usize], offset);
+                machine
+                    .state
+                    .file_mut(self.id)?
+                    .write(&buf[..done as usize], offset);
             }
             match error {
                 Some(error) => Err(error),
@@ -106,15 +113,18 @@ impl StoreFile for SimFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.writable()?;
-        self.call(self.about("set_len", Kind::Grow).range(0, len), |machine, _| {
-            if len > MAX_LEN {
-                return Err(ErrorKind::FileTooLarge.into());
-            }
-            if len != machine.state.file(self.id)?.cache.len() {
-                machine.state.file_mut(self.id)?.set_len(len);
-            }
-            Ok(())
-        })
+        self.call(
+            self.about("set_len", Kind::Grow).range(0, len),
+            |machine, _| {
+                if len > MAX_LEN {
+                    return Err(ErrorKind::FileTooLarge.into());
+                }
+                if len != machine.state.file(self.id)?.cache.len() {
+                    machine.state.file_mut(self.id)?.set_len(len);
+                }
+                Ok(())
+            },
+        )
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> io::Result<()> {

@@ -38,15 +38,30 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn path(name: &'static str, kind: Kind, path: &Path) -> Self {
-        Self { name, kind, path: Arc::new(path.to_owned()), to: None, range: None }
+        Self {
+            name,
+            kind,
+            path: Arc::new(path.to_owned()),
+            to: None,
+            range: None,
+        }
     }
 
     pub(super) fn file(name: &'static str, kind: Kind, path: &Arc<PathBuf>) -> Self {
-        Self { name, kind, path: Arc::clone(path), to: None, range: None }
+        Self {
+            name,
+            kind,
+            path: Arc::clone(path),
+            to: None,
+            range: None,
+        }
     }
 
     pub(super) fn range(self, at: u64, len: u64) -> Self {
-        Self { range: Some((at, len)), ..self }
+        Self {
+            range: Some((at, len)),
+            ..self
+        }
     }
 }
 
@@ -73,8 +88,13 @@ impl Machine {
     ) -> io::Result<T> {
         let number = self.calls;
         self.calls += 1;
-        let faults = self.faults.iter().filter(|fault| fault.hits(number, about.kind));
-        let effect = faults.filter_map(|fault| fault.failure.effect(about.kind)).next();
+        let faults = self
+            .faults
+            .iter()
+            .filter(|fault| fault.hits(number, about.kind));
+        let effect = faults
+            .filter_map(|fault| fault.failure.effect(about.kind))
+            .next();
         self.hits += u64::from(effect.is_some());
         let result = match effect {
             // A write may do a part of its work first.
@@ -98,7 +118,10 @@ impl Machine {
         if about.kind.changes()
             && let Some(moments) = &mut self.moments
         {
-            moments.push(Moment { calls: self.calls, state: self.state.clone() });
+            moments.push(Moment {
+                calls: self.calls,
+                state: self.state.clone(),
+            });
         }
         result
     }
@@ -116,9 +139,10 @@ impl Machine {
         let end = offset.checked_add(len).filter(|end| *end <= MAX_LEN);
         let end = end.ok_or(ErrorKind::FileTooLarge)?;
         let (done, error) = match effect {
-            Some(Effect::Before(code)) => {
-                (self.rng.below(len), Some(io::Error::from_raw_os_error(code)))
-            }
+            Some(Effect::Before(code)) => (
+                self.rng.below(len),
+                Some(io::Error::from_raw_os_error(code)),
+            ),
             Some(Effect::Short) if len > 1 => (1 + self.rng.below(len - 1), None),
             _ => (len, None),
         };
@@ -131,12 +155,16 @@ impl Machine {
             return Ok((done, error));
         }
         let fits = len.saturating_sub(over);
-        Ok((done.min(fits), error.or_else(|| (fits == 0).then(crate::fault::enospc))))
+        Ok((
+            done.min(fits),
+            error.or_else(|| (fits == 0).then(crate::fault::enospc)),
+        ))
     }
 
     /// Bytes that can still be written.
     pub(super) fn free(&self) -> u64 {
-        self.space.map_or(MAX_LEN, |space| space.saturating_sub(self.state.used()))
+        self.space
+            .map_or(MAX_LEN, |space| space.saturating_sub(self.state.used()))
     }
 
     pub(super) fn sync_file(&mut self, file: NodeId, effect: Option<Effect>) -> io::Result<()> {
@@ -162,7 +190,10 @@ impl Machine {
     ) -> io::Result<()> {
         let id = self.state.find(path)?;
         let file = self.state.file_mut(id)?;
-        if offset.checked_add(len).is_none_or(|end| end > file.cache.len()) {
+        if offset
+            .checked_add(len)
+            .is_none_or(|end| end > file.cache.len())
+        {
             return Err(ErrorKind::InvalidInput.into());
         }
         for content in [&mut file.cache, &mut file.disk] {

@@ -36,7 +36,9 @@ impl SimFs {
     }
 
     fn with(state: State, seed: u64) -> Self {
-        Self { machine: Arc::new(Mutex::new(Machine::new(state, seed))) }
+        Self {
+            machine: Arc::new(Mutex::new(Machine::new(state, seed))),
+        }
     }
 
     fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -68,13 +70,19 @@ impl SimFs {
     #[must_use]
     pub fn moment(&self) -> Moment {
         let machine = self.machine();
-        Moment { calls: machine.calls, state: machine.state.clone() }
+        Moment {
+            calls: machine.calls,
+            state: machine.state.clone(),
+        }
     }
 
     /// From now on keeps how things stand after every call that changes something.
     pub fn record(&self) {
         let mut machine = self.machine();
-        let now = Moment { calls: machine.calls, state: machine.state.clone() };
+        let now = Moment {
+            calls: machine.calls,
+            state: machine.state.clone(),
+        };
         machine.moments.get_or_insert_default().push(now);
     }
 
@@ -129,7 +137,10 @@ impl SimFs {
     pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let machine = self.machine();
         let files = machine.state.files();
-        files.into_iter().map(|(path, file)| (path, file.cache.to_vec())).collect()
+        files
+            .into_iter()
+            .map(|(path, file)| (path, file.cache.to_vec()))
+            .collect()
     }
 
     /// The paths that are on one of two machines only, or whose bytes differ.
@@ -140,7 +151,10 @@ impl SimFs {
         let (mine, theirs) = (machine.state.dirs(), other.state.dirs());
         let mut paths: Vec<PathBuf> = mine.symmetric_difference(&theirs).cloned().collect();
         for (path, file) in &here {
-            if !there.get(path).is_some_and(|other| other.cache.same(&file.cache)) {
+            if !there
+                .get(path)
+                .is_some_and(|other| other.cache.same(&file.cache))
+            {
                 paths.push(path.clone());
             }
         }
@@ -153,7 +167,8 @@ impl SimFs {
     /// # Errors
     /// `NotFound`, or `InvalidInput` past the file's end.
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) -> io::Result<()> {
-        self.machine().rot(path, offset, 1, |bytes| bytes[0] ^= mask)
+        self.machine()
+            .rot(path, offset, 1, |bytes| bytes[0] ^= mask)
     }
 
     /// Fills a stretch with zeros, on the disk and in the cache: a sector that was lost.
@@ -173,6 +188,8 @@ impl SimFs {
 
 impl fmt::Debug for SimFs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimFs").field("calls", &self.calls()).finish_non_exhaustive()
+        f.debug_struct("SimFs")
+            .field("calls", &self.calls())
+            .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,12 @@ impl SimFs {
     }
 
     fn handle(&self, id: NodeId, path: &Path, mode: OpenMode) -> Box<dyn StoreFile> {
-        Box::new(SimFile { fs: self.clone(), id, path: Arc::new(path.to_owned()), mode })
+        Box::new(SimFile {
+            fs: self.clone(),
+            id,
+            path: Arc::new(path.to_owned()),
+            mode,
+        })
     }
 }
 
@@ -48,33 +53,45 @@ impl StoreFs for SimFs {
     fn create_dir(&self, path: &Path, access: Access) -> io::Result<()> {
         self.call(About::path("create_dir", Kind::Grow, path), |machine, _| {
             let private = access == Access::Private;
-            let dir = Directory { private, ..Directory::default() };
+            let dir = Directory {
+                private,
+                ..Directory::default()
+            };
             machine.state.link(path, Node::Dir(dir)).map(drop)
         })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let about = About::path("rename", Kind::Grow, from);
-        let about = About { to: Some(Arc::new(to.to_owned())), ..about };
+        let about = About {
+            to: Some(Arc::new(to.to_owned())),
+            ..about
+        };
         self.call(about, |machine, _| rename(&mut machine.state, from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.call(About::path("remove_file", Kind::Remove, path), |machine, _| {
-            let id = machine.state.find(path)?;
-            machine.state.file(id)?;
-            unlink(&mut machine.state, path)
-        })
+        self.call(
+            About::path("remove_file", Kind::Remove, path),
+            |machine, _| {
+                let id = machine.state.find(path)?;
+                machine.state.file(id)?;
+                unlink(&mut machine.state, path)
+            },
+        )
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.call(About::path("remove_dir", Kind::Remove, path), |machine, _| {
-            let id = machine.state.find(path)?;
-            if !machine.state.dir(id)?.entries.is_empty() {
-                return Err(ErrorKind::DirectoryNotEmpty.into());
-            }
-            unlink(&mut machine.state, path)
-        })
+        self.call(
+            About::path("remove_dir", Kind::Remove, path),
+            |machine, _| {
+                let id = machine.state.find(path)?;
+                if !machine.state.dir(id)?.entries.is_empty() {
+                    return Err(ErrorKind::DirectoryNotEmpty.into());
+                }
+                unlink(&mut machine.state, path)
+            },
+        )
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -98,33 +115,44 @@ impl StoreFs for SimFs {
             Ok(Some(match machine.state.file(id) {
                 Ok(file) => {
                     let (len, private) = (file.cache.len(), file.private);
-                    Metadata { kind: FileKind::File, len, private }
+                    Metadata {
+                        kind: FileKind::File,
+                        len,
+                        private,
+                    }
                 }
                 Err(_) => {
                     let private = machine.state.dir(id)?.private;
-                    Metadata { kind: FileKind::Dir, len: 0, private }
+                    Metadata {
+                        kind: FileKind::Dir,
+                        len: 0,
+                        private,
+                    }
                 }
             }))
         })
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.call(About::path("sync_dir", Kind::SyncDir, dir), |machine, effect| {
-            let id = machine.state.find(dir)?;
-            machine.state.dir(id)?;
-            match effect {
-                Some(Effect::Sync(FailedSync::KeepsDirty)) => Err(eio()),
-                Some(Effect::Sync(_)) => {
-                    machine.state.dir_mut(id)?.forget_pending();
-                    Err(eio())
+        self.call(
+            About::path("sync_dir", Kind::SyncDir, dir),
+            |machine, effect| {
+                let id = machine.state.find(dir)?;
+                machine.state.dir(id)?;
+                match effect {
+                    Some(Effect::Sync(FailedSync::KeepsDirty)) => Err(eio()),
+                    Some(Effect::Sync(_)) => {
+                        machine.state.dir_mut(id)?.forget_pending();
+                        Err(eio())
+                    }
+                    _ if machine.state.dir(id)?.pending.is_empty() => Ok(()),
+                    _ => {
+                        machine.state.dir_mut(id)?.sync();
+                        Ok(())
+                    }
                 }
-                _ if machine.state.dir(id)?.pending.is_empty() => Ok(()),
-                _ => {
-                    machine.state.dir_mut(id)?.sync();
-                    Ok(())
-                }
-            }
-        })
+            },
+        )
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, LockError> {
@@ -140,7 +168,10 @@ impl StoreFs for SimFs {
             Ok(machine.locked.insert(id).then_some(id))
         });
         match locked.map_err(LockError::Io)? {
-            Some(id) => Ok(Box::new(SimLock { fs: self.clone(), id })),
+            Some(id) => Ok(Box::new(SimLock {
+                fs: self.clone(),
+                id,
+            })),
             None => Err(LockError::Held),
         }
     }
@@ -155,7 +186,10 @@ impl StoreFs for SimFs {
 
 fn file(access: Access) -> Node {
     let private = access == Access::Private;
-    Node::File(FileState { private, ..FileState::default() })
+    Node::File(FileState {
+        private,
+        ..FileState::default()
+    })
 }
 
 fn kind(state: &State, id: NodeId) -> FileKind {
@@ -195,8 +229,12 @@ fn rename(state: &mut State, from: &Path, to: &Path) -> io::Result<()> {
         let change = EntryChange::Rename(from_name, to_name, moved);
         state.dir_mut(to_dir)?.change(change);
     } else {
-        state.dir_mut(to_dir)?.change(EntryChange::Link(to_name, moved));
-        state.dir_mut(from_dir)?.change(EntryChange::Unlink(from_name));
+        state
+            .dir_mut(to_dir)?
+            .change(EntryChange::Link(to_name, moved));
+        state
+            .dir_mut(from_dir)?
+            .change(EntryChange::Unlink(from_name));
     }
     Ok(())
 }

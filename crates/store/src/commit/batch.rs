@@ -80,13 +80,19 @@ impl Preparer<'_> {
         check_counts(event)?;
         let (candidate, random) = random.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
         let (id_tail, seed) = random.split_first_chunk::<10>().ok_or(Misuse::BatchSize)?;
-        let id = event
-            .id
-            .unwrap_or_else(|| uuid::Builder::from_unix_timestamp_millis(millis, id_tail).into_uuid());
+        let id = event.id.unwrap_or_else(|| {
+            uuid::Builder::from_unix_timestamp_millis(millis, id_tail).into_uuid()
+        });
         let mut salts = [0u8; 16 * (1 + MAX_SECTIONS)];
         let needed = 16 * (1 + event.sections.len());
-        fill_salts(self.salt_key, seed, &id, salts.get_mut(..needed).unwrap_or_default());
-        let (facts_salt, section_salts) = salts.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
+        fill_salts(
+            self.salt_key,
+            seed,
+            &id,
+            salts.get_mut(..needed).unwrap_or_default(),
+        );
+        let (facts_salt, section_salts) =
+            salts.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
         let tags: [&str; MAX_TAGS] =
             std::array::from_fn(|index| event.tags.get(index).map_or("", |tag| tag.as_ref()));
         let sections: Vec<SectionParts<'_>> = event
@@ -134,20 +140,40 @@ impl Preparer<'_> {
 fn check_counts(event: &NewEvent<'_>) -> Result<(), Misuse> {
     use factlog_format::FormatError::Limit;
     if event.tags.len() > MAX_TAGS {
-        return Err(Limit { what: "tags", limit: MAX_TAGS as u64 }.into());
+        return Err(Limit {
+            what: "tags",
+            limit: MAX_TAGS as u64,
+        }
+        .into());
     }
     if event.sections.len() > MAX_SECTIONS {
-        return Err(Limit { what: "sections", limit: MAX_SECTIONS as u64 }.into());
+        return Err(Limit {
+            what: "sections",
+            limit: MAX_SECTIONS as u64,
+        }
+        .into());
     }
-    let payload: usize = event.sections.iter().map(|section| section.bytes.len()).sum();
+    let payload: usize = event
+        .sections
+        .iter()
+        .map(|section| section.bytes.len())
+        .sum();
     if payload > MAX_PAYLOAD_LEN {
-        return Err(Limit { what: "payload", limit: MAX_PAYLOAD_LEN as u64 }.into());
+        return Err(Limit {
+            what: "payload",
+            limit: MAX_PAYLOAD_LEN as u64,
+        }
+        .into());
     }
     Ok(())
 }
 
 fn expected_len(event: &NewEvent<'_>) -> usize {
-    let sections = event.sections.iter().map(|section| section.bytes.len() + 96).sum::<usize>();
+    let sections = event
+        .sections
+        .iter()
+        .map(|section| section.bytes.len() + 96)
+        .sum::<usize>();
     256 + sections + event.tags.len() * 32
 }
 

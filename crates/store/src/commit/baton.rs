@@ -59,18 +59,33 @@ pub(crate) struct Committed {
 impl Baton {
     /// Writes a group, or an empty commit, and returns once it is durable and signed.
     pub(crate) fn commit(&mut self, mut group: Group) -> Result<Committed, Error> {
+        assert_eq!(
+            group.first,
+            self.frontier.size(),
+            "a group continues the tree"
+        );
         self.begin()?;
-        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+        let leaves: Vec<Hash> = group
+            .events
+            .iter()
+            .map(|event| leaf_hash(&event.hash))
+            .collect();
         let frames_len = group.buffer.len() - HEADER_ROOM;
         self.make_room(group.first, frames_len as u64)?;
         let seed = CrcSeed::of(&self.manifest.journal);
         let mut crcs = Vec::with_capacity(group.events.len());
         for event in &group.events {
-            crcs.push(seal_frame(seed, &mut group.buffer[event.start..event.start + event.len]));
+            crcs.push(seal_frame(
+                seed,
+                &mut group.buffer[event.start..event.start + event.len],
+            ));
         }
         let mut frontier = self.frontier.clone();
         let span = frontier.extend(&leaves);
-        let writer = self.writer.as_mut().expect("begin and make_room leave a segment to write to");
+        let writer = self
+            .writer
+            .as_mut()
+            .expect("begin and make_room leave a segment to write to");
         let header = CommitHeader {
             number: self.number + 1,
             incarnation: self.incarnation,
@@ -81,27 +96,46 @@ impl Baton {
             durable: group.first,
             raw_clock: group.raw_clock,
             root: *span.root().as_bytes(),
-            signatures: self.signed.as_deref().map(|signed| carried(signed, group.first)).unwrap_or_default(),
+            signatures: self
+                .signed
+                .as_deref()
+                .map(|signed| carried(signed, group.first))
+                .unwrap_or_default(),
             frames_check: writer.segment.key.frames_check(crcs),
         };
         let mut head = Vec::with_capacity(HEADER_ROOM);
-        header.write(seed, &writer.segment.key, &mut head).map_err(Misuse::Event)?;
+        header
+            .write(seed, &writer.segment.key, &mut head)
+            .map_err(Misuse::Event)?;
         let base = writer.end + head.len() as u64;
         let bytes = with_header(&mut group.buffer, &head);
         // In memory only; it is released after the sync.
         let signed = match &self.signer {
-            Some(signer) => Some(Arc::new(sign(signer, group.first + u64::from(header.count), span.root())?)),
+            Some(signer) => Some(Arc::new(sign(
+                signer,
+                group.first + u64::from(header.count),
+                span.root(),
+            )?)),
             None => None,
         };
         writer.write_group(bytes, head.len())?;
         let place = |start: usize| (base + (start - HEADER_ROOM) as u64) as u32;
-        let offsets = group.events.iter().map(|event| place(event.start)).collect();
+        let offsets = group
+            .events
+            .iter()
+            .map(|event| place(event.start))
+            .collect();
         self.number += 1;
         self.in_segment += group.events.len() as u64;
         self.frontier = frontier;
         self.stated = group.events.is_empty();
         self.signed.clone_from(&signed);
-        Ok(Committed { offsets, leaves, span, signed })
+        Ok(Committed {
+            offsets,
+            leaves,
+            span,
+            signed,
+        })
     }
 
     /// Before the first write of a session: what it relies on must be on the disk, and there must be
@@ -112,6 +146,7 @@ impl Baton {
         }
         self.sync_manifest()?;
         self.begun = true;
+        self.make_checkpoint_dir()?;
         self.remove_temporaries();
         self.remove_orphans()?;
         if self.writer.is_some() {
@@ -121,7 +156,9 @@ impl Baton {
             // What was read well need not be on the disk.
             old.file.sync_all().map_err(Error::io("sync", &old.path))?;
             let segments = self.layout.segments();
-            self.fs.sync_dir(&segments).map_err(Error::io("sync", &segments))?;
+            self.fs
+                .sync_dir(&segments)
+                .map_err(Error::io("sync", &segments))?;
         }
         self.next_segment(self.frontier.size())
     }
@@ -130,8 +167,22 @@ impl Baton {
     pub(crate) fn begin_recovered(&mut self) -> Result<(), Error> {
         self.sync_manifest()?;
         self.begun = true;
+        self.make_checkpoint_dir()?;
         self.remove_temporaries();
         Ok(())
+    }
+
+    /// Copies of a journal may have lost a directory that was empty.
+    fn make_checkpoint_dir(&self) -> Result<(), Error> {
+        let dir = self.layout.checkpoints();
+        match self.fs.create_dir(&dir, Access::Shared) {
+            Ok(()) => {
+                let parent = &self.layout.dir;
+                self.fs.sync_dir(parent).map_err(Error::io("sync", parent))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(Error::io("create", &dir)(error)),
+        }
     }
 
     /// Removes what replaces of files that a crash cut short left behind. One that stays does no
@@ -147,7 +198,10 @@ impl Baton {
 
     fn sync_manifest(&self) -> Result<(), Error> {
         let manifest = self.layout.manifest();
-        let file = self.fs.open(&manifest, OpenMode::Write).map_err(Error::io("open", &manifest))?;
+        let file = self
+            .fs
+            .open(&manifest, OpenMode::Write)
+            .map_err(Error::io("open", &manifest))?;
         file.sync_all().map_err(Error::io("sync", &manifest))?;
         let dir = &self.layout.dir;
         self.fs.sync_dir(dir).map_err(Error::io("sync", dir))
@@ -158,10 +212,14 @@ impl Baton {
     pub(crate) fn remove_orphans(&self) -> Result<(), Error> {
         debug_assert!(self.begun, "MANIFEST has been synced");
         let rows = self.manifest.rows.iter();
-        let named: Vec<(u64, u32)> = rows.map(|row| (row.first_sequence, row.generation)).collect();
+        let named: Vec<(u64, u32)> = rows
+            .map(|row| (row.first_sequence, row.generation))
+            .collect();
         for (first, generation) in unnamed(self.fs.as_ref(), &self.layout, &named)? {
             let path = self.layout.segment(first, generation);
-            self.fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+            self.fs
+                .remove_file(&path)
+                .map_err(Error::io("remove", &path))?;
             let offsets = self.layout.segments().join(offsets_name(first, generation));
             // A derived file; one that stays does no harm.
             let _ = self.fs.remove_file(&offsets);
@@ -221,15 +279,26 @@ impl Baton {
             incarnation: self.incarnation,
             salt,
             durable: first,
-            edge: self.frontier.hashes().iter().map(|hash| *hash.as_bytes()).collect(),
+            edge: self
+                .frontier
+                .hashes()
+                .iter()
+                .map(|hash| *hash.as_bytes())
+                .collect(),
             inputs: Vec::new(),
         }
     }
 
     pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), Error> {
         let dir = &self.layout.dir;
-        replace_file(self.fs.as_ref(), dir, MANIFEST, &manifest.encode(), Access::Shared)
-            .map_err(Error::io("replace", &self.layout.manifest()))?;
+        replace_file(
+            self.fs.as_ref(),
+            dir,
+            MANIFEST,
+            &manifest.encode(),
+            Access::Shared,
+        )
+        .map_err(Error::io("replace", &self.layout.manifest()))?;
         self.manifest = manifest;
         Ok(())
     }
@@ -242,8 +311,14 @@ impl Baton {
         let dir = self.layout.checkpoints();
         let name = checkpoint_name(signed.claimed().size());
         let text = signed.to_string();
-        replace_file(self.fs.as_ref(), &dir, &name, text.as_bytes(), Access::Shared)
-            .map_err(Error::io("write", &dir.join(name)))
+        replace_file(
+            self.fs.as_ref(),
+            &dir,
+            &name,
+            text.as_bytes(),
+            Access::Shared,
+        )
+        .map_err(Error::io("write", &dir.join(name)))
     }
 
     /// Ends the session cleanly: cuts the file to its end and records that it is proven.
@@ -252,8 +327,16 @@ impl Baton {
             return Ok(());
         };
         let path = &writer.segment.path;
-        writer.segment.file.set_len(writer.end).map_err(Error::io("cut", path))?;
-        writer.segment.file.sync_all().map_err(Error::io("sync", path))?;
+        writer
+            .segment
+            .file
+            .set_len(writer.end)
+            .map_err(Error::io("cut", path))?;
+        writer
+            .segment
+            .file
+            .sync_all()
+            .map_err(Error::io("sync", path))?;
         let end = writer.end;
         self.keep_checkpoint()?;
         let mut manifest = self.manifest.clone();

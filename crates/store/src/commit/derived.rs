@@ -62,14 +62,21 @@ pub(crate) struct DerivedFiles {
 
 impl Derived {
     pub(crate) fn new(files: DerivedFiles) -> Self {
-        Self { queue: Mutex::default(), files: Mutex::new(files) }
+        Self {
+            queue: Mutex::default(),
+            files: Mutex::new(files),
+        }
     }
 
     /// Hands a durable group over.
     pub(crate) fn queue(&self, segment: &Arc<Segment>, leaves: Vec<Hash>, offsets: Vec<u32>) {
         let mut queue = self.queue.lock();
         queue.events += leaves.len() as u64;
-        queue.groups.push_back(Group { segment: Arc::clone(segment), leaves, offsets });
+        queue.groups.push_back(Group {
+            segment: Arc::clone(segment),
+            leaves,
+            offsets,
+        });
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -164,11 +171,16 @@ impl DerivedFiles {
             offsets.sync()?;
         }
         let segments = self.layout.segments();
-        self.fs.sync_dir(&segments).map_err(Error::io("sync", &segments))
+        self.fs
+            .sync_dir(&segments)
+            .map_err(Error::io("sync", &segments))
     }
 
     fn offsets_of(&mut self, segment: &Arc<Segment>) -> Result<&mut OffsetsWriter, Error> {
-        let same = self.offsets.as_ref().is_some_and(|(open, _)| *open == segment.generation);
+        let same = self
+            .offsets
+            .as_ref()
+            .is_some_and(|(open, _)| *open == segment.generation);
         if !same {
             if let Some((_, done)) = &mut self.offsets {
                 done.sync()?;
@@ -178,7 +190,11 @@ impl DerivedFiles {
             }
             let (first, generation) = (segment.first, segment.generation);
             let path = segment.path.with_extension("off");
-            let of = OffsetsOf { journal: self.journal, first, generation };
+            let of = OffsetsOf {
+                journal: self.journal,
+                first,
+                generation,
+            };
             let writer = OffsetsWriter::create(self.fs.as_ref(), &path, of)?;
             self.offsets = Some((generation, writer));
         }
@@ -237,7 +253,11 @@ impl DerivedFiles {
 
     fn mend_offsets_of(&self, row: &ManifestRow) -> Result<(), Error> {
         let (first, generation) = (row.first_sequence, row.generation);
-        let of = OffsetsOf { journal: self.journal, first, generation };
+        let of = OffsetsOf {
+            journal: self.journal,
+            first,
+            generation,
+        };
         let fs = self.fs.as_ref();
         let path = self.layout.segment(first, generation);
         let segment = SegmentFile::open(fs, &path, OpenMode::Read, &self.journal)?;
@@ -272,7 +292,10 @@ impl DerivedFiles {
         let _publish = writer.publish.lock();
         let view = writer.shared.view.load_full();
         let index = IndexView::new(self.journal, runs, view.index.tail());
-        writer.shared.view.store(Arc::new(View { index, ..View::clone(&view) }));
+        writer.shared.view.store(Arc::new(View {
+            index,
+            ..View::clone(&view)
+        }));
     }
 }
 
@@ -281,7 +304,13 @@ pub(super) fn entries_of(first: u64, events: &[OrderedEvent]) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(events.len() * 2 + 8);
     for (sequence, event) in (first..).zip(events) {
         let coordinate = (event.revision == 0).then_some(event.coordinate);
-        push_entries(&mut entries, sequence, event.stream, event.event_id, coordinate);
+        push_entries(
+            &mut entries,
+            sequence,
+            event.stream,
+            event.event_id,
+            coordinate,
+        );
     }
     entries
 }
@@ -324,7 +353,11 @@ fn push_stored(
             let coordinate = begins.then(|| coordinate_key(facts.scope, facts.entity));
             push_entries(entries, sequence, key, facts.event_id, coordinate);
         }
-        None => entries.push(Entry { table: Table::Stream, key, sequence }),
+        None => entries.push(Entry {
+            table: Table::Stream,
+            key,
+            sequence,
+        }),
     }
     Ok(())
 }
@@ -336,9 +369,21 @@ fn push_entries(
     id: [u8; 16],
     coordinate: Option<[u8; 16]>,
 ) {
-    entries.push(Entry { table: Table::Id, key: id, sequence });
-    entries.push(Entry { table: Table::Stream, key: stream, sequence });
+    entries.push(Entry {
+        table: Table::Id,
+        key: id,
+        sequence,
+    });
+    entries.push(Entry {
+        table: Table::Stream,
+        key: stream,
+        sequence,
+    });
     if let Some(key) = coordinate {
-        entries.push(Entry { table: Table::Coordinate, key, sequence });
+        entries.push(Entry {
+            table: Table::Coordinate,
+            key,
+            sequence,
+        });
     }
 }

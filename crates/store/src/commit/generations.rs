@@ -16,7 +16,12 @@ pub(crate) struct Generations<K, V> {
 impl<K: Hash + Eq + Copy, V: Copy> Generations<K, V> {
     /// Holds up to twice `capacity` entries; those of sequences below `forgotten` were never here.
     pub(crate) fn new(capacity: usize, forgotten: u64) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), capacity, forgotten }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            capacity,
+            forgotten,
+        }
     }
 
     /// Every entry of a sequence from here on is still here.
@@ -37,7 +42,9 @@ impl<K: Hash + Eq + Copy, V: Copy> Generations<K, V> {
         if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
             let dropped = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
             // What stands in both generations is remembered by the younger entry.
-            let lost = dropped.iter().filter(|(key, _)| !self.old.contains_key(key));
+            let lost = dropped
+                .iter()
+                .filter(|(key, _)| !self.old.contains_key(key));
             let newest = lost.map(|(_, (sequence, _))| sequence + 1).max();
             self.forgotten = self.forgotten.max(newest.unwrap_or(0));
         }

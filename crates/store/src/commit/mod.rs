@@ -4,33 +4,31 @@
 //! get its place ([`order`]), and then waits for its group; whoever finds nobody leading takes the
 //! commit baton ([`baton`]) and makes the group durable while the next is being ordered.
 
-mod baton;
 mod batch;
+mod baton;
 mod derived;
 mod generations;
 mod order;
 mod receipt;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
 use factlog_format::EventId;
 use uuid::Uuid;
 
-pub(crate) use baton::{Baton, sign};
 pub(crate) use batch::Preparer;
+pub(crate) use baton::{Baton, sign};
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use receipt::proof_text;
 pub use receipt::{BatchReceipt, Receipt};
 
 use self::{
-    baton::Committed,
     batch::Batch,
+    baton::Committed,
     order::{Decision, Group, GroupCell, Resolved},
     receipt::{GroupProof, Receipts},
 };
@@ -99,7 +97,13 @@ impl Writer {
                     let group = self.wait_for(order, &cell)?;
                     let journal = self.shared.identity.journal;
                     let batch = Arc::new(batch);
-                    return Ok(BatchReceipt { receipts: Receipts::Appended { journal, group, batch } });
+                    return Ok(BatchReceipt {
+                        receipts: Receipts::Appended {
+                            journal,
+                            group,
+                            batch,
+                        },
+                    });
                 }
                 Decision::Full => order = self.wait_for_room(order),
                 Decision::Unresolved => {
@@ -112,7 +116,11 @@ impl Writer {
                     self.wait_until_durable(order, newest)?;
                     return self.repeated(events, &batch, &known);
                 }
-                Decision::Unexpected { index, found, rests_on } => {
+                Decision::Unexpected {
+                    index,
+                    found,
+                    rests_on,
+                } => {
                     self.wait_until_durable(order, rests_on)?;
                     return Err(unexpected(events, index, found));
                 }
@@ -149,7 +157,11 @@ impl Writer {
     /// Looks heads and ids up in the index, as of what is durable now, off the order lock.
     fn resolve(&self, batch: &Batch) -> Result<Resolved, Error> {
         let view = self.shared.view.load_full();
-        let mut resolved = Resolved { mark: view.durable, has_ids: true, ..Resolved::default() };
+        let mut resolved = Resolved {
+            mark: view.durable,
+            has_ids: true,
+            ..Resolved::default()
+        };
         for event in &batch.events {
             if let std::collections::hash_map::Entry::Vacant(entry) =
                 resolved.heads.entry(event.coordinate)
@@ -176,12 +188,23 @@ impl Writer {
             if let Some(outcome) = cell.outcome() {
                 return Ok(outcome?);
             }
-            order = if order.leading { self.ended.wait(order) } else { self.lead(order) };
+            order = if order.leading {
+                self.ended.wait(order)
+            } else {
+                self.lead(order)
+            };
         }
     }
 
-    pub(crate) fn wait_for_room<'w>(&'w self, order: MutexGuard<'w, Order>) -> MutexGuard<'w, Order> {
-        if order.leading { self.ended.wait(order) } else { self.lead(order) }
+    pub(crate) fn wait_for_room<'w>(
+        &'w self,
+        order: MutexGuard<'w, Order>,
+    ) -> MutexGuard<'w, Order> {
+        if order.leading {
+            self.ended.wait(order)
+        } else {
+            self.lead(order)
+        }
     }
 
     /// Waits until an event that an answer rests on is durable.
@@ -195,7 +218,11 @@ impl Writer {
         };
         while self.shared.view.load().durable <= sequence {
             self.refuse_if_stopped(&order)?;
-            order = if order.leading { self.ended.wait(order) } else { self.lead(order) };
+            order = if order.leading {
+                self.ended.wait(order)
+            } else {
+                self.lead(order)
+            };
         }
         Ok(())
     }
@@ -206,9 +233,12 @@ impl Writer {
         let group = order.take_group();
         drop(order);
         let cell = Arc::clone(&group.cell);
-        let guard = LeadGuard { writer: self };
+        let mut guard = LeadGuard {
+            writer: self,
+            done: false,
+        };
         let outcome = self.commit(group);
-        std::mem::forget(guard);
+        guard.done = true;
         let mut order = self.order.lock();
         order.leading = false;
         match outcome {
@@ -264,14 +294,25 @@ impl Writer {
         }
         let durable = first + events.len() as u64;
         let index = view.index.with_tail(
-            &view.index.tail().push(durable, derived::entries_of(first, events)),
+            &view
+                .index
+                .tail()
+                .push(durable, derived::entries_of(first, events)),
         );
         let signed = done.signed.clone().or_else(|| view.signed.clone());
         if let Some(active) = segments.last().filter(|_| !events.is_empty()) {
-            let (leaves, offsets) = (std::mem::take(&mut done.leaves), std::mem::take(&mut done.offsets));
+            let (leaves, offsets) = (
+                std::mem::take(&mut done.leaves),
+                std::mem::take(&mut done.offsets),
+            );
             self.derived.queue(active, leaves, offsets);
         }
-        self.shared.view.store(Arc::new(View { segments, durable, index, signed }));
+        self.shared.view.store(Arc::new(View {
+            segments,
+            durable,
+            index,
+            signed,
+        }));
     }
 
     /// Writes an empty commit if events are durable that no commit header calls so.
@@ -334,7 +375,9 @@ impl Writer {
             let (known, events) = (receipts.len(), events.len());
             return Err(Conflict::PartialRepeat { known, events }.into());
         }
-        Ok(BatchReceipt { receipts: Receipts::Stored(receipts) })
+        Ok(BatchReceipt {
+            receipts: Receipts::Stored(receipts),
+        })
     }
 }
 
@@ -350,17 +393,23 @@ fn remember(baton: &Baton) {
 /// Ends everything that waits, after a failure that nothing in this process can repair.
 fn stop(order: &mut Order, error: Arc<Error>) {
     let waiting = order.take_group();
-    waiting.cell.end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
+    waiting
+        .cell
+        .end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
     order.stopped = Some(Stopped::Poisoned(error));
 }
 
 /// Were a leader to panic, its followers would wait for ever.
 struct LeadGuard<'w> {
     writer: &'w Writer,
+    done: bool,
 }
 
 impl Drop for LeadGuard<'_> {
     fn drop(&mut self) {
+        if self.done {
+            return;
+        }
         let mut order = self.writer.order.lock();
         order.leading = false;
         let dir = &self.writer.shared.layout.dir;
@@ -373,7 +422,10 @@ impl Drop for LeadGuard<'_> {
 fn rolled_segments(view: &View, baton: &Baton) -> Vec<Arc<Segment>> {
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(view.segments.len() + 1);
     for row in &baton.manifest.rows {
-        let old = view.segments.iter().find(|segment| segment.generation == row.generation);
+        let old = view
+            .segments
+            .iter()
+            .find(|segment| segment.generation == row.generation);
         match (old, row.count) {
             (Some(old), Some(count)) if old.sealed.is_none() => {
                 segments.push(Arc::new(old.to_sealed(count, row.sealed_end)));
@@ -426,4 +478,3 @@ fn same_content(event: &NewEvent<'_>, stored: &Event) -> bool {
                 && stored.bytes().is_none_or(|bytes| bytes == &*new.bytes)
         })
 }
-

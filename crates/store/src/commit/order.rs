@@ -1,4 +1,7 @@
-use std::{collections::HashMap, sync::{Arc, OnceLock}};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use factlog_format::{
     Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, StreamId, event_hash,
@@ -76,7 +79,13 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(first: u64, raw_clock: i64) -> Self {
         let buffer = vec![0; HEADER_ROOM];
-        Self { first, buffer, events: Vec::new(), cell: Arc::default(), raw_clock }
+        Self {
+            first,
+            buffer,
+            events: Vec::new(),
+            cell: Arc::default(),
+            raw_clock,
+        }
     }
 
     fn takes(&self, batch: &Batch) -> bool {
@@ -120,11 +129,20 @@ pub(crate) enum Decision {
     /// Events of the batch are in the journal, or about to be: their sequences, in order.
     Known(Vec<Option<u64>>),
     /// An expectation fails; the answer rests on the event of this sequence, if on any.
-    Unexpected { index: usize, found: Option<u64>, rests_on: Option<u64> },
+    Unexpected {
+        index: usize,
+        found: Option<u64>,
+        rests_on: Option<u64>,
+    },
 }
 
 impl Order {
-    pub(crate) fn new(journal: JournalId, next_sequence: u64, last_recorded: i64, raw: i64) -> Self {
+    pub(crate) fn new(
+        journal: JournalId,
+        next_sequence: u64,
+        last_recorded: i64,
+        raw: i64,
+    ) -> Self {
         Self {
             journal,
             next_sequence,
@@ -176,9 +194,17 @@ impl Order {
         let mut known = Vec::with_capacity(batch.events.len());
         for event in &batch.events {
             let id = &event.frame.event_id;
-            known.push(self.recent_ids.get(id).or_else(|| resolved.ids.get(id).copied()));
+            known.push(
+                self.recent_ids
+                    .get(id)
+                    .or_else(|| resolved.ids.get(id).copied()),
+            );
         }
-        Some(if known.iter().all(Option::is_none) { Vec::new() } else { known })
+        Some(if known.iter().all(Option::is_none) {
+            Vec::new()
+        } else {
+            known
+        })
     }
 
     /// The head of each stream of the batch; `None` if one isn't known here nor looked up.
@@ -235,7 +261,8 @@ impl Order {
                 revision: order.revision,
                 hash,
             });
-            self.recent_ids.insert(event.frame.event_id, order.sequence, order.sequence);
+            self.recent_ids
+                .insert(event.frame.event_id, order.sequence, order.sequence);
             self.next_sequence += 1;
         }
         for (coordinate, head) in heads {
@@ -247,10 +274,7 @@ impl Order {
     }
 }
 
-fn check_expectations(
-    batch: &Batch,
-    heads: &HashMap<[u8; 16], Option<Head>>,
-) -> Option<Decision> {
+fn check_expectations(batch: &Batch, heads: &HashMap<[u8; 16], Option<Head>>) -> Option<Decision> {
     if batch.events.iter().all(|event| event.expect == Expect::Any) {
         return None;
     }
@@ -269,7 +293,11 @@ fn check_expectations(
         if !holds {
             let head = heads.get(&event.coordinate).copied().flatten();
             let rests_on = head.map(|head| head.sequence);
-            return Some(Decision::Unexpected { index, found: *revision, rests_on });
+            return Some(Decision::Unexpected {
+                index,
+                found: *revision,
+                rests_on,
+            });
         }
         *revision = Some(revision.map_or(0, |revision| revision + 1));
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use factlog_format::{
-    Digest, EventFrame, EventRecord, FRAME_HEADER_LEN, Frame, FrameType, JournalId, Ordering, StreamId,
+    Digest, EventFrame, EventRecord, FRAME_HEADER_LEN, Frame, FrameType, JournalId, Ordering,
+    StreamId,
 };
 use factlog_proof::{SignedCheckpoint, Span, TlogProof};
 use uuid::Uuid;
@@ -20,9 +21,16 @@ pub(crate) struct GroupProof {
 #[derive(Clone, Debug)]
 enum Proof {
     /// The event was appended by this call: its frame and its group are in memory.
-    Appended { group: Arc<GroupProof>, batch: Arc<Batch>, index: usize },
+    Appended {
+        group: Arc<GroupProof>,
+        batch: Arc<Batch>,
+        index: usize,
+    },
     /// The event was there before: the text was made from the journal.
-    Stored { record: Arc<EventRecord>, text: Option<Arc<str>> },
+    Stored {
+        record: Arc<EventRecord>,
+        text: Option<Arc<str>>,
+    },
 }
 
 /// What an acknowledged append returns: the event is durable, and this proves it.
@@ -45,7 +53,11 @@ pub struct BatchReceipt {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Receipts {
-    Appended { journal: JournalId, group: Arc<GroupProof>, batch: Arc<Batch> },
+    Appended {
+        journal: JournalId,
+        group: Arc<GroupProof>,
+        batch: Arc<Batch>,
+    },
     Stored(Vec<Receipt>),
 }
 
@@ -64,9 +76,11 @@ impl BatchReceipt {
     #[must_use]
     pub fn receipt(&self, index: usize) -> Option<Receipt> {
         match &self.receipts {
-            Receipts::Appended { journal, group, batch } => {
-                Receipt::appended(journal, Arc::clone(group), Arc::clone(batch), index)
-            }
+            Receipts::Appended {
+                journal,
+                group,
+                batch,
+            } => Receipt::appended(journal, Arc::clone(group), Arc::clone(batch), index),
             Receipts::Stored(receipts) => receipts.get(index).cloned(),
         }
     }
@@ -103,7 +117,11 @@ impl Receipt {
             event_id: Uuid::from_bytes(event.frame.event_id),
             order: frame.order,
             hash: frame.event_hash(journal),
-            proof: Proof::Appended { group, batch, index },
+            proof: Proof::Appended {
+                group,
+                batch,
+                index,
+            },
         })
     }
 
@@ -122,7 +140,10 @@ impl Receipt {
                 previous_sequence: event.previous_sequence(),
             },
             hash: record.event_hash(),
-            proof: Proof::Stored { record: Arc::new(record), text: text.map(Arc::from) },
+            proof: Proof::Stored {
+                record: Arc::new(record),
+                text: text.map(Arc::from),
+            },
         }
     }
 
@@ -183,12 +204,16 @@ impl Receipt {
     /// [`Misuse::Unsigned`] if the journal isn't signed.
     pub fn text(&self) -> Result<String, Error> {
         match &self.proof {
-            Proof::Stored { text, .. } => {
-                text.as_ref().map(ToString::to_string).ok_or_else(|| Misuse::Unsigned.into())
-            }
+            Proof::Stored { text, .. } => text
+                .as_ref()
+                .map(ToString::to_string)
+                .ok_or_else(|| Misuse::Unsigned.into()),
             Proof::Appended { group, .. } => {
                 let signed = group.signed.as_deref().ok_or(Misuse::Unsigned)?;
-                let path = group.span.inclusion(self.order.sequence).ok_or(Misuse::Unsigned)?;
+                let path = group
+                    .span
+                    .inclusion(self.order.sequence)
+                    .ok_or(Misuse::Unsigned)?;
                 proof_text(&self.record(), path, signed)
             }
         }
@@ -202,7 +227,8 @@ impl Receipt {
             Proof::Appended { batch, index, .. } => {
                 let record = decode(batch, *index).and_then(|frame| {
                     let spine = frame.spine(&self.journal);
-                    EventRecord::with_facts(spine, frame.facts_salt, frame.facts_bytes.to_vec()).ok()
+                    EventRecord::with_facts(spine, frame.facts_salt, frame.facts_bytes.to_vec())
+                        .ok()
                 });
                 // The batch was encoded by us, so that it decodes.
                 record.unwrap_or_else(|| {

@@ -105,41 +105,59 @@ impl Options {
     /// bytes without blanks or `+`, best a name under a domain of yours.
     #[must_use]
     pub fn origin(self, origin: impl Into<String>) -> Self {
-        Self { origin: origin.into(), ..self }
+        Self {
+            origin: origin.into(),
+            ..self
+        }
     }
 
     /// Signs with the key in this file, which a creation makes if it is missing (mode 0600); the
     /// signer's state is kept beside it. Keep both outside the journal.
     #[must_use]
     pub fn signing_key_file(self, path: impl Into<PathBuf>) -> Self {
-        Self { key: KeySource::File(path.into()), ..self }
+        Self {
+            key: KeySource::File(path.into()),
+            ..self
+        }
     }
 
     /// Signs with the key `{journal id in hex}.key` in this folder: a creation makes it, an open looks
     /// for it there. As [`signing_key_file`](Self::signing_key_file) otherwise.
     #[must_use]
     pub fn signing_key_dir(self, folder: impl Into<PathBuf>) -> Self {
-        Self { key: KeySource::Folder(folder.into()), ..self }
+        Self {
+            key: KeySource::Folder(folder.into()),
+            ..self
+        }
     }
 
     /// Signs with a key that the caller holds; there is no signer's state, so a rollback of the whole
     /// journal isn't noticed at the open.
     #[must_use]
     pub fn signing_key(self, key: SigningKey) -> Self {
-        Self { key: KeySource::Memory(Arc::new(key)), ..self }
+        Self {
+            key: KeySource::Memory(Arc::new(key)),
+            ..self
+        }
     }
 
     /// Creates the journal with a fresh key in memory: for tests, and where the key's text is asked
     /// for and kept elsewhere.
     #[must_use]
     pub fn fresh_signing_key(self) -> Self {
-        Self { key: KeySource::Fresh, ..self }
+        Self {
+            key: KeySource::Fresh,
+            ..self
+        }
     }
 
     /// Whether a signed journal may be opened without its key; recorded at creation.
     #[must_use]
     pub fn signing_policy(self, policy: SigningPolicy) -> Self {
-        Self { signing: policy, ..self }
+        Self {
+            signing: policy,
+            ..self
+        }
     }
 
     /// What an open does about a torn tail.
@@ -152,7 +170,10 @@ impl Options {
     /// it believes a tail, a close advances it.
     #[must_use]
     pub fn known_journals(self, known: KnownJournals) -> Self {
-        Self { known: Some(known), ..self }
+        Self {
+            known: Some(known),
+            ..self
+        }
     }
 
     /// A checkpoint kept elsewhere: an open consults it before it believes that a tail was never
@@ -168,7 +189,10 @@ impl Options {
     #[must_use]
     pub fn segment_len(self, bytes: u64) -> Self {
         let segment_len = bytes.clamp(64 << 10, factlog_format::MAX_SEGMENT_LEN);
-        Self { segment_len, ..self }
+        Self {
+            segment_len,
+            ..self
+        }
     }
 
     /// The file system to live on: [`MemFs`](factlog_fs::MemFs), a simulated one, or one of yours.
@@ -205,6 +229,9 @@ impl Dangerous {
     /// when called.
     #[must_use]
     pub fn without_housekeeper(self) -> Options {
-        Options { housekeeper: false, ..self.0 }
+        Options {
+            housekeeper: false,
+            ..self.0
+        }
     }
 }

@@ -56,7 +56,11 @@ impl Generator {
         getrandom::fill(&mut seed).ok()?;
         let rng = ChaCha12Rng::from_seed(seed);
         seed.zeroize();
-        Some(Self { rng, process: std::process::id(), left: RESEED_AFTER })
+        Some(Self {
+            rng,
+            process: std::process::id(),
+            left: RESEED_AFTER,
+        })
     }
 }
 
@@ -71,7 +75,9 @@ impl Random for SystemRandom {
         if slot.as_ref().is_none_or(stale) {
             *slot = Generator::seeded();
         }
-        let generator = slot.as_mut().expect("the operating system provides randomness");
+        let generator = slot
+            .as_mut()
+            .expect("the operating system provides randomness");
         generator.left = generator.left.saturating_sub(out.len());
         generator.rng.fill_bytes(out);
     }

@@ -103,7 +103,11 @@ impl<'a> NewEvent<'a> {
         encoding: Encoding,
         bytes: impl Into<Cow<'a, [u8]>>,
     ) -> Self {
-        self.sections.push(NewSection { name: name.into(), encoding, bytes: bytes.into() });
+        self.sections.push(NewSection {
+            name: name.into(),
+            encoding,
+            bytes: bytes.into(),
+        });
         self
     }
 
@@ -111,7 +115,10 @@ impl<'a> NewEvent<'a> {
     #[must_use]
     pub fn tag(mut self, tag: impl Into<Cow<'a, str>>) -> Self {
         let tag = tag.into();
-        if let Err(place) = self.tags.binary_search_by(|other| other.as_bytes().cmp(tag.as_bytes())) {
+        if let Err(place) = self
+            .tags
+            .binary_search_by(|other| other.as_bytes().cmp(tag.as_bytes()))
+        {
             self.tags.insert(place, tag);
         }
         self
@@ -121,43 +128,64 @@ impl<'a> NewEvent<'a> {
     /// is answered with the first event's receipt; with other content it is an error.
     #[must_use]
     pub fn id(self, id: Uuid) -> Self {
-        Self { id: Some(id), ..self }
+        Self {
+            id: Some(id),
+            ..self
+        }
     }
 
     /// Version of the payload's shape; 1 if not given.
     #[must_use]
     pub fn payload_version(self, version: u16) -> Self {
-        Self { payload_version: version, ..self }
+        Self {
+            payload_version: version,
+            ..self
+        }
     }
 
     /// When it happened, in microseconds since 1970-01-01 UTC; nothing is derived from it.
     #[must_use]
     pub fn occurred_at(self, micros: i64) -> Self {
-        Self { occurred_at: Some(micros), ..self }
+        Self {
+            occurred_at: Some(micros),
+            ..self
+        }
     }
 
     /// Who did it. It stays readable even where the payload is erased.
     #[must_use]
     pub fn actor(self, actor: impl Into<Cow<'a, str>>) -> Self {
-        Self { actor: Some(actor.into()), ..self }
+        Self {
+            actor: Some(actor.into()),
+            ..self
+        }
     }
 
     /// Groups events that belong to one piece of work.
     #[must_use]
     pub fn correlation(self, id: Uuid) -> Self {
-        Self { correlation: Some(id), ..self }
+        Self {
+            correlation: Some(id),
+            ..self
+        }
     }
 
     /// The id of the event that caused this one.
     #[must_use]
     pub fn causation(self, id: Uuid) -> Self {
-        Self { causation: Some(id), ..self }
+        Self {
+            causation: Some(id),
+            ..self
+        }
     }
 
     /// Where in a distributed trace it was made.
     #[must_use]
     pub fn trace(self, trace: TraceContext) -> Self {
-        Self { trace: Some(trace), ..self }
+        Self {
+            trace: Some(trace),
+            ..self
+        }
     }
 
     /// What the append expects of the stream; [`Expect::Any`] if not given.

@@ -1,6 +1,6 @@
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventRecord, FactsRef, FormatError, FrameType, FullStub, JournalId,
-    Ordering, SectionSecret, StreamId, event_hash,
+    Digest, Encoding, EventFrame, EventRecord, FactsRef, FormatError, FrameType, FullStub,
+    JournalId, Ordering, SectionSecret, StreamId, event_hash,
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -42,7 +42,9 @@ impl<'a> Section<'a> {
     /// # Errors
     /// [`Misuse::Payload`] if the bytes are no such value.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<Option<T>, Misuse> {
-        self.bytes().map(|bytes| decode(self.encoding, bytes)).transpose()
+        self.bytes()
+            .map(|bytes| decode(self.encoding, bytes))
+            .transpose()
     }
 }
 
@@ -57,12 +59,19 @@ impl Event {
             FrameType::FullStub => FullStub::decode(&body)?.order,
             _ => EventFrame::decode(kind, &body)?.order,
         };
-        Ok(Self { kind, body, order, journal: *journal })
+        Ok(Self {
+            kind,
+            body,
+            order,
+            journal: *journal,
+        })
     }
 
     fn frame(&self) -> Option<EventFrame<'_>> {
         // Decoded once before, when the event was made.
-        EventFrame::decode(self.kind, &self.body).ok().filter(|_| self.kind != FrameType::FullStub)
+        EventFrame::decode(self.kind, &self.body)
+            .ok()
+            .filter(|_| self.kind != FrameType::FullStub)
     }
 
     /// Place in the journal, dense from 0.

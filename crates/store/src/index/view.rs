@@ -61,6 +61,7 @@ impl IndexView {
     }
 
     /// The runs, older sequences first.
+    #[cfg(test)]
     pub(crate) fn runs(&self) -> &[Arc<Run>] {
         &self.runs
     }
@@ -84,6 +85,7 @@ impl IndexView {
     }
 
     /// The oldest sequence of a key.
+    #[cfg(test)]
     pub(crate) fn first(&self, table: Table, key: [u8; 16]) -> Result<Option<u64>, Error> {
         self.postings(table, key, 0..u64::MAX, false)
             .next()
@@ -91,6 +93,7 @@ impl IndexView {
     }
 
     /// How many sequences a key has.
+    #[cfg(test)]
     pub(crate) fn count(&self, table: Table, key: [u8; 16]) -> Result<u64, Error> {
         let probe = self.probe(table, key);
         let lists = self.tail.lists();

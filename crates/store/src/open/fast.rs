@@ -45,7 +45,9 @@ pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Optio
     let offset = group_after(&segment, *offsets.last()?, next)?;
     let dir = found.layout.tree();
     let missing = |sequence| {
-        Err(Damage::new("derived.tree", &dir, "a leaf is missing").sequence(sequence).into())
+        Err(Damage::new("derived.tree", &dir, "a leaf is missing")
+            .sequence(sequence)
+            .into())
     };
     let frontier = TreeReader::new(fs, &dir, missing).frontier(next).ok()?;
     let from = indexed.max(row.first_sequence);
@@ -54,7 +56,11 @@ pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Optio
     }
     let known = usize::try_from(from - row.first_sequence).ok()?;
     let unindexed = read_events(&segment, offsets.get(known..).unwrap_or_default(), from).ok()?;
-    Some(FastStart { start: Start { offset, frontier }, offsets, unindexed })
+    Some(FastStart {
+        start: Start { offset, frontier },
+        offsets,
+        unindexed,
+    })
 }
 
 /// Where the group behind the event at `offset` starts, if it is the one of sequence `next`.

@@ -42,14 +42,25 @@ pub(crate) fn read_view(
                 Ok(())
             })?;
         }
-        let fast = if scan_all { None } else { fast_start(fs.as_ref(), found, covered) };
+        let fast = if scan_all {
+            None
+        } else {
+            fast_start(fs.as_ref(), found, covered)
+        };
         let (start, mut offsets) = begin(fast, &mut tail);
         let is_fast = start.is_some();
-        let survey = survey(fs.as_ref(), OpenMode::Read, found, floors, start, &mut |group, _| {
-            push(&mut tail, group);
-            offsets.extend(group.events.iter().map(|event| event.offset as u32));
-            Ok(())
-        })?;
+        let survey = survey(
+            fs.as_ref(),
+            OpenMode::Read,
+            found,
+            floors,
+            start,
+            &mut |group, _| {
+                push(&mut tail, group);
+                offsets.extend(group.events.iter().map(|event| event.offset as u32));
+                Ok(())
+            },
+        )?;
         if is_fast && !is_settled(&survey) {
             scan_all = true;
             continue;
@@ -98,7 +109,13 @@ pub(crate) fn view_of(
         if let Some(count) = row.count {
             let path = found.layout.segment(row.first_sequence, row.generation);
             let (first, end) = (row.first_sequence, row.sealed_end);
-            segments.push(Arc::new(Segment::sealed(path, first, row.generation, count, end)));
+            segments.push(Arc::new(Segment::sealed(
+                path,
+                first,
+                row.generation,
+                count,
+                end,
+            )));
         }
     }
     segments.push(Arc::new(active));
@@ -112,7 +129,11 @@ pub(crate) fn view_of(
 
 /// First sequence of the segment that is being written.
 pub(crate) fn active_first(found: &Found) -> u64 {
-    found.manifest.rows.last().map_or(0, |row| row.first_sequence)
+    found
+        .manifest
+        .rows
+        .last()
+        .map_or(0, |row| row.first_sequence)
 }
 
 /// Adds a group's entries to a tail, as far as they aren't in it or in runs already.
@@ -122,8 +143,10 @@ pub(crate) fn push(tail: &mut Tail, group: &ScannedGroup) {
         return;
     }
     let events = group.events.iter();
-    let fresh: Vec<_> =
-        events.filter(|event| event.order.sequence >= tail.end()).cloned().collect();
+    let fresh: Vec<_> = events
+        .filter(|event| event.order.sequence >= tail.end())
+        .cloned()
+        .collect();
     *tail = tail.push(end, entries_of_scan(&fresh));
 }
 
@@ -147,8 +170,11 @@ pub(crate) fn scan_sealed(
             match scanner.next() {
                 Ok(group) => {
                     next = group.header.end_sequence();
-                    let leaves: Vec<Hash> =
-                        group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+                    let leaves: Vec<Hash> = group
+                        .events
+                        .iter()
+                        .map(|event| leaf_hash(&event.hash))
+                        .collect();
                     each(&group, &leaves)?;
                 }
                 Err(ScanStop::End) if next == row.first_sequence + count => break,
@@ -172,5 +198,10 @@ pub(crate) fn check_writable(found: &Found) -> Result<(), Error> {
         return Ok(());
     }
     let detail = format!("format {FORMAT_VERSION} of this build may only read it");
-    Err(Damage::new("journal.unsupported_version", &found.layout.journal(), detail).into())
+    Err(Damage::new(
+        "journal.unsupported_version",
+        &found.layout.journal(),
+        detail,
+    )
+    .into())
 }

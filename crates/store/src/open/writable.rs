@@ -17,7 +17,7 @@ use crate::{
     index::{IndexView, IndexWriter, Tail},
     journal::{new_writer, shared},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
-    segment::{GroupScanner, ScannedGroup, SegmentWriter},
+    segment::{GroupScanner, ScanStop, ScannedGroup, SegmentWriter},
     signer::Signer,
     tree::{TreeReader, TreeWriter},
     view::{Segment, View},
@@ -43,16 +43,31 @@ pub(crate) fn fresh(
     baton.begun = true;
     baton.next_segment(0)?;
     let derived = open_derived(options, found)?;
-    let segment = baton.writer.as_ref().map(|writer| Arc::clone(&writer.segment));
+    let segment = baton
+        .writer
+        .as_ref()
+        .map(|writer| Arc::clone(&writer.segment));
     let view = View {
-        segments: Arc::new(segment.map(Segment::live).map(Arc::new).into_iter().collect()),
+        segments: Arc::new(
+            segment
+                .map(Segment::live)
+                .map(Arc::new)
+                .into_iter()
+                .collect(),
+        ),
         durable: 0,
         index: IndexView::new(found.identity.journal, Vec::new(), &Tail::new(0)),
         signed: None,
     };
     let found = with_manifest(found, &baton.manifest);
     let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
-    new_writer(options, shared(&options.fs, found, view, None), order, baton, derived)
+    new_writer(
+        options,
+        shared(&options.fs, found, view, None),
+        order,
+        baton,
+        derived,
+    )
 }
 
 /// The writer of a journal that is there. What speaks against writing is put into `refused`; the
@@ -79,11 +94,27 @@ pub(crate) fn open(
         refused.get_or_insert(error);
     }
     check_history(&survey, floors, refused);
-    let mut view = view_of(found, &survey, derived.index.runs().to_vec(), &tail, &offsets);
+    let mut view = view_of(
+        found,
+        &survey,
+        derived.index.runs().to_vec(),
+        &tail,
+        &offsets,
+    );
     if refused.is_none() {
         // Before anything is written or signed: a recovery would continue a forked history.
-        let shared = shared(&options.fs, with_manifest(found, &found.manifest), view.clone(), None);
-        *refused = check_roots(&crate::Reader { shared: Arc::new(shared) }, floors)?;
+        let shared = shared(
+            &options.fs,
+            with_manifest(found, &found.manifest),
+            view.clone(),
+            None,
+        );
+        *refused = check_roots(
+            &crate::Reader {
+                shared: Arc::new(shared),
+            },
+            floors,
+        )?;
     }
     if let Some(signer) = signer.as_deref().filter(|_| refused.is_none()) {
         match sign_proven(signer, &survey) {
@@ -108,7 +139,12 @@ pub(crate) fn open(
     let last_recorded = last_recorded(options, found, &view)?;
     let raw = survey.raw_clock;
     let order = Order::new(found.identity.journal, view.durable, last_recorded, raw);
-    let shared = shared(&options.fs, with_manifest(found, &baton.manifest), view, None);
+    let shared = shared(
+        &options.fs,
+        with_manifest(found, &baton.manifest),
+        view,
+        None,
+    );
     let writer = new_writer(options, shared, order, baton, derived)?;
     Ok(Opened { writer, recovered })
 }
@@ -145,7 +181,11 @@ fn take_survey(
     signed: Option<Arc<factlog_proof::SignedCheckpoint>>,
 ) -> Result<(), Error> {
     let taken = unnamed(baton.fs.as_ref(), &found.layout, &[])?;
-    let highest = taken.iter().map(|(_, generation)| generation + 1).max().unwrap_or(0);
+    let highest = taken
+        .iter()
+        .map(|(_, generation)| generation + 1)
+        .max()
+        .unwrap_or(0);
     baton.manifest.next_generation = baton.manifest.next_generation.max(highest);
     baton.incarnation = found.manifest.incarnation.max(survey.incarnation) + 1;
     baton.number = survey.number;
@@ -175,7 +215,11 @@ fn open_derived(options: &Options, found: &Found) -> Result<DerivedFiles, Error>
     let fs = Arc::clone(&options.fs);
     let journal = found.identity.journal;
     let (index, _) = IndexWriter::open(Arc::clone(&fs), &found.layout.index(), journal)?;
-    let tree = TreeWriter::open(Arc::clone(&fs), &found.layout.tree(), !looks_clean(options, found))?;
+    let tree = TreeWriter::open(
+        Arc::clone(&fs),
+        &found.layout.tree(),
+        !looks_clean(options, found),
+    )?;
     Ok(DerivedFiles {
         fs,
         layout: found.layout.clone(),
@@ -202,21 +246,40 @@ fn read_active(
     let mut scan_all = false;
     loop {
         let covered = derived.index.covered();
-        let mut catch_up = CatchUp { tail: Tail::new(covered), derived, failed: None };
+        let mut catch_up = CatchUp {
+            tail: Tail::new(covered),
+            derived,
+            failed: None,
+        };
         let behind = covered.min(catch_up.derived.tree.size());
         if behind < active_first(found) {
-            scan_sealed(fs, found, behind, &mut |group, leaves| catch_up.take(group, leaves))?;
+            scan_sealed(fs, found, behind, &mut |group, leaves| {
+                catch_up.take(group, leaves)
+            })?;
         }
         let wanted = active_first(found)..=catch_up.derived.tree.size();
-        let fast = (!scan_all).then(|| fast_start(fs, found, covered)).flatten();
+        let fast = (!scan_all)
+            .then(|| fast_start(fs, found, covered))
+            .flatten();
         let fast = fast.filter(|fast| wanted.contains(&fast.start.frontier.size()));
         let (start, mut offsets) = begin(fast, &mut catch_up.tail);
         let is_fast = start.is_some();
-        let survey = survey(fs, OpenMode::Write, found, floors, start, &mut |group, leaves| {
-            offsets.extend(group.events.iter().map(|event| event.offset as u32));
-            catch_up.take(group, leaves)
-        })?;
-        let CatchUp { tail, derived, failed } = catch_up;
+        let survey = survey(
+            fs,
+            OpenMode::Write,
+            found,
+            floors,
+            start,
+            &mut |group, leaves| {
+                offsets.extend(group.events.iter().map(|event| event.offset as u32));
+                catch_up.take(group, leaves)
+            },
+        )?;
+        let CatchUp {
+            tail,
+            derived,
+            failed,
+        } = catch_up;
         derived.failed = failed;
         if is_fast && !is_settled(&survey) {
             scan_all = true;
@@ -255,9 +318,14 @@ fn tree_root(derived: &mut DerivedFiles, size: u64) -> Result<Option<Hash>, Erro
     derived.tree.flush()?;
     let dir = derived.layout.tree();
     let missing = |sequence| {
-        Err(Damage::new("derived.tree", &dir, "a leaf is missing").sequence(sequence).into())
+        Err(Damage::new("derived.tree", &dir, "a leaf is missing")
+            .sequence(sequence)
+            .into())
     };
-    Ok(TreeReader::new(derived.fs.as_ref(), &dir, missing).frontier(size).ok().map(|edge| edge.root()))
+    Ok(TreeReader::new(derived.fs.as_ref(), &dir, missing)
+        .frontier(size)
+        .ok()
+        .map(|edge| edge.root()))
 }
 
 /// Feeds groups to tree and index, holding only what isn't written yet.
@@ -308,7 +376,12 @@ fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) 
     if let Some((remembered, _)) = floors.signer.filter(|(size, _)| *size > whole) {
         refused.get_or_insert(Refusal::HistoryMismatch { remembered }.into());
     }
-    let largest = floors.checkpoints.iter().map(|(size, _)| *size).max().unwrap_or(0);
+    let largest = floors
+        .checkpoints
+        .iter()
+        .map(|(size, _)| *size)
+        .max()
+        .unwrap_or(0);
     if largest > whole {
         let detail = format!("a checkpoint is known of {largest} events, and here are {whole}");
         let damage = Damage::new("history.rolled_back", &survey.segment.path, detail);
@@ -319,7 +392,10 @@ fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) 
 /// The signature of all that is proven, made anew where a crash came before any file had it. What
 /// proves it, the signer's state for one, is written after the sync, so that it may be released.
 fn sign_proven(signer: &Signer, survey: &Survey) -> Result<Option<SignedCheckpoint>, Error> {
-    let signed = survey.signed.as_ref().map_or(0, |signed| signed.claimed().size());
+    let signed = survey
+        .signed
+        .as_ref()
+        .map_or(0, |signed| signed.claimed().size());
     if signed >= survey.proven {
         return Ok(None);
     }
@@ -344,12 +420,18 @@ fn check_roots(reader: &crate::Reader, floors: &Floors) -> Result<Option<Error>,
     {
         return Ok(Some(Refusal::HistoryMismatch { remembered: size }.into()));
     }
-    let newest = floors.checkpoints.iter().filter(|(size, _)| *size <= reader.len()).max();
+    let newest = floors
+        .checkpoints
+        .iter()
+        .filter(|(size, _)| *size <= reader.len())
+        .max();
     if let Some((size, root)) = newest
         && reader.root_at(*size)? != *root
     {
         let detail = format!("the first {size} events are others than a checkpoint says");
-        return Ok(Some(Damage::new("history.forked", reader.path(), detail).into()));
+        return Ok(Some(
+            Damage::new("history.forked", reader.path(), detail).into(),
+        ));
     }
     Ok(None)
 }
@@ -365,7 +447,11 @@ fn follow_recovery(
     };
     let mut segments: Vec<Arc<Segment>> = Vec::new();
     for segment in view.segments.iter() {
-        let row = baton.manifest.rows.iter().find(|row| row.generation == segment.generation);
+        let row = baton
+            .manifest
+            .rows
+            .iter()
+            .find(|row| row.generation == segment.generation);
         match row.map(|row| (row.count, row.sealed_end)) {
             Some((Some(count), end)) if segment.sealed.is_none() => {
                 segments.push(Arc::new(segment.to_sealed(count, end)));
@@ -377,10 +463,27 @@ fn follow_recovery(
     let active = Segment::live(Arc::clone(&writer.segment));
     let file = &writer.segment;
     let mut offsets = Vec::new();
-    let mut scanner =
-        GroupScanner::new(file, file.header_len, file.header.first_sequence, writer.end);
-    while let Ok(group) = scanner.next() {
-        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+    let mut scanner = GroupScanner::new(
+        file,
+        file.header_len,
+        file.header.first_sequence,
+        writer.end,
+    );
+    loop {
+        // A group passed over here would get its sequences given away again.
+        let group = match scanner.next() {
+            Ok(group) => group,
+            Err(ScanStop::End) => break,
+            Err(ScanStop::Failed(error)) => return Err(error),
+            Err(ScanStop::Damage { offset, detail, .. }) => {
+                return Err(file.damage(offset, detail).into());
+            }
+        };
+        let leaves: Vec<Hash> = group
+            .events
+            .iter()
+            .map(|event| leaf_hash(&event.hash))
+            .collect();
         for event in &group.events {
             active.note_offset(event.order.sequence, event.offset as u32);
             offsets.push(event.offset as u32);
@@ -408,6 +511,8 @@ fn last_recorded(options: &Options, found: &Found, view: &View) -> Result<i64, E
     };
     let (fs, journal) = (options.fs.as_ref(), &found.identity.journal);
     let offset = segment.offset(fs, journal, last)?;
-    let (order, _) = segment.file(fs, journal)?.read_order(offset, &mut Vec::new())?;
+    let (order, _) = segment
+        .file(fs, journal)?
+        .read_order(offset, &mut Vec::new())?;
     Ok(order.recorded_at)
 }

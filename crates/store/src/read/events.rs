@@ -34,7 +34,11 @@ enum Source {
     /// From a sequence up to another, upwards.
     Forwards(Box<Scan>),
     /// From `below` downwards to `from`; the batch is in the order to be given out.
-    Backwards { from: u64, below: u64, batch: VecDeque<Event> },
+    Backwards {
+        from: u64,
+        below: u64,
+        batch: VecDeque<Event>,
+    },
     Done,
 }
 
@@ -56,7 +60,13 @@ struct Frames {
 impl Events {
     pub(super) fn new(shared: Arc<Shared>, view: Arc<View>, query: Query<'static>) -> Self {
         let left = query.limit.unwrap_or(u64::MAX);
-        Self { shared, view, query, left, source: Source::New }
+        Self {
+            shared,
+            view,
+            query,
+            left,
+            source: Source::New,
+        }
     }
 
     fn begin(&mut self) -> Result<Source, Error> {
@@ -67,19 +77,35 @@ impl Events {
         }
         if let Some((scope, entity)) = &self.query.stream {
             let key = coordinate_key(scope, entity);
-            let Some(begin) = self.shared.index_last(&self.view, Table::Coordinate, &key)? else {
+            let Some(begin) = self
+                .shared
+                .index_last(&self.view, Table::Coordinate, &key)?
+            else {
                 return Ok(Source::Done);
             };
             let stream = self.shared.order_of(&self.view, begin, Some(&key))?.stream;
             let range = from..end;
-            let postings =
-                self.shared.postings(&self.view, Table::Stream, &stream, range, self.query.reverse)?;
+            let postings = self.shared.postings(
+                &self.view,
+                Table::Stream,
+                &stream,
+                range,
+                self.query.reverse,
+            )?;
             return Ok(Source::Stream(Box::new(postings)));
         }
         Ok(if self.query.reverse {
-            Source::Backwards { from, below: end, batch: VecDeque::new() }
+            Source::Backwards {
+                from,
+                below: end,
+                batch: VecDeque::new(),
+            }
         } else {
-            Source::Forwards(Box::new(Scan { next: from, end, frames: None }))
+            Source::Forwards(Box::new(Scan {
+                next: from,
+                end,
+                frames: None,
+            }))
         })
     }
 
@@ -110,7 +136,11 @@ impl Events {
                         return Ok(None);
                     }
                     let start = below.saturating_sub(BACKWARDS).max(*from);
-                    let mut scan = Scan { next: start, end: *below, frames: None };
+                    let mut scan = Scan {
+                        next: start,
+                        end: *below,
+                        frames: None,
+                    };
                     while let Some(event) =
                         scan.next_matching(&self.shared, &self.view, &self.query)?
                     {
@@ -157,7 +187,8 @@ impl Scan {
                 return Ok(None);
             };
             let segment = Arc::clone(&frames.segment);
-            let mut reader = FrameReader::over(segment.file.as_ref(), segment.seed, &mut frames.window);
+            let mut reader =
+                FrameReader::over(segment.file.as_ref(), segment.seed, &mut frames.window);
             let at = reader.offset();
             let frame = match reader.next() {
                 Ok(frame) => frame,
@@ -178,14 +209,19 @@ impl Scan {
             let (order, matches) = examine(query, frame.kind, frame.body)
                 .map_err(|error| corrupt(error.to_string()))?;
             if order.sequence != wanted {
-                return Err(corrupt("another event stands where this one should".to_owned()));
+                return Err(corrupt(
+                    "another event stands where this one should".to_owned(),
+                ));
             }
             let event = matches
                 .then(|| Event::decode(&journal, frame.kind, frame.body.to_vec()))
                 .transpose()
                 .map_err(|error| corrupt(error.to_string()))?;
             self.next = wanted + 1;
-            if view.segment_of(self.next).is_none_or(|next| next.path != segment.path) {
+            if view
+                .segment_of(self.next)
+                .is_none_or(|next| next.path != segment.path)
+            {
                 self.frames = None;
             }
             if event.is_some() {
@@ -209,7 +245,10 @@ impl Scan {
                 None => file.len()?,
             };
             let window = crate::segment::Window::new(offset, end);
-            self.frames = Some(Frames { segment: file, window });
+            self.frames = Some(Frames {
+                segment: file,
+                window,
+            });
         }
         Ok(self.frames.as_mut())
     }
@@ -223,7 +262,10 @@ fn examine(
 ) -> Result<(Ordering, bool), factlog_format::FormatError> {
     if kind == FrameType::FullStub {
         let order = FullStub::decode(body)?.order;
-        return Ok((order, !query.asks_facts() && query.takes_time(order.recorded_at)));
+        return Ok((
+            order,
+            !query.asks_facts() && query.takes_time(order.recorded_at),
+        ));
     }
     let event = EventFrame::decode(kind, body)?;
     let takes = query.takes_time(event.order.recorded_at) && query.takes_facts(&event.facts);
@@ -237,4 +279,3 @@ fn takes(query: &Query<'_>, event: &Event) -> bool {
             None => !query.asks_facts(),
         }
 }
-

@@ -9,6 +9,6 @@ mod streams;
 pub use events::Events;
 pub(crate) use proofs::MAX_GAP;
 pub use query::Query;
-pub use reader::{Reader, Stats, StorageBytes, StreamHead};
 pub(crate) use reader::Shared;
+pub use reader::{Reader, Stats, StorageBytes, StreamHead};
 pub use streams::{StreamInfo, Streams};

@@ -1,4 +1,6 @@
-use factlog_proof::{Hash, NodeSource, PathError, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash};
+use factlog_proof::{
+    Hash, NodeSource, PathError, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash,
+};
 
 use super::reader::{Reader, Shared};
 use crate::{
@@ -123,7 +125,8 @@ impl Reader {
         if new > view.durable || old > new {
             return Err(Misuse::NoSuchEvent(new.max(old).saturating_sub(1).to_string()).into());
         }
-        self.shared.with_tree(&view, |tree| path(consistency_path(tree, old, new)))
+        self.shared
+            .with_tree(&view, |tree| path(consistency_path(tree, old, new)))
     }
 
     /// Root of the tree of the first `size` events.
@@ -135,6 +138,7 @@ impl Reader {
         if size > view.durable {
             return Err(Misuse::NoSuchEvent(size.saturating_sub(1).to_string()).into());
         }
-        self.shared.with_tree(&view, |tree| factlog_proof::root_at(tree, size))
+        self.shared
+            .with_tree(&view, |tree| factlog_proof::root_at(tree, size))
     }
 }

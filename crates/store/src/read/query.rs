@@ -37,67 +37,100 @@ impl<'a> Query<'a> {
     /// The events of one stream.
     #[must_use]
     pub fn stream(scope: impl Into<Cow<'a, str>>, entity: impl Into<Cow<'a, str>>) -> Self {
-        Self { stream: Some((scope.into(), entity.into())), ..Self::default() }
+        Self {
+            stream: Some((scope.into(), entity.into())),
+            ..Self::default()
+        }
     }
 
     /// Only events of this scope.
     #[must_use]
     pub fn scope(self, scope: impl Into<Cow<'a, str>>) -> Self {
-        Self { scope: Some(scope.into()), ..self }
+        Self {
+            scope: Some(scope.into()),
+            ..self
+        }
     }
 
     /// Only events whose kind has this category: the part before its first dot.
     #[must_use]
     pub fn category(self, category: impl Into<Cow<'a, str>>) -> Self {
-        Self { category: Some(category.into()), ..self }
+        Self {
+            category: Some(category.into()),
+            ..self
+        }
     }
 
     /// Only events of this kind.
     #[must_use]
     pub fn kind(self, kind: impl Into<Cow<'a, str>>) -> Self {
-        Self { kind: Some(kind.into()), ..self }
+        Self {
+            kind: Some(kind.into()),
+            ..self
+        }
     }
 
     /// Only events with this tag.
     #[must_use]
     pub fn tag(self, tag: impl Into<Cow<'a, str>>) -> Self {
-        Self { tag: Some(tag.into()), ..self }
+        Self {
+            tag: Some(tag.into()),
+            ..self
+        }
     }
 
     /// Only events with this sequence or a higher one.
     #[must_use]
     pub fn from(self, sequence: u64) -> Self {
-        Self { from: sequence, ..self }
+        Self {
+            from: sequence,
+            ..self
+        }
     }
 
     /// Only events with a lower sequence than this.
     #[must_use]
     pub fn until(self, sequence: u64) -> Self {
-        Self { until: Some(sequence), ..self }
+        Self {
+            until: Some(sequence),
+            ..self
+        }
     }
 
     /// Only events recorded at this time or later, in microseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn recorded_from(self, micros: i64) -> Self {
-        Self { recorded_from: Some(micros), ..self }
+        Self {
+            recorded_from: Some(micros),
+            ..self
+        }
     }
 
     /// Only events recorded before this time, in microseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn recorded_until(self, micros: i64) -> Self {
-        Self { recorded_until: Some(micros), ..self }
+        Self {
+            recorded_until: Some(micros),
+            ..self
+        }
     }
 
     /// At most this many events.
     #[must_use]
     pub fn limit(self, events: u64) -> Self {
-        Self { limit: Some(events), ..self }
+        Self {
+            limit: Some(events),
+            ..self
+        }
     }
 
     /// From the highest sequence down.
     #[must_use]
     pub fn reverse(self) -> Self {
-        Self { reverse: true, ..self }
+        Self {
+            reverse: true,
+            ..self
+        }
     }
 
     /// Whether anything but sequences and the stream is asked for.
@@ -118,7 +151,10 @@ impl<'a> Query<'a> {
         is(&self.scope, facts.scope)
             && is(&self.kind, facts.kind)
             && is(&self.category, category_of(facts.kind))
-            && self.tag.as_ref().is_none_or(|tag| facts.tags.iter().any(|other| other == tag))
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|tag| facts.tags.iter().any(|other| other == tag))
             && self
                 .stream
                 .as_ref()

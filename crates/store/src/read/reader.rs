@@ -2,7 +2,8 @@ use std::{path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use factlog_format::{
-    Digest, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Identity, JournalId, StreamId, coordinate_key,
+    Digest, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Identity, JournalId, StreamId,
+    coordinate_key,
 };
 use factlog_fs::{FileKind, StoreFs};
 use factlog_proof::VerifierKey;
@@ -10,12 +11,7 @@ use uuid::Uuid;
 
 use super::{Events, Query, Streams};
 use crate::{
-    Damage, Error, Event,
-    commit::Head,
-    index::Table,
-    layout::Layout,
-    recover::Follower,
-    view::View,
+    Damage, Error, Event, commit::Head, index::Table, layout::Layout, recover::Follower, view::View,
 };
 
 /// What the writer and all readers of a journal share.
@@ -118,7 +114,10 @@ impl Reader {
 
     /// How many events are durable, sequence 0 included.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a journal always has sequence 0")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a journal always has sequence 0"
+    )]
     pub fn len(&self) -> u64 {
         self.shared.view.load().durable
     }
@@ -156,7 +155,11 @@ impl Reader {
     /// The events that a query asks for, as they are durable now. Holds no more than a buffer.
     #[must_use]
     pub fn read(&self, query: Query<'_>) -> Events {
-        Events::new(Arc::clone(&self.shared), self.shared.view.load_full(), query.into_owned())
+        Events::new(
+            Arc::clone(&self.shared),
+            self.shared.view.load_full(),
+            query.into_owned(),
+        )
     }
 
     /// The last event of a stream; `None` if there is no such stream.
@@ -200,7 +203,10 @@ impl Reader {
     pub fn stats(&self) -> Result<Stats, Error> {
         let view = self.shared.view.load_full();
         let recorded = |sequence| -> Result<i64, Error> {
-            Ok(self.shared.get(&view, sequence)?.map_or(0, |event| event.recorded_at()))
+            Ok(self
+                .shared
+                .get(&view, sequence)?
+                .map_or(0, |event| event.recorded_at()))
         };
         let mut streams = 0;
         for stream in self.streams() {
@@ -214,7 +220,10 @@ impl Reader {
             bytes: self.shared.bytes_on_disk()?,
             first_recorded_at: recorded(0)?,
             last_recorded_at: recorded(view.durable.saturating_sub(1))?,
-            signed_through: view.signed.as_ref().map(|signed| signed.claimed().size() - 1),
+            signed_through: view
+                .signed
+                .as_ref()
+                .map(|signed| signed.claimed().size() - 1),
         })
     }
 }
@@ -241,7 +250,9 @@ impl Shared {
         }
         // An event's body starts with 8 bytes and then its sequence.
         let at = body.start + 8;
-        let found = buffer.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        let found = buffer
+            .get(at..at + 8)
+            .and_then(|bytes| bytes.try_into().ok());
         if found.map(u64::from_le_bytes) != Some(sequence) {
             let detail = "another event stands where this one should";
             return Err(file.damage(offset, detail).sequence(sequence).into());
@@ -260,9 +271,13 @@ impl Shared {
         match Event::decode(&self.identity.journal, kind, buffer) {
             Ok(event) => Ok(Some(event)),
             Err(error) => {
-                let path = view.segment_of(sequence).map(|segment| segment.path.clone());
+                let path = view
+                    .segment_of(sequence)
+                    .map(|segment| segment.path.clone());
                 let path = path.unwrap_or_else(|| self.layout.segments());
-                Err(Damage::format("segment.corrupt", &path, error).sequence(sequence).into())
+                Err(Damage::format("segment.corrupt", &path, error)
+                    .sequence(sequence)
+                    .into())
             }
         }
     }
@@ -287,7 +302,9 @@ impl Shared {
             return Ok(None);
         };
         let first = self.order_of(view, begin, Some(coordinate))?;
-        let last = self.index_last(view, Table::Stream, &first.stream)?.unwrap_or(begin);
+        let last = self
+            .index_last(view, Table::Stream, &first.stream)?
+            .unwrap_or(begin);
         let head = self.order_of(view, last, Some(coordinate))?;
         if head.stream != first.stream {
             return Err(self.index_is_wrong(last).into());
@@ -309,9 +326,13 @@ impl Shared {
         let body = buffer.get(body).unwrap_or_default();
         let journal = &self.identity.journal;
         let corrupt = |error| -> Error {
-            let path = view.segment_of(sequence).map(|segment| segment.path.clone());
+            let path = view
+                .segment_of(sequence)
+                .map(|segment| segment.path.clone());
             let path = path.unwrap_or_else(|| self.layout.segments());
-            Damage::format("segment.corrupt", &path, error).sequence(sequence).into()
+            Damage::format("segment.corrupt", &path, error)
+                .sequence(sequence)
+                .into()
         };
         let (order, hash) = if kind == FrameType::FullStub {
             let stub = FullStub::decode(body).map_err(corrupt)?;
@@ -349,14 +370,21 @@ impl Shared {
                     continue;
                 }
                 // A file may vanish between listing and measuring.
-                let found = self.fs.metadata(&path).map_err(Error::io("measure", &path))?;
+                let found = self
+                    .fs
+                    .metadata(&path)
+                    .map_err(Error::io("measure", &path))?;
                 let len = found.map_or(0, |metadata| metadata.len);
                 let is_in = |folder: &Path| path.starts_with(folder);
                 if path.extension().is_some_and(|extension| extension == "seg") {
                     bytes.segments += len;
-                } else if [self.layout.segments(), self.layout.index(), self.layout.tree()]
-                    .iter()
-                    .any(|folder| is_in(folder))
+                } else if [
+                    self.layout.segments(),
+                    self.layout.index(),
+                    self.layout.tree(),
+                ]
+                .iter()
+                .any(|folder| is_in(folder))
                 {
                     bytes.derived += len;
                 } else {

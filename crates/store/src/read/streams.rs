@@ -35,13 +35,20 @@ pub struct Streams {
 
 impl Streams {
     pub(super) fn new(shared: Arc<Shared>, view: Arc<View>) -> Self {
-        Self { shared, view, keys: None, failed: false }
+        Self {
+            shared,
+            view,
+            keys: None,
+            failed: false,
+        }
     }
 
     fn step(&mut self) -> Result<Option<StreamInfo>, Error> {
         let keys = match &mut self.keys {
             Some(keys) => keys,
-            None => self.keys.insert(self.shared.keys(&self.view, Table::Stream)?),
+            None => self
+                .keys
+                .insert(self.shared.keys(&self.view, Table::Stream)?),
         };
         let Some((stream_id, last, count)) = keys.next().transpose()? else {
             return Ok(None);

@@ -20,7 +20,10 @@ pub(crate) fn origin_of(prefix: &str, journal: &JournalId) -> Result<String, Err
     if prefix.is_empty() || prefix.len() > MAX_ORIGIN || !plain {
         return Err(Misuse::Origin.into());
     }
-    Ok(format!("{prefix}/{}", data_encoding::HEXLOWER.encode(journal)))
+    Ok(format!(
+        "{prefix}/{}",
+        data_encoding::HEXLOWER.encode(journal)
+    ))
 }
 
 /// Refuses a directory in which something stands already.
@@ -66,7 +69,12 @@ pub(crate) fn create(
         .transpose()
         .map_err(|_| Misuse::Origin)?;
     let features = factlog_format::Features::default();
-    let identity = Identity { features, journal, origin, created: created.created };
+    let identity = Identity {
+        features,
+        journal,
+        origin,
+        created: created.created,
+    };
     let manifest = Manifest {
         features,
         journal,
@@ -76,7 +84,16 @@ pub(crate) fn create(
         values: Vec::new(),
     };
     let event = JournalEvent::Created(created.clone());
-    Ok((Found { layout, identity, created, key, manifest }, event))
+    Ok((
+        Found {
+            layout,
+            identity,
+            created,
+            key,
+            manifest,
+        },
+        event,
+    ))
 }
 
 fn make_dirs(fs: &dyn StoreFs, layout: &Layout) -> Result<(), Error> {
@@ -91,8 +108,13 @@ fn make_dirs(fs: &dyn StoreFs, layout: &Layout) -> Result<(), Error> {
     fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
     for name in SUBDIRECTORIES {
         let path = dir.join(name);
-        let access = if name == "keys" { Access::Private } else { Access::Shared };
-        fs.create_dir(&path, access).map_err(Error::io("create", &path))?;
+        let access = if name == "keys" {
+            Access::Private
+        } else {
+            Access::Shared
+        };
+        fs.create_dir(&path, access)
+            .map_err(Error::io("create", &path))?;
     }
     fs.sync_dir(dir).map_err(Error::io("sync", dir))
 }
@@ -101,7 +123,10 @@ fn make_secret(options: &Options, layout: &Layout, journal: &JournalId) -> Resul
     let mut secret = zeroize::Zeroizing::new([0u8; 32]);
     options.random.fill(secret.as_mut());
     let path = layout.secret();
-    let file = options.fs.create_new(&path, Access::Private).map_err(Error::io("create", &path))?;
+    let file = options
+        .fs
+        .create_new(&path, Access::Private)
+        .map_err(Error::io("create", &path))?;
     let content = zeroize::Zeroizing::new(encode_secret(journal, &secret));
     write_all_at(file.as_ref(), content.as_ref(), 0).map_err(Error::io("write", &path))?;
     file.sync_all().map_err(Error::io("sync", &path))?;
@@ -112,6 +137,12 @@ fn make_secret(options: &Options, layout: &Layout, journal: &JournalId) -> Resul
 /// Writes JOURNAL: from here on the journal exists.
 pub(crate) fn finish(fs: &dyn StoreFs, found: &Found) -> Result<(), Error> {
     let text = found.identity.encode();
-    replace_file(fs, &found.layout.dir, JOURNAL, text.as_bytes(), Access::Shared)
-        .map_err(Error::io("write", &found.layout.journal()))
+    replace_file(
+        fs,
+        &found.layout.dir,
+        JOURNAL,
+        text.as_bytes(),
+        Access::Shared,
+    )
+    .map_err(Error::io("write", &found.layout.journal()))
 }

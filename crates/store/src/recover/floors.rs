@@ -28,7 +28,11 @@ pub(crate) struct Floors {
 impl Floors {
     /// The largest statement.
     pub(crate) fn largest(&self) -> u64 {
-        let checkpoints = self.checkpoints.iter().chain(&self.signer).map(|(size, _)| *size);
+        let checkpoints = self
+            .checkpoints
+            .iter()
+            .chain(&self.signer)
+            .map(|(size, _)| *size);
         checkpoints.max().unwrap_or(0).max(self.orphans)
     }
 
@@ -61,7 +65,12 @@ impl Floors {
                 self.consider(&checkpoint, key);
                 let signed = key.is_some_and(|key| checkpoint.verify(key).is_ok());
                 let size = |kept: &SignedCheckpoint| kept.claimed().size();
-                if signed && self.kept.as_ref().is_none_or(|kept| size(kept) < size(&checkpoint)) {
+                if signed
+                    && self
+                        .kept
+                        .as_ref()
+                        .is_none_or(|kept| size(kept) < size(&checkpoint))
+                {
                     self.kept = Some(checkpoint);
                 }
             }
@@ -106,6 +115,8 @@ pub(crate) fn unnamed(
 ) -> Result<Vec<(u64, u32)>, Error> {
     let dir = layout.segments();
     let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-    let names = entries.iter().filter_map(|entry| parse_segment_name(entry.name.to_str()?));
+    let names = entries
+        .iter()
+        .filter_map(|entry| parse_segment_name(entry.name.to_str()?));
     Ok(names.filter(|name| !named.contains(name)).collect())
 }

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use factlog_format::CommitHeader;
 use factlog_proof::{Frontier, Hash};
 
-use super::{Floors, Found, find, survey::{Survey, checkpoint_of}};
+use super::{
+    Floors, Found, find,
+    survey::{Survey, checkpoint_of},
+};
 use crate::{
     Error,
     commit::entries_of_scan,
@@ -54,8 +57,7 @@ impl Place {
         let segment = Arc::clone(&self.segment);
         let len = segment.len()?;
         let mut found = false;
-        let mut scanner =
-            GroupScanner::new(&segment, self.offset, self.frontier.size(), len);
+        let mut scanner = GroupScanner::new(&segment, self.offset, self.frontier.size(), len);
         self.pending = None;
         loop {
             match scanner.next() {
@@ -67,7 +69,9 @@ impl Place {
                         found |= before.header.count > 0;
                         self.absorb(shared, &before, header);
                     }
-                    if group.header.count == 0 && group.header.durable == group.header.first_sequence {
+                    if group.header.count == 0
+                        && group.header.durable == group.header.first_sequence
+                    {
                         self.sign(shared, &group.header);
                         self.offset = group.end;
                     } else {
@@ -82,8 +86,11 @@ impl Place {
     }
 
     fn absorb(&mut self, shared: &Shared, group: &ScannedGroup, next: &CommitHeader) {
-        let leaves: Vec<Hash> =
-            group.events.iter().map(|event| factlog_proof::leaf_hash(&event.hash)).collect();
+        let leaves: Vec<Hash> = group
+            .events
+            .iter()
+            .map(|event| factlog_proof::leaf_hash(&event.hash))
+            .collect();
         self.frontier.append(&leaves);
         self.offset = group.end;
         let view = shared.view.load_full();
@@ -93,14 +100,25 @@ impl Place {
             }
         }
         let durable = group.header.end_sequence();
-        let tail = view.index.tail().push(durable, entries_of_scan(&group.events));
+        let tail = view
+            .index
+            .tail()
+            .push(durable, entries_of_scan(&group.events));
         let index = view.index.with_tail(&tail);
-        shared.view.store(Arc::new(View { durable, index, ..View::clone(&view) }));
+        shared.view.store(Arc::new(View {
+            durable,
+            index,
+            ..View::clone(&view)
+        }));
         self.sign(shared, next);
     }
 
     fn sign(&self, shared: &Shared, header: &CommitHeader) {
-        let Some(key) = shared.key.as_ref().filter(|_| !header.signatures.is_empty()) else {
+        let Some(key) = shared
+            .key
+            .as_ref()
+            .filter(|_| !header.signatures.is_empty())
+        else {
             return;
         };
         if header.first_sequence != self.frontier.size() {
@@ -111,7 +129,10 @@ impl Place {
         if let Some(signed) = signed.filter(|signed| signed.verify(key).is_ok()) {
             let view = shared.view.load_full();
             let signed = Some(Arc::new(signed));
-            shared.view.store(Arc::new(View { signed, ..View::clone(&view) }));
+            shared.view.store(Arc::new(View {
+                signed,
+                ..View::clone(&view)
+            }));
         }
     }
 
@@ -143,4 +164,3 @@ impl Place {
         Ok(grown)
     }
 }
-

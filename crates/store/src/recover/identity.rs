@@ -33,14 +33,20 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
         Damage::new("journal.identity_mismatch", path, detail).into()
     };
     if manifest.journal != identity.journal {
-        return Err(mismatch(&layout.manifest(), "MANIFEST and JOURNAL speak of different journals"));
+        return Err(mismatch(
+            &layout.manifest(),
+            "MANIFEST and JOURNAL speak of different journals",
+        ));
     }
     let created = read_created(fs, &layout, &manifest)?;
     if created.journal != identity.journal
         || created.origin != identity.origin
         || created.created != identity.created
     {
-        return Err(mismatch(&layout.journal(), "JOURNAL and sequence 0 speak of different journals"));
+        return Err(mismatch(
+            &layout.journal(),
+            "JOURNAL and sequence 0 speak of different journals",
+        ));
     }
     let key = created
         .keys
@@ -48,7 +54,13 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
         .map(|key| VerifierKey::new(&created.origin, key))
         .transpose()
         .map_err(|error| mismatch(&layout.segments(), &error.to_string()))?;
-    Ok(Found { layout, identity, created, key, manifest })
+    Ok(Found {
+        layout,
+        identity,
+        created,
+        key,
+        manifest,
+    })
 }
 
 fn read_identity(fs: &dyn StoreFs, layout: &Layout) -> Result<Identity, Error> {
@@ -69,7 +81,12 @@ fn missing(fs: &dyn StoreFs, layout: &Layout) -> Error {
     let there = |path: &Path| matches!(fs.metadata(path), Ok(Some(_)));
     if there(&layout.manifest()) && there(&layout.segments()) {
         let detail = "JOURNAL is missing beside a MANIFEST and segments";
-        return Damage::new("journal.identity_missing", &layout.dir.join(JOURNAL), detail).into();
+        return Damage::new(
+            "journal.identity_missing",
+            &layout.dir.join(JOURNAL),
+            detail,
+        )
+        .into();
     }
     Misuse::NotAJournal(layout.dir.clone()).into()
 }
@@ -105,8 +122,7 @@ fn read_created(
     let path = layout.segment(row.first_sequence, row.generation);
     let segment = SegmentFile::open(fs, &path, OpenMode::Read, &manifest.journal)?;
     let end = segment.len()?;
-    let mut frames =
-        FrameReader::new(segment.file.as_ref(), segment.seed, segment.header_len, end);
+    let mut frames = FrameReader::new(segment.file.as_ref(), segment.seed, segment.header_len, end);
     loop {
         let at = frames.offset();
         let bad = |detail: &str| Error::from(segment.damage(at, detail).sequence(0));
@@ -117,7 +133,10 @@ fn read_created(
         let event = Event::decode(&manifest.journal, frame.kind, frame.body.to_vec())
             .map_err(|error| bad(&error.to_string()))?;
         let facts = event.facts().ok_or_else(|| bad("sequence 0 is a stub"))?;
-        let payload = event.data().and_then(|section| section.bytes()).unwrap_or_default();
+        let payload = event
+            .data()
+            .and_then(|section| section.bytes())
+            .unwrap_or_default();
         return match JournalEvent::decode(facts.kind, payload) {
             Ok(JournalEvent::Created(created)) if event.sequence() == 0 => Ok(created),
             Ok(_) => Err(bad("sequence 0 is not journal.created")),

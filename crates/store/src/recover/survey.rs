@@ -65,7 +65,9 @@ pub(crate) fn survey(
     absorb: Absorb<'_>,
 ) -> Result<Survey, Error> {
     let Some(row) = found.manifest.rows.last() else {
-        return Err(Damage::new("manifest.corrupt", &found.layout.manifest(), "it is empty").into());
+        return Err(
+            Damage::new("manifest.corrupt", &found.layout.manifest(), "it is empty").into(),
+        );
     };
     let path = found.layout.segment(row.first_sequence, row.generation);
     let segment = SegmentFile::open(fs, &path, mode, &found.identity.journal)?;
@@ -76,7 +78,10 @@ pub(crate) fn survey(
     let segment = Arc::new(segment);
     let start = match start {
         Some(start) => start,
-        None => Start { offset: segment.header_len, frontier: edge_of(&segment)? },
+        None => Start {
+            offset: segment.header_len,
+            frontier: edge_of(&segment)?,
+        },
     };
     let mut scan = Scan::begin(found, Arc::clone(&segment), start)?;
     scan.run(absorb)?;
@@ -84,7 +89,12 @@ pub(crate) fn survey(
 }
 
 fn edge_of(segment: &SegmentFile) -> Result<Frontier, Error> {
-    let edge = segment.header.edge.iter().map(|hash| Hash::from(*hash)).collect();
+    let edge = segment
+        .header
+        .edge
+        .iter()
+        .map(|hash| Hash::from(*hash))
+        .collect();
     Frontier::from_parts(segment.header.first_sequence, edge)
         .map_err(|error| segment.damage(0, error.to_string()).into())
 }
@@ -133,7 +143,11 @@ impl<'f> Scan<'f> {
                 Ok(group) => group,
                 Err(ScanStop::End) => return Ok(()),
                 Err(ScanStop::Failed(error)) => return Err(error),
-                Err(ScanStop::Damage { offset, detail, header }) => {
+                Err(ScanStop::Damage {
+                    offset,
+                    detail,
+                    header,
+                }) => {
                     if let Some(header) = header {
                         self.durable = self.durable.max(header.durable);
                         self.incarnation = self.incarnation.max(header.incarnation);
@@ -145,12 +159,21 @@ impl<'f> Scan<'f> {
             // A header's own statements count even if its group turns out not to be whole.
             self.durable = self.durable.max(group.header.durable);
             self.incarnation = self.incarnation.max(group.header.incarnation);
-            let base = self.pending.as_ref().map_or(&self.frontier, |(_, _, after)| after);
-            let leaves: Vec<Hash> =
-                group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+            let base = self
+                .pending
+                .as_ref()
+                .map_or(&self.frontier, |(_, _, after)| after);
+            let leaves: Vec<Hash> = group
+                .events
+                .iter()
+                .map(|event| leaf_hash(&event.hash))
+                .collect();
             let mut after = base.clone();
             after.append(&leaves);
-            let numbered = self.last.as_ref().is_none_or(|last| last.number + 1 == group.header.number);
+            let numbered = self
+                .last
+                .as_ref()
+                .is_none_or(|last| last.number + 1 == group.header.number);
             if *after.root().as_bytes() != group.header.root || !numbered {
                 let detail = "the group's root or number does not fit what stands before it";
                 self.stop = Some((group.offset, detail.to_owned()));
@@ -170,7 +193,12 @@ impl<'f> Scan<'f> {
     /// Keeps the checkpoint whose signatures a commit header carries, if they are the key's.
     fn take_signatures(&mut self, group: &ScannedGroup, root: Hash) {
         let header = &group.header;
-        let Some(key) = self.found.key.as_ref().filter(|_| !header.signatures.is_empty()) else {
+        let Some(key) = self
+            .found
+            .key
+            .as_ref()
+            .filter(|_| !header.signatures.is_empty())
+        else {
             return;
         };
         let size = header.first_sequence;
@@ -180,7 +208,10 @@ impl<'f> Scan<'f> {
             None => {
                 let detail = "a commit header carries a signature that is not the journal's";
                 let damage = self.segment.damage(group.offset, detail);
-                self.bad_signature.get_or_insert(Damage { code: "signature.bad", ..damage });
+                self.bad_signature.get_or_insert(Damage {
+                    code: "signature.bad",
+                    ..damage
+                });
             }
         }
     }
@@ -193,15 +224,26 @@ impl<'f> Scan<'f> {
         floors: &Floors,
         absorb: Absorb<'_>,
     ) -> Result<Survey, Error> {
-        let whole = self.last.as_ref().map_or(self.frontier.size(), CommitHeader::end_sequence);
+        let whole = self
+            .last
+            .as_ref()
+            .map_or(self.frontier.size(), CommitHeader::end_sequence);
         let torn = self.torn_bytes()?;
         if torn > 0 {
-            self.durable = self.durable.max(largest_statement(&self.segment, self.end)?);
+            self.durable = self
+                .durable
+                .max(largest_statement(&self.segment, self.end)?);
         }
-        let (at, why) = self.stop.take().unwrap_or((self.end, "the segment ends too early".to_owned()));
+        let (at, why) = self
+            .stop
+            .take()
+            .unwrap_or((self.end, "the segment ends too early".to_owned()));
         let lost = self.durable.max(floors.orphans) > whole || self.end < proven_end;
         let damage = lost.then(|| self.segment.damage(at, why).sequence(whole));
-        let durable = self.durable.max(floors.orphans).max(floors.largest().min(whole));
+        let durable = self
+            .durable
+            .max(floors.orphans)
+            .max(floors.largest().min(whole));
         let clean = self.end == self.len
             && proven_end == self.len
             && self.last.as_ref().is_some_and(|last| last.count == 0);
@@ -266,7 +308,11 @@ impl<'f> Scan<'f> {
 impl Survey {
     /// Takes number and clock of the last commit from the segment before, where this one holds no
     /// whole group yet: a crash came between a roll and its first group.
-    pub(crate) fn continue_numbers(&mut self, fs: &dyn StoreFs, found: &Found) -> Result<(), Error> {
+    pub(crate) fn continue_numbers(
+        &mut self,
+        fs: &dyn StoreFs,
+        found: &Found,
+    ) -> Result<(), Error> {
         let before = found.manifest.rows.iter().rev().nth(1);
         let Some(row) = before.filter(|_| self.number == 0) else {
             return Ok(());

@@ -35,7 +35,10 @@ pub(crate) fn recover(
     survey: &Survey,
     strictness: Recovery,
 ) -> Result<Option<(RecoveryReport, JournalRecovered)>, Error> {
-    let copied = survey.unproven.as_ref().map_or(0, |group| u64::from(group.header.count));
+    let copied = survey
+        .unproven
+        .as_ref()
+        .map_or(0, |group| u64::from(group.header.count));
     if survey.torn == 0 && survey.unproven.is_none() {
         return Ok(None);
     }
@@ -48,7 +51,10 @@ pub(crate) fn recover(
     // What was read well need not be on the disk after a failed sync.
     old.file.sync_all().map_err(Error::io("sync", &old.path))?;
     let segments = baton.layout.segments();
-    baton.fs.sync_dir(&segments).map_err(Error::io("sync", &segments))?;
+    baton
+        .fs
+        .sync_dir(&segments)
+        .map_err(Error::io("sync", &segments))?;
     let header = baton.next_header(survey.proven);
     let mut writer = SegmentWriter::create(baton.fs.as_ref(), &segments, header)?;
     if let Some(group) = &survey.unproven {
@@ -56,7 +62,11 @@ pub(crate) fn recover(
     }
     let mut frontier = baton.frontier.clone();
     if let Some(group) = &survey.unproven {
-        let leaves: Vec<Hash> = group.events.iter().map(|event| leaf_hash(&event.hash)).collect();
+        let leaves: Vec<Hash> = group
+            .events
+            .iter()
+            .map(|event| leaf_hash(&event.hash))
+            .collect();
         frontier.append(&leaves);
     }
     // In memory only, as in a commit; the next commit header carries it.
@@ -75,9 +85,17 @@ pub(crate) fn recover(
         baton.stated = false;
     }
     let set_aside = survey.torn;
-    let report = RecoveryReport { set_aside, copied, events: survey.proven + copied };
+    let report = RecoveryReport {
+        set_aside,
+        copied,
+        events: survey.proven + copied,
+    };
     let event = JournalRecovered {
-        reason: if copied > 0 { RecoveryReason::Unproven } else { RecoveryReason::TornTail },
+        reason: if copied > 0 {
+            RecoveryReason::Unproven
+        } else {
+            RecoveryReason::TornTail
+        },
         segment_first: old.header.first_sequence,
         segment_generation: old.header.generation,
         sealed_end: survey.proven_end,
@@ -97,7 +115,8 @@ fn copy_group(
 ) -> Result<(), Error> {
     let frames_at = group.offset + group.header_bytes.len() as u64;
     let mut frames = vec![0; group.header.frames_len as usize];
-    read_exact_at(old.file.as_ref(), &mut frames, frames_at).map_err(Error::io("read", &old.path))?;
+    read_exact_at(old.file.as_ref(), &mut frames, frames_at)
+        .map_err(Error::io("read", &old.path))?;
     let seed = CrcSeed::of(&baton.manifest.journal);
     let mut crcs = Vec::with_capacity(group.events.len());
     let mut rest = frames.as_slice();
@@ -114,7 +133,9 @@ fn copy_group(
         ..group.header.clone()
     };
     let mut bytes = Vec::with_capacity(frames.len() + 512);
-    header.write(seed, &writer.segment.key, &mut bytes).map_err(crate::Misuse::Event)?;
+    header
+        .write(seed, &writer.segment.key, &mut bytes)
+        .map_err(crate::Misuse::Event)?;
     let head_len = bytes.len();
     bytes.extend_from_slice(&frames);
     writer.write_group(&bytes, head_len)

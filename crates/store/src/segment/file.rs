@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use factlog_format::{
-    CrcSeed, EventFrame, Frame, FormatError, FrameType, FullStub, GroupKey, JournalId, MAX_SEGMENT_HEADER_LEN, SegmentHeader,
+    CrcSeed, EventFrame, FormatError, Frame, FrameType, FullStub, GroupKey, JournalId,
+    MAX_SEGMENT_HEADER_LEN, SegmentHeader,
 };
 use factlog_fs::{OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
@@ -23,7 +24,10 @@ pub(crate) fn offsets_name(first: u64, generation: u32) -> String {
 /// First sequence and generation of a segment's file name; `None` for any other name.
 pub(crate) fn parse_segment_name(name: &str) -> Option<(u64, u32)> {
     let (first, generation) = name.strip_suffix(".seg")?.split_once('-')?;
-    let parsed = (u64::from_str_radix(first, 16).ok()?, u32::from_str_radix(generation, 16).ok()?);
+    let parsed = (
+        u64::from_str_radix(first, 16).ok()?,
+        u32::from_str_radix(generation, 16).ok()?,
+    );
     // Only the one spelling that is ever written counts.
     (segment_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
@@ -50,7 +54,10 @@ impl SegmentFile {
     ) -> Result<Self, Error> {
         let file = fs.open(path, mode).map_err(Error::io("open", path))?;
         let header = read_header(file.as_ref(), path)?;
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if header.journal != *journal {
             let detail = "the segment belongs to another journal";
             return Err(Damage::new("segment.other_journal", path, detail).into());
@@ -63,7 +70,13 @@ impl SegmentFile {
     }
 
     pub(crate) fn new(path: PathBuf, file: Box<dyn StoreFile>, header: SegmentHeader) -> Self {
-        let SegmentHeader { salt, journal, first_sequence, generation, .. } = &header;
+        let SegmentHeader {
+            salt,
+            journal,
+            first_sequence,
+            generation,
+            ..
+        } = &header;
         Self {
             key: GroupKey::derive(salt, journal, *first_sequence, *generation),
             seed: CrcSeed::of(journal),
@@ -129,9 +142,9 @@ impl SegmentFile {
                 let stub = FullStub::decode(body).map_err(bad)?;
                 Ok((stub.order, stub.event_hash(journal)))
             }
-            FrameType::Commit => {
-                Err(self.damage(offset, "a commit header stands where an event should").into())
-            }
+            FrameType::Commit => Err(self
+                .damage(offset, "a commit header stands where an event should")
+                .into()),
         }
     }
 }

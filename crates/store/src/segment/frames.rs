@@ -41,7 +41,12 @@ pub(crate) struct Window {
 impl Window {
     /// From `start` and never past `end`.
     pub(crate) fn new(start: u64, end: u64) -> Self {
-        Self { buffer: Vec::new(), buffer_at: start, next: start, end }
+        Self {
+            buffer: Vec::new(),
+            buffer_at: start,
+            next: start,
+            end,
+        }
     }
 }
 
@@ -55,7 +60,11 @@ pub(crate) struct FrameReader<'f, W = Window> {
 impl<'f> FrameReader<'f> {
     /// Reads from `start` and never past `end`.
     pub(crate) fn new(file: &'f dyn StoreFile, seed: CrcSeed, start: u64, end: u64) -> Self {
-        Self { file, seed, window: Window::new(start, end) }
+        Self {
+            file,
+            seed,
+            window: Window::new(start, end),
+        }
     }
 }
 
@@ -67,7 +76,6 @@ impl<'f, 'w> FrameReader<'f, &'w mut Window> {
 }
 
 impl<W: BorrowMut<Window>> FrameReader<'_, W> {
-
     /// Where the next frame starts.
     pub(crate) fn offset(&self) -> u64 {
         self.window.borrow().next
@@ -91,13 +99,21 @@ impl<W: BorrowMut<Window>> FrameReader<'_, W> {
         let frame = Frame::read(self.seed, ahead).map_err(FrameStop::Bad)?;
         window.next += frame.len as u64;
         let bytes = ahead.get(..frame.len).unwrap_or_default();
-        Ok(ReadFrame { offset, kind: frame.kind, crc: frame.crc, body: frame.body, bytes })
+        Ok(ReadFrame {
+            offset,
+            kind: frame.kind,
+            crc: frame.crc,
+            body: frame.body,
+            bytes,
+        })
     }
 }
 
 impl Window {
     fn ahead(&self) -> &[u8] {
-        self.buffer.get((self.next - self.buffer_at) as usize..).unwrap_or_default()
+        self.buffer
+            .get((self.next - self.buffer_at) as usize..)
+            .unwrap_or_default()
     }
 
     /// Makes the bytes from the next frame on available, `need` of them if the file has as many.

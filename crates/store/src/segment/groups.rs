@@ -1,9 +1,12 @@
 use factlog_format::{
-    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, MAX_BATCH_EVENTS, Ordering,
-    coordinate_key,
+    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, MAX_BATCH_EVENTS,
+    Ordering, coordinate_key,
 };
 
-use super::{SegmentFile, frames::{FrameReader, FrameStop}};
+use super::{
+    SegmentFile,
+    frames::{FrameReader, FrameStop},
+};
 use crate::Error;
 
 /// An event as a scan sees it: its place, its hash, and what the indexes need.
@@ -43,7 +46,11 @@ pub(crate) enum ScanStop {
     End,
     /// From `offset` on there is no whole group. `header` is there if a commit header could still be
     /// believed.
-    Damage { offset: u64, detail: String, header: Option<Box<CommitHeader>> },
+    Damage {
+        offset: u64,
+        detail: String,
+        header: Option<Box<CommitHeader>>,
+    },
     /// The file can't be read, or is of a newer version.
     Failed(Error),
 }
@@ -59,7 +66,11 @@ impl<'f> GroupScanner<'f> {
     /// Scans from `offset`, where the group of `next_sequence` must start, to `end`.
     pub(crate) fn new(segment: &'f SegmentFile, offset: u64, next_sequence: u64, end: u64) -> Self {
         let frames = FrameReader::new(segment.file.as_ref(), segment.seed, offset, end);
-        Self { segment, frames, next_sequence }
+        Self {
+            segment,
+            frames,
+            next_sequence,
+        }
     }
 
     /// The next whole group.
@@ -70,7 +81,9 @@ impl<'f> GroupScanner<'f> {
             FrameStop::End if header.is_none() => ScanStop::End,
             FrameStop::Io(error) => ScanStop::Failed(Error::io("read", path)(error)),
             FrameStop::Bad(FormatError::Unsupported(what)) => ScanStop::Failed(
-                crate::Damage::format("", path, FormatError::Unsupported(what)).at(offset).into(),
+                crate::Damage::format("", path, FormatError::Unsupported(what))
+                    .at(offset)
+                    .into(),
             ),
             other => ScanStop::Damage {
                 offset,
@@ -88,13 +101,19 @@ impl<'f> GroupScanner<'f> {
             header: header.cloned().map(Box::new),
         };
         if frame.kind != FrameType::Commit {
-            return Err(bad("an event stands where a commit header should".to_owned(), None));
+            return Err(bad(
+                "an event stands where a commit header should".to_owned(),
+                None,
+            ));
         }
         let header = CommitHeader::decode(&self.segment.key, frame.body)
             .map_err(|error| bad(error.to_string(), None))?;
         let header_bytes = frame.bytes.to_vec();
         if header.first_sequence != self.next_sequence {
-            return Err(bad("the group does not follow the one before".to_owned(), Some(&header)));
+            return Err(bad(
+                "the group does not follow the one before".to_owned(),
+                Some(&header),
+            ));
         }
         let frames_start = self.frames.offset();
         // What a header claims is not yet what the file holds.
@@ -102,7 +121,10 @@ impl<'f> GroupScanner<'f> {
         let mut events = Vec::with_capacity(expected);
         let mut crcs = Vec::with_capacity(expected);
         for index in 0..u64::from(header.count) {
-            let frame = self.frames.next().map_err(|error| stop(error, Some(&header)))?;
+            let frame = self
+                .frames
+                .next()
+                .map_err(|error| stop(error, Some(&header)))?;
             crcs.push(frame.crc);
             let event = scan_event(self.segment, frame.kind, frame.offset, frame.body)
                 .map_err(|error| bad(error.to_string(), Some(&header)))?;
@@ -115,10 +137,19 @@ impl<'f> GroupScanner<'f> {
         if end - frames_start != u64::from(header.frames_len)
             || self.segment.key.frames_check(crcs) != header.frames_check
         {
-            return Err(bad("the group's frames are not those of its header".to_owned(), Some(&header)));
+            return Err(bad(
+                "the group's frames are not those of its header".to_owned(),
+                Some(&header),
+            ));
         }
         self.next_sequence = header.end_sequence();
-        Ok(ScannedGroup { offset, end, header, header_bytes, events })
+        Ok(ScannedGroup {
+            offset,
+            end,
+            header,
+            header_bytes,
+            events,
+        })
     }
 }
 
@@ -145,7 +176,12 @@ pub(crate) fn scan_event(
         }
         FrameType::FullStub => {
             let stub = FullStub::decode(body)?;
-            Ok(ScannedEvent { offset, order: stub.order, hash: stub.event_hash(journal), facts: None })
+            Ok(ScannedEvent {
+                offset,
+                order: stub.order,
+                hash: stub.event_hash(journal),
+                facts: None,
+            })
         }
         FrameType::Commit => Err(FormatError::Invalid("commit header among events")),
     }

@@ -51,7 +51,9 @@ fn plausible_len(bytes: &[u8]) -> Option<usize> {
     if bytes.get(8..FRAME_HEADER_LEN)? != [1, 0, 0, 0] {
         return None;
     }
-    Frame::peek_len(bytes).ok().filter(|len| *len <= MAX_HEADER_FRAME)
+    Frame::peek_len(bytes)
+        .ok()
+        .filter(|len| *len <= MAX_HEADER_FRAME)
 }
 
 fn header_at(segment: &SegmentFile, bytes: &[u8]) -> Option<CommitHeader> {

@@ -24,19 +24,29 @@ impl SegmentWriter {
         header: SegmentHeader,
     ) -> Result<Self, Error> {
         let path = segments.join(segment_name(header.first_sequence, header.generation));
-        let file = fs.create_new(&path, Access::Shared).map_err(Error::io("create", &path))?;
+        let file = fs
+            .create_new(&path, Access::Shared)
+            .map_err(Error::io("create", &path))?;
         let bytes = header.encode();
         write_all_at(file.as_ref(), &bytes, 0).map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;
         fs.sync_dir(segments).map_err(Error::io("sync", segments))?;
         let headers = HeadersHasher::new(&bytes);
         let segment = SegmentFile::new(path, file, header);
-        Ok(Self { segment: segment.into(), end: bytes.len() as u64, headers: Some(headers) })
+        Ok(Self {
+            segment: segment.into(),
+            end: bytes.len() as u64,
+            headers: Some(headers),
+        })
     }
 
     /// Goes on at the end of a segment.
     pub(crate) fn resume(segment: std::sync::Arc<SegmentFile>, end: u64) -> Self {
-        Self { segment, end, headers: None }
+        Self {
+            segment,
+            end,
+            headers: None,
+        }
     }
 
     /// Writes one group at the end and makes it durable. `header_len` bytes of it are its commit

@@ -24,7 +24,13 @@ pub enum Crash {
 }
 
 impl Crash {
-    pub const ALL: [Self; 5] = [Self::Killed, Self::Lost, Self::Kept, Self::Torn, Self::Reordered];
+    pub const ALL: [Self; 5] = [
+        Self::Killed,
+        Self::Lost,
+        Self::Kept,
+        Self::Torn,
+        Self::Reordered,
+    ];
 
     fn unsynced(self) -> Option<Unsynced> {
         match self {
@@ -73,7 +79,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub const ORDINARY: Self = Self { tries: 2, double_every: 150, violations: 20 };
+    pub const ORDINARY: Self = Self {
+        tries: 2,
+        double_every: 150,
+        violations: 20,
+    };
 }
 
 impl Figures {
@@ -112,9 +122,23 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { workloads, states, double, recovered, torn, .. } = self;
-        writeln!(f, "{workloads} workloads, {states} crash states ({double} double)")?;
-        writeln!(f, "recovered {recovered}, torn {torn}, violations {}", self.violations.len())?;
+        let Self {
+            workloads,
+            states,
+            double,
+            recovered,
+            torn,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{workloads} workloads, {states} crash states ({double} double)"
+        )?;
+        writeln!(
+            f,
+            "recovered {recovered}, torn {torn}, violations {}",
+            self.violations.len()
+        )?;
         for (crash, (all, changed)) in &self.changed {
             writeln!(f, "{crash:?}: {changed} of {all} outcomes changed")?;
         }
@@ -155,7 +179,11 @@ fn crash_everywhere(workload: Workload, budget: Budget, bug: Option<Bug>, figure
         Err(error) => {
             let detail = format!("{}: {error}", error.code());
             let scenario = format!("workload {seed}, without any crash");
-            figures.violations.push(Violation { oracle: "no crash", detail, scenario });
+            figures.violations.push(Violation {
+                oracle: "no crash",
+                detail,
+                scenario,
+            });
             return;
         }
     };
@@ -164,7 +192,12 @@ fn crash_everywhere(workload: Workload, budget: Budget, bug: Option<Bug>, figure
     for (at, moment) in run.moments.iter().enumerate() {
         crash_at(&run, moment, &what, budget, figures);
         let due = budget.double_every > 0 && (at as u64 + seed) % budget.double_every == 0;
-        if due && run.log.created.is_some_and(|created| created <= moment.calls()) {
+        if due
+            && run
+                .log
+                .created
+                .is_some_and(|created| created <= moment.calls())
+        {
             crash_twice(&run, moment, &what, budget, bug, figures);
         }
         if figures.violations.len() >= budget.violations {
@@ -175,11 +208,21 @@ fn crash_everywhere(workload: Workload, budget: Budget, bug: Option<Bug>, figure
 
 /// Goes on from one moment in every way.
 fn crash_at(run: &Run, moment: &Moment, what: &str, budget: Budget, figures: &mut Figures) {
-    let before = Before { log: &run.log, truth: &run.truth, call: moment.calls() };
+    let before = Before {
+        log: &run.log,
+        truth: &run.truth,
+        call: moment.calls(),
+    };
     let unsynced = moment.has_unsynced();
     let mut kept = None;
     // Kept comes first, as the others are compared with it.
-    for crash in [Crash::Kept, Crash::Killed, Crash::Lost, Crash::Torn, Crash::Reordered] {
+    for crash in [
+        Crash::Kept,
+        Crash::Killed,
+        Crash::Lost,
+        Crash::Torn,
+        Crash::Reordered,
+    ] {
         if !unsynced && crash != Crash::Kept {
             continue;
         }
@@ -195,8 +238,13 @@ fn crash_at(run: &Run, moment: &Moment, what: &str, budget: Budget, figures: &mu
                 }
                 Err((oracle, detail)) => {
                     let call = moment.calls();
-                    let scenario = format!("{what}, crash {crash:?} after call {call}, seed {seed}");
-                    figures.violations.push(Violation { oracle, detail, scenario });
+                    let scenario =
+                        format!("{what}, crash {crash:?} after call {call}, seed {seed}");
+                    figures.violations.push(Violation {
+                        oracle,
+                        detail,
+                        scenario,
+                    });
                 }
             }
         }
@@ -217,7 +265,7 @@ fn crash_twice(
         let fs = crash.of(moment, seed);
         let lab = match bug {
             Some(bug) => Lab::with_bug(fs, bug, seed ^ 0x77),
-            None => Lab::new(fs, seed ^ 0x77),
+            None => Lab::later(fs, seed ^ 0x77, 3),
         };
         let mut rng = Rng::new(seed);
         let steps = vec![
@@ -226,14 +274,23 @@ fn crash_twice(
             Step::Append(vec![plan(&mut rng, false), plan(&mut rng, false)]),
         ];
         let log = run.log.settled(moment.calls());
-        let what = format!("{what}, crash {crash:?} after call {}, seed {seed}; then", moment.calls());
+        let what = format!(
+            "{what}, crash {crash:?} after call {}, seed {seed}; then",
+            moment.calls()
+        );
         // A first crash that an oracle objects to is reported by itself.
         let Ok(second) = Run::go_on(Workload::of_steps(seed, steps), &lab, log) else {
             continue;
         };
         let states = figures.states;
         for moment in &second.moments {
-            crash_at(&second, moment, &what, Budget { tries: 1, ..budget }, figures);
+            crash_at(
+                &second,
+                moment,
+                &what,
+                Budget { tries: 1, ..budget },
+                figures,
+            );
         }
         figures.double += figures.states - states;
     }

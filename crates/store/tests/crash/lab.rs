@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use factlog::{Clock, Error, Journal, Options, Random};
+use factlog::{Clock, Error, Journal, Options, Random, Reader};
 use factlog_fs::StoreFs;
 use factlog_sim::{SimClock, SimFs, SimRandom};
 
@@ -49,9 +49,9 @@ impl Lab {
     }
 
     /// A healthy machine some days later, after whatever clock there was before.
-    pub fn later(fs: SimFs, seed: u64) -> Self {
+    pub fn later(fs: SimFs, seed: u64, days: i64) -> Self {
         let lab = Self::new(fs, seed);
-        lab.jump(3 * 86_400_000_000);
+        lab.jump(days * 86_400_000_000);
         lab
     }
 
@@ -64,7 +64,12 @@ impl Lab {
     fn over(fs: SimFs, store: Arc<dyn StoreFs>, seed: u64) -> Self {
         let clock = Arc::new(Time(SimClock::new(1_700_000_000_000_000, 1_000)));
         let random = Arc::new(Dice(SimRandom::new(seed)));
-        Self { fs, store, clock, random }
+        Self {
+            fs,
+            store,
+            clock,
+            random,
+        }
     }
 
     /// Moves the clock.
@@ -91,6 +96,10 @@ impl Lab {
 
     pub fn create(&self) -> Result<Journal, Error> {
         Journal::create(DIR, self.options())
+    }
+
+    pub fn read_only(&self) -> Result<Reader, Error> {
+        Journal::open_read_only(DIR, self.options())
     }
 
     pub fn open(&self) -> Result<Journal, Error> {

@@ -4,7 +4,10 @@
 //! them the machine goes on in many ways ([`campaign`]), and each time every [`oracle`] is
 //! asked. A violation names seed, moment and power cut, which is all it takes to see it again.
 
-#![allow(unreachable_pub, reason = "a module of a test program, which others may include")]
+#![allow(
+    unreachable_pub,
+    reason = "a module of a test program, which others may include"
+)]
 
 pub mod bugs;
 pub mod campaign;

@@ -15,7 +15,6 @@ pub struct Case<'c> {
     pub truth: &'c [Record],
     /// How many calls there had been.
     pub call: u64,
-    pub lab: &'c Lab,
     pub journal: &'c Journal,
     pub found: &'c [Record],
     /// How many of the events found are from before the crash.
@@ -39,19 +38,46 @@ pub struct Oracle {
 
 /// All that look and change nothing.
 pub const LOOKING: &[Oracle] = &[
-    Oracle { name: "writable", check: writable },
-    Oracle { name: "acknowledged", check: acknowledged },
-    Oracle { name: "prefix", check: prefix },
-    Oracle { name: "whole batches", check: whole_batches },
-    Oracle { name: "released roots", check: released_roots },
-    Oracle { name: "queries", check: queries },
+    Oracle {
+        name: "writable",
+        check: writable,
+    },
+    Oracle {
+        name: "acknowledged",
+        check: acknowledged,
+    },
+    Oracle {
+        name: "prefix",
+        check: prefix,
+    },
+    Oracle {
+        name: "whole batches",
+        check: whole_batches,
+    },
+    Oracle {
+        name: "released roots",
+        check: released_roots,
+    },
+    Oracle {
+        name: "queries",
+        check: queries,
+    },
 ];
 
 /// All that go on with the journal, in this order.
 pub const GOING_ON: &[Oracle] = &[
-    Oracle { name: "idempotency", check: idempotency },
-    Oracle { name: "appends again", check: appends_again },
-    Oracle { name: "released receipts", check: released_receipts },
+    Oracle {
+        name: "idempotency",
+        check: idempotency,
+    },
+    Oracle {
+        name: "appends again",
+        check: appends_again,
+    },
+    Oracle {
+        name: "released receipts",
+        check: released_receipts,
+    },
 ];
 
 /// A mere crash never makes a journal read-only.
@@ -67,7 +93,12 @@ fn acknowledged(case: &Case<'_>) -> Verdict {
     for ack in case.acked() {
         for (at, hash) in (ack.first as usize..).zip(&ack.hashes) {
             match case.found.get(at) {
-                None => return Err(format!("event {at}, acknowledged at call {}, is gone", ack.call)),
+                None => {
+                    return Err(format!(
+                        "event {at}, acknowledged at call {}, is gone",
+                        ack.call
+                    ));
+                }
                 Some(found) if found.hash != *hash => {
                     return Err(format!("event {at} is another one than was acknowledged"));
                 }
@@ -82,7 +113,10 @@ fn acknowledged(case: &Case<'_>) -> Verdict {
 fn prefix(case: &Case<'_>) -> Verdict {
     for (at, found) in case.found.iter().take(case.survivors).enumerate() {
         if case.truth.get(at) != Some(found) {
-            return Err(format!("event {at} of {} was never written so", case.survivors));
+            return Err(format!(
+                "event {at} of {} was never written so",
+                case.survivors
+            ));
         }
     }
     Ok(())
@@ -94,7 +128,11 @@ fn whole_batches(case: &Case<'_>) -> Verdict {
     for ack in &case.log.acks {
         let range = ack.first + 1..ack.first + ack.plans.len() as u64;
         if range.contains(&end) {
-            return Err(format!("a batch of {} is cut after {}", ack.plans.len(), end - ack.first));
+            return Err(format!(
+                "a batch of {} is cut after {}",
+                ack.plans.len(),
+                end - ack.first
+            ));
         }
     }
     Ok(())
@@ -106,13 +144,20 @@ fn released_roots(case: &Case<'_>) -> Verdict {
     let now = reader.len();
     let root_now = reader.root_at(now).map_err(|e| e.to_string())?;
     let mut seen = 0;
-    for evidence in case.log.evidence.iter().filter(|evidence| evidence.call <= case.call) {
+    for evidence in case
+        .log
+        .evidence
+        .iter()
+        .filter(|evidence| evidence.call <= case.call)
+    {
         if evidence.size <= seen {
             continue;
         }
         seen = evidence.size;
         if seen > now {
-            return Err(format!("a checkpoint of {seen} events was released, here are {now}"));
+            return Err(format!(
+                "a checkpoint of {seen} events was released, here are {now}"
+            ));
         }
         let root = reader.root_at(seen).map_err(|e| e.to_string())?;
         if root != evidence.root {
@@ -132,13 +177,24 @@ fn queries(case: &Case<'_>) -> Verdict {
         let Some(id) = found.id else { continue };
         match reader.get_by_id(id).map_err(|e| e.to_string())? {
             Some(event) if event.sequence() == at as u64 => {}
-            other => return Err(format!("id of event {at} leads to {:?}", other.map(|e| e.sequence()))),
+            other => {
+                return Err(format!(
+                    "id of event {at} leads to {:?}",
+                    other.map(|e| e.sequence())
+                ));
+            }
         }
     }
     let all = reader.read(factlog::Query::all());
-    let count = all.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?.len();
+    let count = all
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| e.to_string())?
+        .len();
     if count != case.found.len() {
-        return Err(format!("a query finds {count} of {} events", case.found.len()));
+        return Err(format!(
+            "a query finds {count} of {} events",
+            case.found.len()
+        ));
     }
     Ok(())
 }
@@ -159,12 +215,21 @@ fn idempotency(case: &Case<'_>) -> Verdict {
 /// The journal takes events, behind all that was there.
 fn appends_again(case: &Case<'_>) -> Verdict {
     let plan = Plan::small(u64::MAX);
-    let receipt = case.journal.append(plan.event()).map_err(|e| e.to_string())?;
+    let receipt = case
+        .journal
+        .append(plan.event())
+        .map_err(|e| e.to_string())?;
     if receipt.sequence() != case.found.len() as u64 {
-        return Err(format!("event {} was given the place {}", case.found.len(), receipt.sequence()));
+        return Err(format!(
+            "event {} was given the place {}",
+            case.found.len(),
+            receipt.sequence()
+        ));
     }
     let text = receipt.text().map_err(|e| e.to_string())?;
-    case.log.verify_receipt(&text, &receipt.event_hash()).map(drop)
+    case.log
+        .verify_receipt(&text, &receipt.event_hash())
+        .map(drop)
 }
 
 /// Receipts that are made now verify as those did that were released before.
@@ -172,11 +237,19 @@ fn released_receipts(case: &Case<'_>) -> Verdict {
     let reader = case.journal.reader();
     let (from, to) = (0, case.found.len() as u64 - 1);
     for sequence in [from, to / 2, to] {
-        let text = reader.receipt(sequence).map_err(|e| format!("receipt {sequence}: {e}"))?;
-        let hash = case.found.get(sequence as usize).map(|found| found.hash).unwrap_or_default();
+        let text = reader
+            .receipt(sequence)
+            .map_err(|e| format!("receipt {sequence}: {e}"))?;
+        let hash = case
+            .found
+            .get(sequence as usize)
+            .map(|found| found.hash)
+            .unwrap_or_default();
         let (size, root) = case.log.verify_receipt(&text, &hash)?;
         if reader.root_at(size).map_err(|e| e.to_string())? != root {
-            return Err(format!("the receipt of event {sequence} speaks of another tree"));
+            return Err(format!(
+                "the receipt of event {sequence} speaks of another tree"
+            ));
         }
     }
     // Those released before the crash are strings that can't change; that their trees are still
@@ -186,8 +259,17 @@ fn released_receipts(case: &Case<'_>) -> Verdict {
 
 /// Nothing that only a crash explains is left lying about.
 pub fn no_temporaries(lab: &Lab) -> Verdict {
-    let left: Vec<_> = lab.fs.contents().into_keys().filter(|path| is_temporary(path)).collect();
-    if left.is_empty() { Ok(()) } else { Err(format!("temporary files are left: {left:?}")) }
+    let left: Vec<_> = lab
+        .fs
+        .contents()
+        .into_keys()
+        .filter(|path| is_temporary(path))
+        .collect();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("temporary files are left: {left:?}"))
+    }
 }
 
 fn is_temporary(path: &std::path::Path) -> bool {
@@ -197,14 +279,23 @@ fn is_temporary(path: &std::path::Path) -> bool {
 /// A verification from the bytes alone finds nothing.
 pub fn verifies(lab: &Lab, log: &Log, call: u64) -> Verdict {
     let mut options = VerifyOptions::new().file_system(lab.store());
-    for (_, text) in log.receipts.iter().rev().filter(|(made, _)| *made <= call).take(3) {
+    for (_, text) in log
+        .receipts
+        .iter()
+        .rev()
+        .filter(|(made, _)| *made <= call)
+        .take(3)
+    {
         options = options.receipt(text.clone());
     }
     let report = verify(DIR, &options).map_err(|e| e.to_string())?;
     if report.integrity == Integrity::Intact && report.findings.is_empty() {
         return Ok(());
     }
-    let findings: Vec<String> =
-        report.findings.iter().map(|f| format!("{} {}: {}", f.code, f.path.display(), f.detail)).collect();
+    let findings: Vec<String> = report
+        .findings
+        .iter()
+        .map(|f| format!("{} {}: {}", f.code, f.path.display(), f.detail))
+        .collect();
     Err(findings.join("; "))
 }

@@ -27,7 +27,11 @@ pub fn read_all(reader: &Reader) -> Result<Vec<Record>, Error> {
         found.push(Record {
             hash: event.hash(),
             id: event.id(),
-            payload: event.data().and_then(|data| data.bytes()).unwrap_or_default().to_vec(),
+            payload: event
+                .data()
+                .and_then(|data| data.bytes())
+                .unwrap_or_default()
+                .to_vec(),
         });
     }
     Ok(found)
@@ -72,7 +76,9 @@ impl Log {
         log.evidence.retain(|evidence| evidence.call <= call);
         log.receipts.retain(|(made, _)| *made <= call);
         log.acks.iter_mut().for_each(|ack| ack.call = 0);
-        log.evidence.iter_mut().for_each(|evidence| evidence.call = 0);
+        log.evidence
+            .iter_mut()
+            .for_each(|evidence| evidence.call = 0);
         log.receipts.iter_mut().for_each(|(made, _)| *made = 0);
         log
     }
@@ -85,7 +91,11 @@ impl Log {
     fn note_checkpoint(&mut self, lab: &Lab, journal: &Journal) {
         if let Ok(signed) = journal.reader().checkpoint() {
             let (size, root) = (signed.claimed().size(), signed.claimed().root());
-            self.evidence.push(Evidence { call: lab.fs.calls(), size, root });
+            self.evidence.push(Evidence {
+                call: lab.fs.calls(),
+                size,
+                root,
+            });
         }
     }
 
@@ -95,10 +105,16 @@ impl Log {
         let call = lab.fs.calls();
         let hashes = done.iter().map(|receipt| receipt.event_hash()).collect();
         let plans = plans.to_vec();
-        self.acks.push(Ack { call, first: done.first_sequence(), plans, hashes });
+        self.acks.push(Ack {
+            call,
+            first: done.first_sequence(),
+            plans,
+            hashes,
+        });
         let receipt = done.receipt(0).expect("a batch is never empty");
         let text = receipt.text()?;
-        self.verify_receipt(&text, &receipt.event_hash()).expect("a new receipt verifies");
+        self.verify_receipt(&text, &receipt.event_hash())
+            .expect("a new receipt verifies");
         self.receipts.push((call, text));
         self.note_checkpoint(lab, journal);
         Ok(())
@@ -132,7 +148,12 @@ impl Run {
         let mut log = Log::default();
         let (result, truth) = perform(&workload, lab, &mut log, None);
         result?;
-        Ok(Self { workload, log, moments: lab.fs.moments(), truth })
+        Ok(Self {
+            workload,
+            log,
+            moments: lab.fs.moments(),
+            truth,
+        })
     }
 
     /// Goes on with a journal after a crash.
@@ -142,7 +163,12 @@ impl Run {
         let journal = lab.open()?;
         let (result, truth) = perform(&workload, lab, &mut log, Some(journal));
         result?;
-        Ok(Self { workload, log, moments: lab.fs.moments(), truth })
+        Ok(Self {
+            workload,
+            log,
+            moments: lab.fs.moments(),
+            truth,
+        })
     }
 }
 
@@ -231,7 +257,8 @@ fn refuses_after_failure(lab: &Lab, journal: &Journal, error: &Error) {
     );
     let _ = journal.housekeep();
     let mut changed = lab.fs.differences(&before);
-    changed.retain(|path| path.ends_with("MANIFEST") || path.extension().is_some_and(|e| e == "seg"));
+    changed
+        .retain(|path| path.ends_with("MANIFEST") || path.extension().is_some_and(|e| e == "seg"));
     assert!(changed.is_empty(), "a poisoned writer changed {changed:?}");
 }
 
@@ -253,7 +280,10 @@ pub fn repeatable(ack: &Ack) -> bool {
 }
 
 fn conflict(journal: &Journal) -> Result<(), Error> {
-    let event = Plan::small(3).event().id(Uuid::from_u128(3)).expect(Expect::Revision(1 << 40));
+    let event = Plan::small(3)
+        .event()
+        .id(Uuid::from_u128(3))
+        .expect(Expect::Revision(1 << 40));
     match journal.append(event) {
         Err(Error::Conflict(_)) => Ok(()),
         Err(error) => Err(error),

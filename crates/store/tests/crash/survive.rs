@@ -23,7 +23,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}\n    {}", self.oracle, self.detail, self.scenario)
+        write!(
+            f,
+            "[{}] {}\n    {}",
+            self.oracle, self.detail, self.scenario
+        )
     }
 }
 
@@ -49,7 +53,7 @@ type Found = Result<Outcome, (&'static str, String)>;
 /// Opens the journal on this machine and asks every oracle. `again` adds a power cut after the
 /// journal went on.
 pub fn survive(before: Before<'_>, fs: SimFs, seed: u64, again: Option<PowerCut>) -> Found {
-    let lab = Lab::later(fs, seed);
+    let lab = Lab::later(fs, seed, 30);
     match catch_unwind(AssertUnwindSafe(|| examine(before, &lab, seed, again))) {
         Ok(found) => found,
         Err(panic) => Err(("no panic", text_of(panic.as_ref()))),
@@ -59,18 +63,24 @@ pub fn survive(before: Before<'_>, fs: SimFs, seed: u64, again: Option<PowerCut>
 /// What a panic said.
 pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
 }
 
 fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) -> Found {
     let journal = match lab.open() {
         Ok(journal) => journal,
-        Err(error) if before.log.created.is_none_or(|created| created > before.call) => {
+        Err(error)
+            if before
+                .log
+                .created
+                .is_none_or(|created| created > before.call) =>
+        {
             return unfinished(&error);
         }
         Err(error) => return Err(("opens", format!("{}: {error}", error.code()))),
     };
-    let outcome = look(before, lab, &journal)?;
+    let outcome = look(before, &journal)?;
     if before.log.policy.is_none() {
         return Ok(outcome);
     }
@@ -80,7 +90,6 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
         log: before.log,
         truth: before.truth,
         call: before.call,
-        lab,
         journal: &journal,
         found: &found,
         survivors,
@@ -88,16 +97,25 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
     ask(GOING_ON, &case)?;
     let now = read_all(journal.reader()).map_err(|e| ("readable", e.to_string()))?;
     if let Some(cut) = again {
-        let cut = Lab::later(lab.fs.power_cut(&cut, seed), seed ^ 1);
-        let journal = cut.open().map_err(|e| ("opens after a cut", e.to_string()))?;
-        let found = read_all(journal.reader()).map_err(|e| ("readable after a cut", e.to_string()))?;
+        let cut = Lab::later(lab.fs.power_cut(&cut, seed), seed ^ 1, 60);
+        let journal = cut
+            .open()
+            .map_err(|e| ("opens after a cut", e.to_string()))?;
+        let found =
+            read_all(journal.reader()).map_err(|e| ("readable after a cut", e.to_string()))?;
         if !found.starts_with(&now) || journal.read_only_reason().is_some() {
-            let why = journal.read_only_reason().map(ToString::to_string).unwrap_or_default();
+            let why = journal
+                .read_only_reason()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let detail = format!("{} of {} events are left {why}", found.len(), now.len());
             return Err(("acknowledged after a cut", detail));
         }
         drop(journal);
-        judge("verifies after a cut", oracle::verifies(&cut, before.log, before.call))?;
+        judge(
+            "verifies after a cut",
+            oracle::verifies(&cut, before.log, before.call),
+        )?;
     }
     journal.close().map_err(|e| ("closes", e.to_string()))?;
     second_open(lab, &now)?;
@@ -114,7 +132,7 @@ fn unfinished(error: &Error) -> Found {
     }
 }
 
-fn look(before: Before<'_>, lab: &Lab, journal: &Journal) -> Found {
+fn look(before: Before<'_>, journal: &Journal) -> Found {
     let found = read_all(journal.reader()).map_err(|e| ("readable", e.to_string()))?;
     let report = journal.recovery();
     let survivors = report.map_or(found.len(), |report| report.events as usize);
@@ -122,7 +140,6 @@ fn look(before: Before<'_>, lab: &Lab, journal: &Journal) -> Found {
         log: before.log,
         truth: before.truth,
         call: before.call,
-        lab,
         journal,
         found: &found,
         survivors,
@@ -137,7 +154,9 @@ fn look(before: Before<'_>, lab: &Lab, journal: &Journal) -> Found {
 }
 
 fn ask(oracles: &[oracle::Oracle], case: &Case<'_>) -> Result<(), (&'static str, String)> {
-    oracles.iter().try_for_each(|oracle| judge(oracle.name, (oracle.check)(case)))
+    oracles
+        .iter()
+        .try_for_each(|oracle| judge(oracle.name, (oracle.check)(case)))
 }
 
 fn judge(name: &'static str, verdict: Verdict) -> Result<(), (&'static str, String)> {
@@ -152,7 +171,9 @@ fn second_open(lab: &Lab, now: &[Record]) -> Result<(), (&'static str, String)> 
     if found != now || journal.recovery().is_some() || journal.read_only_reason().is_some() {
         return Err(("second open", "it finds something else".to_owned()));
     }
-    journal.close().map_err(|e| ("second open", e.to_string()))?;
+    journal
+        .close()
+        .map_err(|e| ("second open", e.to_string()))?;
     let changed = lab.fs.differences(&closed);
     if !changed.is_empty() {
         return Err(("second open", format!("it changed {changed:?}")));

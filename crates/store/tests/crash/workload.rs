@@ -36,7 +36,13 @@ pub struct Plan {
 impl Plan {
     /// A small event that any journal takes.
     pub fn small(number: u64) -> Self {
-        Self { entity: 0, len: 40, number, own_id: true, expect: Expect::Any }
+        Self {
+            entity: 0,
+            len: 40,
+            number,
+            own_id: true,
+            expect: Expect::Any,
+        }
     }
 
     pub fn own_id(&self) -> bool {
@@ -49,7 +55,11 @@ impl Plan {
         let event = NewEvent::new("bank", format!("account-{}", self.entity), "account.noted")
             .data(Encoding::Raw, bytes)
             .expect(self.expect);
-        if self.own_id { event.id(Uuid::from_u128(u128::from(self.number) << 64 | 7)) } else { event }
+        if self.own_id {
+            event.id(Uuid::from_u128(u128::from(self.number) << 64 | 7))
+        } else {
+            event
+        }
     }
 }
 
@@ -81,7 +91,11 @@ impl Workload {
                 16 => Step::Conflict,
                 17 => Step::Reopen,
                 18 => Step::Abandon,
-                _ => Step::Clock(if rng.chance(50) { 5_000_000 } else { -3_000_000 }),
+                _ => Step::Clock(if rng.chance(50) {
+                    5_000_000
+                } else {
+                    -3_000_000
+                }),
             };
             steps.push(step);
         }
@@ -96,7 +110,11 @@ impl Workload {
 
 /// An event of a workload; its number is unlike any other of any workload.
 pub fn plan(rng: &mut Rng, large: bool) -> Plan {
-    let sizes: &[u64] = if large { &[100, 16_000, 24_000, 33_000] } else { &[0, 1, 40, 300, 512, 3_700, 4_096] };
+    let sizes: &[u64] = if large {
+        &[100, 16_000, 24_000, 33_000]
+    } else {
+        &[0, 1, 40, 300, 512, 3_700, 4_096]
+    };
     let base = rng.pick(sizes).copied().unwrap_or(40);
     Plan {
         entity: rng.below(3),

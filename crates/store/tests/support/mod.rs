@@ -1,5 +1,9 @@
 //! What several test programs use.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +17,9 @@ pub const DIR: &str = "j";
 
 pub fn options(fs: &Arc<MemFs>) -> Options {
     let fs: Arc<MemFs> = Arc::clone(fs);
-    Options::new().file_system(fs).signing_key_file("signer.key")
+    Options::new()
+        .file_system(fs)
+        .signing_key_file("signer.key")
 }
 
 pub fn event(entity: &str, text: &str) -> NewEvent<'static> {
@@ -64,8 +70,15 @@ pub fn copy(fs: &MemFs) -> Arc<MemFs> {
 fn copy_dir(fs: &MemFs, to: &MemFs, dir: &Path) {
     for entry in fs.list(dir).unwrap() {
         let path = dir.join(&entry.name);
-        let private = fs.metadata(&path).unwrap().is_some_and(|metadata| metadata.private);
-        let access = if private { Access::Private } else { Access::Shared };
+        let private = fs
+            .metadata(&path)
+            .unwrap()
+            .is_some_and(|metadata| metadata.private);
+        let access = if private {
+            Access::Private
+        } else {
+            Access::Shared
+        };
         if entry.kind == FileKind::Dir {
             to.create_dir(&path, access).unwrap();
             copy_dir(fs, to, &path);
@@ -79,5 +92,8 @@ fn copy_dir(fs: &MemFs, to: &MemFs, dir: &Path) {
 /// The newest segment.
 pub fn segment(fs: &dyn StoreFs) -> PathBuf {
     let all = files(fs, &Path::new(DIR).join("segments"));
-    all.into_iter().filter(|path| path.extension().is_some_and(|e| e == "seg")).max().unwrap()
+    all.into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .max()
+        .unwrap()
 }
