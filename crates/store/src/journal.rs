@@ -339,6 +339,11 @@ impl Writer {
             return Ok(());
         }
         self.derived.finish(self);
+        if self.derived.has_failed() {
+            // An end that is recorded as clean promises whole derived files; after any other the next
+            // open makes them again. What was appended is durable and stated so either way.
+            return Ok(());
+        }
         baton.close()
     }
 }

@@ -148,9 +148,8 @@ impl Baton {
         self.begun = true;
         self.make_checkpoint_dir()?;
         self.remove_temporaries();
-        self.remove_orphans()?;
         if self.writer.is_some() {
-            return Ok(());
+            return self.remove_orphans();
         }
         if let Some((old, _)) = &self.ended {
             // What was read well need not be on the disk.
@@ -160,7 +159,10 @@ impl Baton {
                 .sync_dir(&segments)
                 .map_err(Error::io("sync", &segments))?;
         }
-        self.next_segment(self.frontier.size())
+        self.next_segment(self.frontier.size())?;
+        // Only now: after a directory sync that failed, the MANIFEST read may not be the one on the
+        // disk, and only a new replace settles that.
+        self.remove_orphans()
     }
 
     /// As [`begin`](Self::begin), where recovery has made the next segment itself.

@@ -132,6 +132,11 @@ impl Derived {
         Ok(())
     }
 
+    /// Whether some derived file could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.files.lock().failed.is_some()
+    }
+
     /// Writes everything that is still in memory; at a close.
     pub(crate) fn finish(&self, writer: &Writer) {
         while self.step(writer) {}
@@ -266,7 +271,11 @@ impl DerivedFiles {
         if let Ok(Some(stored)) = OffsetsReader::open(fs, &path, of)
             && stored.read_all()? == offsets
         {
-            return Ok(());
+            // What reads well need not be on the disk.
+            let file = fs
+                .open(&path, OpenMode::Write)
+                .map_err(Error::io("open", &path))?;
+            return file.sync_all().map_err(Error::io("sync", &path));
         }
         let mut writer = OffsetsWriter::create(fs, &path, of)?;
         writer.append(&offsets);

@@ -60,12 +60,6 @@ impl IndexView {
         &self.tail
     }
 
-    /// The runs, older sequences first.
-    #[cfg(test)]
-    pub(crate) fn runs(&self) -> &[Arc<Run>] {
-        &self.runs
-    }
-
     /// The newest sequence of a key.
     pub(crate) fn last(&self, table: Table, key: [u8; 16]) -> Result<Option<u64>, Error> {
         let probe = self.probe(table, key);

@@ -15,7 +15,7 @@ use crate::{
     commit::entries_of_scan,
     index::{IndexDir, IndexView, Run, Tail},
     read::MAX_GAP,
-    recover::{Floors, Found, Start, Survey, survey},
+    recover::{Absorb, Floors, Found, Start, Survey, survey},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
     view::{Segment, View},
 };
@@ -155,7 +155,7 @@ pub(crate) fn scan_sealed(
     fs: &dyn StoreFs,
     found: &Found,
     from: u64,
-    each: &mut dyn FnMut(&ScannedGroup, &[Hash]) -> Result<(), Error>,
+    each: Absorb<'_>,
 ) -> Result<(), Error> {
     for row in &found.manifest.rows {
         let Some(count) = row.count.filter(|count| row.first_sequence + count > from) else {

@@ -11,6 +11,6 @@ pub(crate) use create::{create, finish, origin_of, refuse_occupied};
 pub(crate) use floors::{Floors, unnamed};
 pub(crate) use follow::Follower;
 pub(crate) use identity::{Found, find};
-pub(crate) use survey::{Start, Survey, survey};
+pub(crate) use survey::{Absorb, Start, Survey, survey};
 pub use tail::RecoveryReport;
 pub(crate) use tail::recover;

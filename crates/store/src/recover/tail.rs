@@ -77,6 +77,9 @@ pub(crate) fn recover(
     baton.ended = Some((Arc::clone(old), survey.proven_end));
     baton.begin_recovered()?;
     baton.succeed(writer)?;
+    // A header that never reached the disk may read as another segment's; `verify` would object.
+    // What can't be removed now is when the next session begins.
+    let _ = baton.remove_orphans();
     baton.in_segment = copied;
     baton.signed = signed;
     if copied > 0 {

@@ -139,7 +139,11 @@ mod tests {
         assert!(link(&mut streams, order(1, 0, None), &[]).is_empty());
         assert!(link(&mut streams, order(9, 5, Some(7)), &[2..3, 7..8]).is_empty());
         assert_eq!(
-            link(&mut streams, order(10, 7, Some(9)), &[7..8]),
+            link(
+                &mut streams,
+                order(10, 7, Some(9)),
+                &std::iter::once(7..8).collect::<Vec<_>>()
+            ),
             ["stream.broken"]
         );
     }

@@ -32,6 +32,16 @@ impl Crash {
         Self::Reordered,
     ];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Lost => "lost",
+            Self::Kept => "kept",
+            Self::Torn => "torn",
+            Self::Reordered => "reordered",
+        }
+    }
+
     fn unsynced(self) -> Option<Unsynced> {
         match self {
             Self::Killed => None,
@@ -140,7 +150,8 @@ impl fmt::Display for Figures {
             self.violations.len()
         )?;
         for (crash, (all, changed)) in &self.changed {
-            writeln!(f, "{crash:?}: {changed} of {all} outcomes changed")?;
+            let name = crash.name();
+            writeln!(f, "{name}: {changed} of {all} outcomes changed")?;
         }
         // The first of each kind; the others say the same.
         let mut seen = BTreeMap::new();
@@ -191,7 +202,7 @@ fn crash_everywhere(workload: Workload, budget: Budget, bug: Option<Bug>, figure
     let what = format!("workload {seed}");
     for (at, moment) in run.moments.iter().enumerate() {
         crash_at(&run, moment, &what, budget, figures);
-        let due = budget.double_every > 0 && (at as u64 + seed) % budget.double_every == 0;
+        let due = budget.double_every > 0 && (at as u64 + seed).is_multiple_of(budget.double_every);
         if due
             && run
                 .log

@@ -76,7 +76,7 @@ impl Workload {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         // Every third journal has events so large that it rolls.
-        let large = seed % 3 == 0;
+        let large = seed.is_multiple_of(3);
         let count = 6 + rng.below(7);
         let mut steps = Vec::new();
         for at in 0..count {
