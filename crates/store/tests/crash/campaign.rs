@@ -108,21 +108,6 @@ impl Figures {
         }
     }
 
-    /// Adds what another campaign came to.
-    pub fn merge(&mut self, other: Self) {
-        self.workloads += other.workloads;
-        self.states += other.states;
-        self.double += other.double;
-        self.recovered += other.recovered;
-        self.torn += other.torn;
-        self.violations.extend(other.violations);
-        for (crash, (all, changed)) in other.changed {
-            let entry = self.changed.entry(crash).or_default();
-            entry.0 += all;
-            entry.1 += changed;
-        }
-    }
-
     /// Share of states, in percent, whose outcome this crash changed.
     pub fn share(&self, crash: Crash) -> u64 {
         let (all, changed) = self.changed.get(&crash).copied().unwrap_or_default();
