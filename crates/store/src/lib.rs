@@ -51,3 +51,8 @@ pub use verify::{
     Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions,
     verify,
 };
+
+/// What the README shows, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -25,6 +25,17 @@ pub(crate) struct Tail {
 pub(super) struct Chunk {
     pub(super) first: u64,
     pub(super) lists: Vec<Arc<[Item]>>,
+    /// Of a closed chunk: a bit for each key's mark, so that most look-ups for other keys end here.
+    marks: Option<Arc<[u64; MARKS / 64]>>,
+}
+
+/// A chunk has some 8,000 keys, so that seven of eight marks are free.
+const MARKS: usize = 1 << 16;
+
+/// A caller who chooses ids could make them meet in one mark; that costs time and nothing else.
+fn mark_of(table: u8, key: Key) -> usize {
+    let folded = (key >> 64) as u64 ^ key as u64 ^ u64::from(table);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
 impl Tail {
@@ -114,6 +125,18 @@ impl Tail {
         }
     }
 
+    /// The sorted lists that may hold a key, as [`lists`](Self::lists).
+    pub(super) fn lists_of(
+        &self,
+        table: u8,
+        key: Key,
+    ) -> impl DoubleEndedIterator<Item = (u64, &Arc<[Item]>)> {
+        let mark = mark_of(table, key);
+        let chunks = self.closed.iter().chain(std::iter::once(&self.open));
+        let chunks = chunks.filter(move |chunk| chunk.may_hold(mark));
+        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list)))
+    }
+
     /// Every sorted list with the first sequence of its chunk, older sequences first.
     pub(super) fn lists(&self) -> impl DoubleEndedIterator<Item = (u64, &Arc<[Item]>)> {
         let chunks = self.closed.iter().chain(std::iter::once(&self.open));
@@ -126,6 +149,7 @@ impl Chunk {
         Self {
             first: chunk_of(sequence),
             lists: Vec::new(),
+            marks: None,
         }
     }
 
@@ -148,7 +172,21 @@ impl Chunk {
             };
             self.lists.push(merge(&older, &newer).into());
         }
+        let mut marks = [0u64; MARKS / 64];
+        for item in self.items() {
+            let mark = mark_of(item.table(), item.key());
+            if let Some(word) = marks.get_mut(mark / 64) {
+                *word |= 1 << (mark % 64);
+            }
+        }
+        self.marks = Some(Arc::new(marks));
         self
+    }
+
+    /// Whether the chunk may have entries of a key.
+    fn may_hold(&self, mark: usize) -> bool {
+        let word = self.marks.as_ref().and_then(|marks| marks.get(mark / 64));
+        word.is_none_or(|word| word >> (mark % 64) & 1 == 1)
     }
 
     /// The sorted entries of a closed chunk.

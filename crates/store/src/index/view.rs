@@ -63,7 +63,7 @@ impl IndexView {
     /// The newest sequence of a key.
     pub(crate) fn last(&self, table: Table, key: [u8; 16]) -> Result<Option<u64>, Error> {
         let probe = self.probe(table, key);
-        for (first, items) in self.tail.lists().rev() {
+        for (first, items) in self.tail.lists_of(probe.table, probe.key).rev() {
             let range = range_of(items, probe.table, probe.key);
             if let Some(item) = items.get(range).and_then(<[_]>::last) {
                 return Ok(Some(first + u64::from(item.at())));
