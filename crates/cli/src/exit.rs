@@ -109,9 +109,11 @@ fn of_library(error: &Error) -> Exit {
 fn of_misuse(misuse: &Misuse) -> Exit {
     match misuse {
         Misuse::NotAJournal(_) | Misuse::NoSuchEvent(_) => Exit::NotFound,
-        Misuse::Event(_) | Misuse::ReservedScope | Misuse::Origin | Misuse::BatchSize => {
-            Exit::Usage
-        }
+        Misuse::Event(_)
+        | Misuse::ReservedScope
+        | Misuse::ReservedEncoding
+        | Misuse::Origin
+        | Misuse::BatchSize => Exit::Usage,
         _ => Exit::Failed,
     }
 }

@@ -160,6 +160,12 @@ impl JournalCreated {
         if self.keys.is_empty() != (self.signing == SigningPolicyCode::Unsigned) {
             return Err(FormatError::Invalid("keys of journal.created"));
         }
+        let mut keys = self.keys.clone();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.len() < self.keys.len() {
+            return Err(FormatError::Invalid("a repeated key of journal.created"));
+        }
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub use loops::{read_exact_at, read_file, read_up_to, write_all_at};
 pub use mem::MemFs;
 pub use probe::{ProbeError, probe};
 pub use real::RealFs;
-pub use replace::{CleanupFailed, TEMPORARY_SUFFIX, is_temporary, replace_file};
+pub use replace::{CleanupFailed, Replacement, TEMPORARY_SUFFIX, is_temporary, replace_file};
 pub use store_fs::{
     Access, DirEntry, FileKind, FileLock, FileMap, LockError, Metadata, OpenMode, StoreFile,
     StoreFs,

@@ -34,16 +34,52 @@ pub fn replace_file(
     bytes: &[u8],
     access: Access,
 ) -> io::Result<()> {
-    let target = dir.join(name);
-    let temporary = dir.join(format!("{name}{TEMPORARY_SUFFIX}"));
-    match fs.remove_file(&temporary) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
+    Replacement::prepare(fs, dir, name, bytes, access)?.put(fs)
+}
+
+/// The first half of a [`replace_file`]: the new file, written and synced under its temporary name.
+///
+/// Until [`put`](Self::put) nothing has changed but that a temporary file is there, so that a disk
+/// that turns out to be full is found before there is anything to undo.
+#[derive(Debug)]
+#[must_use = "a replacement that isn't put leaves its temporary file behind"]
+pub struct Replacement {
+    dir: PathBuf,
+    target: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the new file. After an error the temporary file is removed again, as far as that can
+    /// be done; see [`replace_file`].
+    pub fn prepare(
+        fs: &dyn StoreFs,
+        dir: &Path,
+        name: &str,
+        bytes: &[u8],
+        access: Access,
+    ) -> io::Result<Self> {
+        let temporary = dir.join(format!("{name}{TEMPORARY_SUFFIX}"));
+        match fs.remove_file(&temporary) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        match write_new(fs, &temporary, bytes, access) {
+            Ok(()) => Ok(Self {
+                dir: dir.to_owned(),
+                target: dir.join(name),
+                temporary,
+            }),
+            Err(first) => Err(clean_up(fs, temporary, first)),
+        }
     }
-    write_new(fs, &temporary, bytes, access)
-        .and_then(|()| fs.rename(&temporary, &target))
-        .map_err(|first| clean_up(fs, temporary, first))?;
-    fs.sync_dir(dir)
+
+    /// Lets the new file take the old one's place; durable when it returns.
+    pub fn put(self, fs: &dyn StoreFs) -> io::Result<()> {
+        fs.rename(&self.temporary, &self.target)
+            .map_err(|first| clean_up(fs, self.temporary, first))?;
+        fs.sync_dir(&self.dir)
+    }
 }
 
 fn write_new(fs: &dyn StoreFs, path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {

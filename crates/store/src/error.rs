@@ -59,6 +59,26 @@ impl Error {
         }
     }
 
+    /// Whether there was no space, found out before anything was written that counts.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::DiskFull { .. }))
+    }
+
+    /// As [`io`](Self::io), of a step on which nothing rests yet: a lack of space refuses it, and it
+    /// can be tried again.
+    pub(crate) fn space<'a>(
+        operation: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                let path = path.to_owned();
+                Refusal::DiskFull { path, source }.into()
+            }
+            _ => Self::io(operation, path)(source),
+        }
+    }
+
     pub(crate) fn io<'a>(
         operation: &'static str,
         path: &'a Path,
@@ -144,6 +164,9 @@ pub enum Misuse {
     /// A scope that starts with `$` belongs to the journal itself.
     #[error("scopes that start with $ belong to the journal itself")]
     ReservedScope,
+    /// The encoding of the journal's own events.
+    #[error("the encoding of the journal's own events is not for others")]
+    ReservedEncoding,
     /// Two events of one batch have the same id.
     #[error("two events of one batch have the id {0}")]
     RepeatedId(Uuid),
@@ -205,6 +228,7 @@ impl Misuse {
             },
             Self::BatchSize => "batch.size",
             Self::ReservedScope => "event.reserved_scope",
+            Self::ReservedEncoding => "event.reserved_encoding",
             Self::RepeatedId(_) => "batch.repeated_id",
             Self::Payload(_) => "payload.lossy",
             Self::Origin => "origin.invalid",
@@ -268,6 +292,14 @@ pub enum Refusal {
     /// A strict open found a tail that would have to be cut.
     #[error("recovery would have to cut a torn tail, and the open is strict: {0}")]
     StrictRecovery(Damage),
+    /// There is no space left for what was to be written; nothing was, and it can be tried again.
+    #[error("there is no space left on the disk for {}: {source}", path.display())]
+    DiskFull {
+        /// The file that needs the space.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The journal is closed.
     #[error("the journal is closed")]
     Closed,
@@ -288,6 +320,7 @@ impl Refusal {
             Self::SignerState { .. } => "signer.state_unreadable",
             Self::HistoryMismatch { .. } => "signer.history_mismatch",
             Self::StrictRecovery(_) => "recovery.strict",
+            Self::DiskFull { .. } => "disk.full",
             Self::Closed => "journal.closed",
         }
     }

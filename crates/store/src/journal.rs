@@ -338,6 +338,8 @@ impl Writer {
         if !baton.begun {
             return Ok(());
         }
+        // First, since on a full disk what follows needs the space.
+        baton.give_space_back()?;
         self.derived.finish(self);
         if self.derived.has_failed() {
             // An end that is recorded as clean promises whole derived files; after any other the next

@@ -164,8 +164,11 @@ impl Segment {
             // A derived file never blocks a read: what it would say is in the segment.
             _ => {
                 let file = self.file(fs, journal)?;
-                let end = self.sealed.map_or_else(|| file.len(), |(_, end)| Ok(end))?;
-                StoredOffsets::Scanned(scan_offsets(file, end)?)
+                StoredOffsets::Scanned(match self.sealed {
+                    Some((_, end)) => scan_offsets(file, end)?,
+                    // What follows the last group here is only made ready, or just being written.
+                    None => scan_groups(file, file.len()?)?.0,
+                })
             }
         };
         Ok(self.stored.get_or_init(|| stored))
@@ -186,6 +189,16 @@ impl StoredOffsets {
 
 /// Finds every event's frame by scanning a segment up to `end`.
 pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
+    match scan_groups(segment, end)? {
+        (offsets, None) => Ok(offsets),
+        (_, Some((offset, detail))) => Err(segment.damage(offset, detail).into()),
+    }
+}
+
+/// The offsets of whole groups, and where and why they end before `end`.
+type Groups = (Vec<u32>, Option<(u64, String)>);
+
+fn scan_groups(segment: &SegmentFile, end: u64) -> Result<Groups, Error> {
     let mut scanner = GroupScanner::new(
         segment,
         segment.header_len,
@@ -196,9 +209,9 @@ pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, 
     loop {
         match scanner.next() {
             Ok(group) => offsets.extend(group.events.iter().map(|event| event.offset as u32)),
-            Err(ScanStop::End) => return Ok(offsets),
+            Err(ScanStop::End) => return Ok((offsets, None)),
             Err(ScanStop::Damage { offset, detail, .. }) => {
-                return Err(segment.damage(offset, detail).into());
+                return Ok((offsets, Some((offset, detail))));
             }
             Err(ScanStop::Failed(error)) => return Err(error),
         }

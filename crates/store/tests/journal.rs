@@ -234,3 +234,19 @@ fn many_threads_share_groups_and_lose_nothing() {
     let journal = Journal::open("j", options(&fs)).unwrap();
     assert_eq!(journal.reader().len(), 1601);
 }
+
+#[test]
+fn what_is_the_journals_own_is_refused_to_others() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let scope = NewEvent::new("$journal", "journal", "journal.created");
+    let encoding = NewEvent::new("bank", "a", "b.c").data(Encoding::Journal, b"x");
+    let table = [
+        (scope, "event.reserved_scope"),
+        (encoding, "event.reserved_encoding"),
+    ];
+    for (event, code) in table {
+        assert_eq!(journal.append(event).unwrap_err().code(), code);
+    }
+    assert_eq!(journal.reader().len(), 1);
+}

@@ -525,7 +525,7 @@ fn sequence_0_names_up_to_16_keys_and_none_when_unsigned() {
         let JournalEvent::Created(created) = examples::created() else {
             unreachable!("the example is of this kind");
         };
-        let keys = vec![[1; 32]; keys];
+        let keys = (0..keys as u8).map(|key| [key; 32]).collect();
         let event = JournalEvent::Created(JournalCreated {
             signing,
             keys,
@@ -533,4 +533,14 @@ fn sequence_0_names_up_to_16_keys_and_none_when_unsigned() {
         });
         assert_eq!(code(event.check()), expected);
     }
+}
+
+#[test]
+fn a_key_stands_in_sequence_0_once() {
+    let JournalEvent::Created(created) = examples::created() else {
+        unreachable!("the example is of this kind");
+    };
+    let keys = vec![[1; 32], [2; 32], [1; 32]];
+    let event = JournalEvent::Created(JournalCreated { keys, ..created });
+    assert_eq!(code(event.check()), NOT_ALLOWED);
 }

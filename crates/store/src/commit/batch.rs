@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
 use factlog_format::{
-    Facts, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_PAYLOAD_LEN, MAX_SECTIONS, MAX_TAGS,
-    PreparedFrame, SectionParts, SectionSecret, StreamId, coordinate_key, encode_event,
+    Encoding, Facts, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_PAYLOAD_LEN, MAX_SECTIONS,
+    MAX_TAGS, PreparedFrame, SectionParts, SectionSecret, StreamId, coordinate_key, encode_event,
 };
 use uuid::Uuid;
 
@@ -78,6 +78,10 @@ impl Preparer<'_> {
             return Err(Misuse::ReservedScope.into());
         }
         check_counts(event)?;
+        let mut sections = event.sections.iter();
+        if !self.internal && sections.any(|section| section.encoding == Encoding::Journal) {
+            return Err(Misuse::ReservedEncoding.into());
+        }
         let (candidate, random) = random.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
         let (id_tail, seed) = random.split_first_chunk::<10>().ok_or(Misuse::BatchSize)?;
         let id = event.id.unwrap_or_else(|| {

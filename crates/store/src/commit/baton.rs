@@ -3,7 +3,7 @@ use std::sync::Arc;
 use factlog_format::{
     CommitHeader, CrcSeed, HeaderSignature, Manifest, ManifestRow, SegmentHeader, seal_frame,
 };
-use factlog_fs::{Access, OpenMode, StoreFs, is_temporary, replace_file};
+use factlog_fs::{Access, OpenMode, Replacement, StoreFs, is_temporary};
 use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
 
 use super::order::{Group, HEADER_ROOM};
@@ -15,9 +15,14 @@ use crate::{
     signer::Signer,
 };
 
-/// The longest commit header that this build writes, signatures included; kept free in each segment,
-/// so that an empty commit always finds room.
-const RESERVED_FOR_EMPTY_COMMIT: u64 = 1024;
+/// The longest commit header that this build writes, signatures included. As much is kept free in
+/// each segment, so that an empty commit always finds room.
+pub(crate) const MAX_HEADER: u64 = 1024;
+/// Space that is kept behind the groups: given back by a close, it lets that close write what it has
+/// to on a disk that is full.
+const HEADROOM: u64 = 64 << 10;
+/// Groups of so many bytes are bulk.
+const BULK: u64 = 64 << 10;
 /// C2SP signature type of Ed25519.
 const ED25519: u8 = 1;
 
@@ -45,6 +50,36 @@ pub(crate) struct Baton {
     pub(crate) stated: bool,
     /// Events in the active segment.
     pub(crate) in_segment: u64,
+    /// Length of the last group's frames.
+    pub(crate) last_group: u64,
+}
+
+/// How many bytes can be ordered before more space has to be secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// By small appends, over zeros written ahead.
+    pub(crate) filled: u64,
+    /// By any.
+    pub(crate) secured: u64,
+}
+
+impl Room {
+    /// Whether `need` bytes are ready.
+    pub(crate) fn takes(self, need: u64) -> bool {
+        need <= if need < BULK {
+            self.filled
+        } else {
+            self.secured
+        }
+    }
+
+    /// The room that is left once `used` bytes are ordered.
+    pub(crate) fn less(self, used: u64) -> Self {
+        Self {
+            filled: self.filled.saturating_sub(used),
+            secured: self.secured.saturating_sub(used),
+        }
+    }
 }
 
 /// A group that is durable.
@@ -71,7 +106,7 @@ impl Baton {
             .map(|event| leaf_hash(&event.hash))
             .collect();
         let frames_len = group.buffer.len() - HEADER_ROOM;
-        self.make_room(group.first, frames_len as u64)?;
+        self.last_group = frames_len as u64;
         let seed = CrcSeed::of(&self.manifest.journal);
         let mut crcs = Vec::with_capacity(group.events.len());
         for event in &group.events {
@@ -85,7 +120,7 @@ impl Baton {
         let writer = self
             .writer
             .as_mut()
-            .expect("begin and make_room leave a segment to write to");
+            .expect("begin leaves a segment to write to");
         let header = CommitHeader {
             number: self.number + 1,
             incarnation: self.incarnation,
@@ -138,17 +173,59 @@ impl Baton {
         })
     }
 
+    /// Secures space for a group of `need` bytes, its header included; all groups before it are
+    /// written. Rolls to a new segment if it would pass the size of this one, which holds at least one
+    /// group, however large.
+    ///
+    /// # Errors
+    /// `disk.full` if there is none: then nothing that counts has changed, and it can be tried again.
+    pub(crate) fn secure(&mut self, need: u64) -> Result<(), Error> {
+        self.begin()?;
+        let end = self.writer.as_ref().map_or(0, |writer| writer.end);
+        if end + need + MAX_HEADER > self.segment_len && self.in_segment > 0 {
+            self.keep_checkpoint()?;
+            self.next_segment(self.frontier.size())?;
+        }
+        let bulk = need.max(self.last_group) >= BULK;
+        let limit = self.segment_len + HEADROOM;
+        match &mut self.writer {
+            Some(writer) => writer.make_ready(need + MAX_HEADER + HEADROOM, limit, bulk),
+            None => Ok(()),
+        }
+    }
+
+    /// How much can be ordered behind what is written.
+    pub(crate) fn room(&self) -> Room {
+        let Some(writer) = &self.writer else {
+            return Room::default();
+        };
+        let (filled, secured) = writer.ready();
+        // The first group of a segment may be larger than the segment.
+        let most = match self.in_segment {
+            0 => u64::MAX,
+            _ => self.segment_len.saturating_sub(writer.end + MAX_HEADER),
+        };
+        let room = |ready: u64| ready.saturating_sub(MAX_HEADER + HEADROOM).min(most);
+        Room {
+            filled: room(filled),
+            secured: room(secured),
+        }
+    }
+
     /// Before the first write of a session: what it relies on must be on the disk, and there must be
     /// a segment that ended cleanly.
+    ///
+    /// # Errors
+    /// `disk.full` if there is no space for what it has to make; then it can be tried again.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         if self.begun {
             return Ok(());
         }
         self.sync_manifest()?;
-        self.begun = true;
         self.make_checkpoint_dir()?;
         self.remove_temporaries();
         if self.writer.is_some() {
+            self.begun = true;
             return self.remove_orphans();
         }
         if let Some((old, _)) = &self.ended {
@@ -160,6 +237,7 @@ impl Baton {
                 .map_err(Error::io("sync", &segments))?;
         }
         self.next_segment(self.frontier.size())?;
+        self.begun = true;
         // Only now: after a directory sync that failed, the MANIFEST read may not be the one on the
         // disk, and only a new replace settles that.
         self.remove_orphans()
@@ -183,7 +261,7 @@ impl Baton {
                 self.fs.sync_dir(parent).map_err(Error::io("sync", parent))
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(Error::io("create", &dir)(error)),
+            Err(error) => Err(Error::space("create", &dir)(error)),
         }
     }
 
@@ -229,26 +307,32 @@ impl Baton {
         Ok(())
     }
 
-    /// Rolls to a new segment if a group of `frames_len` bytes would pass the size of this one. A
-    /// segment holds at least one group, however large.
-    fn make_room(&mut self, first: u64, frames_len: u64) -> Result<(), Error> {
-        let Some(writer) = &self.writer else {
-            return Ok(());
-        };
-        let end = writer.end + frames_len + 2 * RESERVED_FOR_EMPTY_COMMIT;
-        if end <= self.segment_len || self.in_segment == 0 || frames_len == 0 {
-            return Ok(());
-        }
-        self.keep_checkpoint()?;
-        self.next_segment(first)
-    }
-
     /// Seals the active segment and begins the next: its file is on the disk before MANIFEST names it,
     /// and MANIFEST names it before its first group.
     pub(crate) fn next_segment(&mut self, first: u64) -> Result<(), Error> {
+        let writer = self.new_segment(first, 0)?;
+        let path = writer.segment.path.clone();
+        self.succeed(writer).inspect_err(|error| {
+            if error.is_disk_full() {
+                // MANIFEST doesn't name it; one that stays is removed when a session begins.
+                let _ = self.fs.remove_file(&path);
+            }
+        })
+    }
+
+    /// A segment with room for `need` bytes, and for closing, that nothing names yet.
+    pub(crate) fn new_segment(&mut self, first: u64, need: u64) -> Result<SegmentWriter, Error> {
         let header = self.next_header(first);
-        let writer = SegmentWriter::create(self.fs.as_ref(), &self.layout.segments(), header)?;
-        self.succeed(writer)
+        // Never given twice, whatever becomes of the file.
+        self.manifest.next_generation += 1;
+        let fs = self.fs.as_ref();
+        let mut writer = SegmentWriter::create(fs, &self.layout.segments(), header)?;
+        let (need, limit) = (need + MAX_HEADER + HEADROOM, self.segment_len + HEADROOM);
+        let ready = writer.make_ready(need, limit, false);
+        ready.inspect_err(|_| {
+            let _ = fs.remove_file(&writer.segment.path);
+        })?;
+        Ok(writer)
     }
 
     /// Ends the last segment where its proven groups end and lets the new one follow it, in one
@@ -256,8 +340,11 @@ impl Baton {
     pub(crate) fn succeed(&mut self, writer: SegmentWriter) -> Result<(), Error> {
         let mut manifest = self.manifest.clone();
         let first = writer.segment.header.first_sequence;
-        match (&self.writer, &self.ended) {
-            (Some(old), _) => seal(&mut manifest, first, old.end, old.headers_hash()?),
+        match (&mut self.writer, &self.ended) {
+            (Some(old), _) => {
+                old.cut()?;
+                seal(&mut manifest, first, old.end, old.headers_hash()?);
+            }
             (None, Some((old, end))) => seal(&mut manifest, first, *end, headers_hash(old, *end)?),
             (None, None) => {}
         }
@@ -270,7 +357,7 @@ impl Baton {
         Ok(())
     }
 
-    pub(crate) fn next_header(&self, first: u64) -> SegmentHeader {
+    fn next_header(&self, first: u64) -> SegmentHeader {
         let mut salt = [0; 16];
         self.random.fill(&mut salt);
         SegmentHeader {
@@ -293,14 +380,12 @@ impl Baton {
 
     pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), Error> {
         let dir = &self.layout.dir;
-        replace_file(
-            self.fs.as_ref(),
-            dir,
-            MANIFEST,
-            &manifest.encode(),
-            Access::Shared,
-        )
-        .map_err(Error::io("replace", &self.layout.manifest()))?;
+        let bytes = manifest.encode();
+        let path = self.layout.manifest();
+        let fs = self.fs.as_ref();
+        let replacement = Replacement::prepare(fs, dir, MANIFEST, &bytes, Access::Shared)
+            .map_err(Error::space("replace", &path))?;
+        replacement.put(fs).map_err(Error::io("replace", &path))?;
         self.manifest = manifest;
         Ok(())
     }
@@ -312,33 +397,29 @@ impl Baton {
         };
         let dir = self.layout.checkpoints();
         let name = checkpoint_name(signed.claimed().size());
+        let path = dir.join(&name);
         let text = signed.to_string();
-        replace_file(
-            self.fs.as_ref(),
-            &dir,
-            &name,
-            text.as_bytes(),
-            Access::Shared,
-        )
-        .map_err(Error::io("write", &dir.join(name)))
+        let fs = self.fs.as_ref();
+        let replacement = Replacement::prepare(fs, &dir, &name, text.as_bytes(), Access::Shared)
+            .map_err(Error::space("write", &path))?;
+        replacement.put(fs).map_err(Error::io("write", &path))
     }
 
-    /// Ends the session cleanly: cuts the file to its end and records that it is proven.
+    /// Cuts the active segment to its end.
+    pub(crate) fn give_space_back(&mut self) -> Result<(), Error> {
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        writer.cut()?;
+        let (file, path) = (&writer.segment.file, &writer.segment.path);
+        file.sync_all().map_err(Error::io("sync", path))
+    }
+
+    /// Ends the session cleanly: records that everything up to the file's end is proven.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         let Some(writer) = &self.writer else {
             return Ok(());
         };
-        let path = &writer.segment.path;
-        writer
-            .segment
-            .file
-            .set_len(writer.end)
-            .map_err(Error::io("cut", path))?;
-        writer
-            .segment
-            .file
-            .sync_all()
-            .map_err(Error::io("sync", path))?;
         let end = writer.end;
         self.keep_checkpoint()?;
         let mut manifest = self.manifest.clone();

@@ -20,7 +20,7 @@ use factlog_format::EventId;
 use uuid::Uuid;
 
 pub(crate) use batch::Preparer;
-pub(crate) use baton::{Baton, sign};
+pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use receipt::proof_text;
@@ -28,7 +28,7 @@ pub use receipt::{BatchReceipt, Receipt};
 
 use self::{
     batch::Batch,
-    baton::Committed,
+    baton::{Committed, Room},
     order::{Decision, Group, GroupCell, Resolved},
     receipt::{GroupProof, Receipts},
 };
@@ -106,6 +106,7 @@ impl Writer {
                     });
                 }
                 Decision::Full => order = self.wait_for_room(order),
+                Decision::Unsecured(need) => order = self.secure(order, need)?,
                 Decision::Unresolved => {
                     drop(order);
                     resolved = self.resolve_mending(&batch)?;
@@ -242,7 +243,10 @@ impl Writer {
         let mut order = self.order.lock();
         order.leading = false;
         match outcome {
-            Ok(proof) => cell.end(Ok(proof)),
+            Ok((proof, room)) => {
+                cell.end(Ok(proof));
+                order.room = room.less(order.group.needs());
+            }
             Err(error) => {
                 let error = Arc::new(error);
                 cell.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
@@ -253,40 +257,86 @@ impl Writer {
         order
     }
 
-    fn commit(&self, group: Group) -> Result<Arc<GroupProof>, Error> {
+    /// Secures space for `need` bytes that are to be ordered next. All that was ordered before is
+    /// written first, since only then is it known where they go.
+    ///
+    /// # Errors
+    /// `disk.full`, upon which the journal can be used on.
+    fn secure<'w>(
+        &'w self,
+        mut order: MutexGuard<'w, Order>,
+        need: u64,
+    ) -> Result<MutexGuard<'w, Order>, Error> {
+        while order.leading || !order.group.events.is_empty() {
+            order = self.wait_for_room(order);
+        }
+        self.refuse_if_stopped(&order)?;
+        if order.room.takes(need) {
+            return Ok(order);
+        }
+        order.leading = true;
+        // Nobody else may be given a place while it is open where the next group goes.
+        order.room = Room::default();
+        drop(order);
+        let mut guard = LeadGuard {
+            writer: self,
+            done: false,
+        };
+        let mut baton = self.baton.lock();
+        let before = active_generation(&baton);
+        let secured = baton.secure(need);
+        if active_generation(&baton) != before {
+            self.publish_roll(&baton);
+            remember(&baton);
+        }
+        let room = baton.room();
+        drop(baton);
+        guard.done = true;
+        let mut order = self.order.lock();
+        order.leading = false;
+        order.room = room;
+        self.ended.notify_all();
+        match secured {
+            Ok(()) => Ok(order),
+            Err(error) if error.is_disk_full() => Err(error),
+            Err(error) => {
+                let error = Arc::new(error);
+                stop(&mut order, Arc::clone(&error));
+                Err(WriterFailure::Poisoned(error).into())
+            }
+        }
+    }
+
+    /// Lets readers know of the segment that the next group goes into.
+    fn publish_roll(&self, baton: &Baton) {
+        let _publish = self.publish.lock();
+        let view = self.shared.view.load_full();
+        self.shared.view.store(Arc::new(View {
+            segments: Arc::new(rolled_segments(&view, baton)),
+            ..View::clone(&view)
+        }));
+    }
+
+    fn commit(&self, group: Group) -> Result<(Arc<GroupProof>, Room), Error> {
         self.derived.make_room(self);
         let mut baton = self.baton.lock();
         let events = group.events.clone();
         let first = group.first;
-        let had_segment = baton.manifest.rows.last().map(|row| row.generation);
         let mut done = baton.commit(group)?;
-        let rolled = baton.manifest.rows.last().map(|row| row.generation) != had_segment;
-        self.publish_group(&baton, first, &events, &mut done, rolled);
-        if rolled {
-            remember(&baton);
-        }
+        self.publish_group(first, &events, &mut done);
+        let room = baton.room();
         drop(baton);
         self.commits.fetch_add(1, Relaxed);
         self.signal.work();
         let Committed { span, signed, .. } = done;
-        Ok(Arc::new(GroupProof { span, signed }))
+        Ok((Arc::new(GroupProof { span, signed }), room))
     }
 
     /// Makes a durable group visible.
-    fn publish_group(
-        &self,
-        baton: &Baton,
-        first: u64,
-        events: &[order::OrderedEvent],
-        done: &mut Committed,
-        rolled: bool,
-    ) {
+    fn publish_group(&self, first: u64, events: &[order::OrderedEvent], done: &mut Committed) {
         let _publish = self.publish.lock();
         let view = self.shared.view.load_full();
-        let mut segments = Arc::clone(&view.segments);
-        if rolled {
-            segments = Arc::new(rolled_segments(&view, baton));
-        }
+        let segments = Arc::clone(&view.segments);
         if let Some(active) = segments.last() {
             for (sequence, offset) in (first..).zip(&done.offsets) {
                 active.note_offset(sequence, *offset);
@@ -417,6 +467,10 @@ impl Drop for LeadGuard<'_> {
         stop(&mut order, Arc::new(Error::io("commit to", dir)(error)));
         self.writer.ended.notify_all();
     }
+}
+
+fn active_generation(baton: &Baton) -> Option<u32> {
+    baton.manifest.rows.last().map(|row| row.generation)
 }
 
 fn rolled_segments(view: &View, baton: &Baton) -> Vec<Arc<Segment>> {

@@ -7,7 +7,12 @@ use factlog_format::{
     Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, StreamId, event_hash,
 };
 
-use super::{batch::Batch, generations::Generations, receipt::GroupProof};
+use super::{
+    batch::Batch,
+    baton::{MAX_HEADER, Room},
+    generations::Generations,
+    receipt::GroupProof,
+};
 use crate::{Error, Expect, WriterFailure};
 
 /// Room in front of a group's frames for its commit header, so that header and frames are one write.
@@ -88,6 +93,14 @@ impl Group {
         }
     }
 
+    /// How many bytes of the segment it needs, its header included.
+    pub(crate) fn needs(&self) -> u64 {
+        match self.events.is_empty() {
+            true => 0,
+            false => (self.buffer.len() - HEADER_ROOM) as u64 + MAX_HEADER,
+        }
+    }
+
     fn takes(&self, batch: &Batch) -> bool {
         self.events.is_empty()
             || (self.events.len() + batch.events.len() <= MAX_BATCH_EVENTS
@@ -105,6 +118,8 @@ pub(crate) struct Order {
     pub(crate) heads: Generations<[u8; 16], Head>,
     pub(crate) recent_ids: Generations<EventId, u64>,
     pub(crate) group: Group,
+    /// How much may still be ordered before more space has to be secured.
+    pub(crate) room: Room,
     /// Whether somebody holds the baton.
     pub(crate) leading: bool,
     pub(crate) stopped: Option<Stopped>,
@@ -124,6 +139,8 @@ pub(crate) enum Decision {
     Ordered(Arc<GroupCell>),
     /// The open group has no room: try again when a group has ended.
     Full,
+    /// So many bytes of space have to be secured first.
+    Unsecured(u64),
     /// Heads or ids have to be looked up first.
     Unresolved,
     /// Events of the batch are in the journal, or about to be: their sequences, in order.
@@ -151,6 +168,7 @@ impl Order {
             heads: Generations::new(HEADS, next_sequence),
             recent_ids: Generations::new(RECENT_IDS, next_sequence),
             group: Group::new(next_sequence, raw),
+            room: Room::default(),
             leading: false,
             stopped: None,
         }
@@ -179,6 +197,16 @@ impl Order {
         if !self.group.takes(batch) {
             return Decision::Full;
         }
+        let header = if self.group.events.is_empty() {
+            MAX_HEADER
+        } else {
+            0
+        };
+        let needed = batch.buffer.len() as u64 + header;
+        if !self.room.takes(needed) {
+            return Decision::Unsecured(batch.buffer.len() as u64 + MAX_HEADER);
+        }
+        self.room = self.room.less(needed);
         self.place(batch, heads, now);
         Decision::Ordered(Arc::clone(&self.group.cell))
     }

@@ -171,6 +171,7 @@ fn new_baton(
         begun: false,
         stated: true,
         in_segment: 0,
+        last_group: 0,
     }
 }
 

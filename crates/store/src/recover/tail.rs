@@ -9,7 +9,7 @@ use factlog_proof::{Hash, leaf_hash};
 use super::Survey;
 use crate::{
     Damage, Error, Recovery, Refusal,
-    commit::{Baton, sign},
+    commit::{Baton, MAX_HEADER, sign},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
 };
 
@@ -55,8 +55,9 @@ pub(crate) fn recover(
         .fs
         .sync_dir(&segments)
         .map_err(Error::io("sync", &segments))?;
-    let header = baton.next_header(survey.proven);
-    let mut writer = SegmentWriter::create(baton.fs.as_ref(), &segments, header)?;
+    let frames = survey.unproven.as_ref();
+    let frames = frames.map_or(0, |group| u64::from(group.header.frames_len));
+    let mut writer = baton.new_segment(survey.proven, MAX_HEADER + frames)?;
     if let Some(group) = &survey.unproven {
         copy_group(baton, old, group, survey.proven, &mut writer)?;
     }

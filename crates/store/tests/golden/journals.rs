@@ -244,6 +244,10 @@ impl Making {
             journal,
         } = self;
         drop(journal);
+        // A crash may as well come before the zeros behind the groups are on the disk.
+        let path = support::segment(fs.as_ref());
+        let written = support::written(fs.as_ref(), &path);
+        overwrite(fs.as_ref(), &path, &written);
         clock.go(60);
         let journal = Journal::open(DIR, options(name, part, &fs, Arc::clone(&clock))).unwrap();
         Self {
@@ -264,7 +268,7 @@ impl Making {
     /// Appends, but of what is written only 40 bytes arrive.
     fn tear(&self) {
         let path = support::segment(self.fs.as_ref());
-        let whole = content(self.fs.as_ref(), &path).len();
+        let whole = support::written(self.fs.as_ref(), &path).len();
         self.append(note("note-1", "torn"));
         let bytes = content(self.fs.as_ref(), &path);
         overwrite(self.fs.as_ref(), &path, &bytes[..whole + 40]);

@@ -53,6 +53,15 @@ pub fn content(fs: &dyn StoreFs, path: &Path) -> Vec<u8> {
     read_file(fs, path, usize::MAX).unwrap()
 }
 
+/// What a segment holds, without the zeros behind its last group.
+pub fn written(fs: &dyn StoreFs, path: &Path) -> Vec<u8> {
+    let mut bytes = content(fs, path);
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    // Frames are padded to a multiple of 8.
+    bytes.truncate(last.map_or(0, |last| (last + 1).next_multiple_of(8)));
+    bytes
+}
+
 /// Gives a file new content, in place.
 pub fn overwrite(fs: &dyn StoreFs, path: &Path, bytes: &[u8]) {
     let file = fs.open(path, OpenMode::Write).unwrap();
