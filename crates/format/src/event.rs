@@ -1,8 +1,8 @@
 use crate::{
-    Digest, EventId, Facts, FactsRef, FormatError, FrameType, JournalId, MAX_FACTS_LEN, Ordering,
-    SectionRow, SectionSecret, Spine, cursor::Cursor, event_hash, facts_hash,
-    frame::FRAME_HEADER_LEN, order::ORDER_LEN, section::check_payload_len, section_hash,
-    write_frame,
+    Digest, EventId, Facts, FactsRef, FormatError, FrameType, HashBatch, HashSort, JournalId,
+    MAX_FACTS_LEN, Ordering, SectionRow, SectionSecret, Spine, cursor::Cursor, event_hash,
+    facts_hash, frame::FRAME_HEADER_LEN, order::ORDER_LEN, section::check_payload_len,
+    section_hash, write_frame,
 };
 
 /// Where a place stands in the frame of an event or stub.
@@ -74,22 +74,43 @@ pub fn encode_event(
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Result<PreparedFrame, FormatError> {
-    let mut rows = [EMPTY_ROW; crate::MAX_SECTIONS];
-    let Some(rows) = rows.get_mut(..parts.sections.len()) else {
-        return Err(FormatError::Limit {
-            what: "sections",
-            limit: crate::MAX_SECTIONS as u64,
-        });
-    };
     // Before hashing, which takes a while for what is far too long.
-    check_payload_len(
-        parts
-            .sections
-            .iter()
-            .map(|section| section.stored.len() as u64),
-    )?;
-    for (row, section) in rows.iter_mut().zip(parts.sections) {
-        *row = row_of(section)?;
+    check_parts(parts)?;
+    let sections = parts.sections.iter();
+    let hashes: Vec<Digest> = sections
+        .map(|section| section_hash(&section.secret, section.stored))
+        .collect();
+    let mut facts = HashBatch::new(HashSort::Facts);
+    let frame = encode_hashed(parts, &hashes, &mut facts, scratch, out)?;
+    let mut hashes = Vec::with_capacity(1);
+    facts.finish(&mut hashes);
+    Ok(PreparedFrame {
+        facts_hash: hashes.first().copied().unwrap_or_default(),
+        ..frame
+    })
+}
+
+/// As [`encode_event`] with the hashes of the sections given, and with the facts only added to a
+/// batch of [`HashSort::Facts`]: the caller puts their hash into the frame returned.
+///
+/// # Errors
+/// [`FormatError`] if a limit is passed, a name not allowed, or a hash missing; `out` and `facts` are
+/// then as before.
+pub fn encode_hashed(
+    parts: &FrameParts<'_>,
+    section_hashes: &[Digest],
+    facts: &mut HashBatch,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<PreparedFrame, FormatError> {
+    check_parts(parts)?;
+    let mut rows = [EMPTY_ROW; crate::MAX_SECTIONS];
+    let rows = rows.get_mut(..parts.sections.len()).unwrap_or_default();
+    if section_hashes.len() != rows.len() {
+        return Err(FormatError::Invalid("number of section hashes"));
+    }
+    for ((row, section), hash) in rows.iter_mut().zip(parts.sections).zip(section_hashes) {
+        *row = row_of(section, *hash)?;
     }
     scratch.clear();
     Facts {
@@ -109,12 +130,24 @@ pub fn encode_event(
         }
         Ok(())
     })?;
+    facts.push(&parts.facts_salt, scratch);
     Ok(PreparedFrame {
         start,
         len: out.len() - start,
         event_id: parts.facts.event_id,
-        facts_hash: facts_hash(&parts.facts_salt, scratch),
+        facts_hash: [0; 32],
     })
+}
+
+fn check_parts(parts: &FrameParts<'_>) -> Result<(), FormatError> {
+    if parts.sections.len() > crate::MAX_SECTIONS {
+        return Err(FormatError::Limit {
+            what: "sections",
+            limit: crate::MAX_SECTIONS as u64,
+        });
+    }
+    let lengths = parts.sections.iter();
+    check_payload_len(lengths.map(|section| section.stored.len() as u64))
 }
 
 const EMPTY_ROW: SectionRow<'static> = SectionRow {
@@ -125,7 +158,7 @@ const EMPTY_ROW: SectionRow<'static> = SectionRow {
     sealed: None,
 };
 
-fn row_of<'a>(section: &SectionParts<'a>) -> Result<SectionRow<'a>, FormatError> {
+fn row_of<'a>(section: &SectionParts<'a>, hash: Digest) -> Result<SectionRow<'a>, FormatError> {
     if section.sealed.is_some() != matches!(section.secret, SectionSecret::Nonce(_)) {
         return Err(FormatError::Invalid("salt or nonce of a section"));
     }
@@ -133,7 +166,7 @@ fn row_of<'a>(section: &SectionParts<'a>) -> Result<SectionRow<'a>, FormatError>
         name: section.name,
         stored_len: section.stored.len() as u32, // at most 16 MiB by now
         encoding: section.encoding,
-        hash: section_hash(&section.secret, section.stored),
+        hash,
         sealed: section.sealed,
     })
 }

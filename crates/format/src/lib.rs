@@ -34,6 +34,7 @@ mod frame;
 mod hash;
 mod identity;
 mod journal_event;
+mod lanes;
 mod limits;
 mod manifest;
 mod name;
@@ -46,12 +47,12 @@ mod stub;
 
 pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;
-pub use event::{EventFrame, FrameParts, PreparedFrame, SectionParts, encode_event};
+pub use event::{EventFrame, FrameParts, PreparedFrame, SectionParts, encode_event, encode_hashed};
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
-    GroupKey, HeadersHasher, SectionSecret, coordinate_key, event_hash, facts_hash, journal_key,
-    section_hash,
+    GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, coordinate_key, event_hash,
+    event_hashes, facts_hash, journal_key, keyed_blocks, section_hash,
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{

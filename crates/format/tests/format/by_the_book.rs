@@ -94,7 +94,10 @@ fn files_end_in_the_crc_of_what_stands_before() {
 
 #[test]
 fn a_coordinate_key_is_16_bytes_of_a_hash() {
-    let hash = blake3::derive_key("factlog 1 coordinate", b"\x04bankaccount-0042");
+    let mut message = [0; 64];
+    message[0] = 12;
+    message[8..24].copy_from_slice(b"bankaccount-0042");
+    let hash = blake3::derive_key("factlog 1 coordinate", &message);
     assert_eq!(coordinate_key("bank", "account-0042"), hash[..16]);
 }
 

@@ -1,11 +1,13 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use factlog_format::{
-    Encoding, Facts, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_PAYLOAD_LEN, MAX_SECTIONS,
-    MAX_TAGS, PreparedFrame, SectionParts, SectionSecret, StreamId, coordinate_key, encode_event,
+    Digest, Encoding, Facts, FrameParts, HashBatch, HashSort, MAX_BATCH_BYTES, MAX_BATCH_EVENTS,
+    MAX_PAYLOAD_LEN, MAX_SECTIONS, MAX_TAGS, PreparedFrame, SectionParts, SectionSecret, StreamId,
+    encode_hashed, keyed_blocks,
 };
 use uuid::Uuid;
 
+use super::generations::KeyState;
 use crate::{Clock, Error, Expect, Misuse, NewEvent, Random};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
@@ -16,7 +18,7 @@ const RANDOM_LEN: usize = 16 + 10 + 32;
 pub(crate) struct Preparer<'c> {
     pub(crate) clock: &'c dyn Clock,
     pub(crate) random: &'c dyn Random,
-    /// Key of the salts; see [`salts`].
+    /// Key of the salts.
     pub(crate) salt_key: &'c [u8; 32],
     /// Whether scopes that start with `$` may be written.
     pub(crate) internal: bool,
@@ -28,13 +30,20 @@ pub(crate) struct Batch {
     /// The frames, one after another.
     pub(crate) buffer: Vec<u8>,
     pub(crate) events: Vec<PreparedEvent>,
+    /// The different coordinates of the batch.
+    pub(crate) coordinates: Vec<[u8; 16]>,
+    /// Whether the caller chose the id of any event.
+    pub(crate) has_own_ids: bool,
+    /// Whether any event expects anything.
+    pub(crate) expects: bool,
 }
 
 /// What the order lock needs of one event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedEvent {
     pub(crate) frame: PreparedFrame,
-    pub(crate) coordinate: [u8; 16],
+    /// Which of the batch's coordinates it has.
+    pub(crate) coordinate: u32,
     /// The id to be given to the stream if this event begins it.
     pub(crate) candidate: StreamId,
     pub(crate) expect: Expect,
@@ -43,101 +52,214 @@ pub(crate) struct PreparedEvent {
 }
 
 impl Preparer<'_> {
-    /// Checks, encodes and hashes a batch.
+    /// Checks, encodes and hashes a batch. What is hashed of each event goes through SIMD lanes
+    /// together with the same of the others: first all salts, then all sections, then all facts.
     pub(crate) fn prepare(&self, events: &[NewEvent<'_>]) -> Result<Batch, Error> {
         if events.is_empty() || events.len() > MAX_BATCH_EVENTS {
             return Err(Misuse::BatchSize.into());
         }
+        for event in events {
+            self.check(event)?;
+        }
         let mut random = vec![0u8; RANDOM_LEN * events.len()];
         self.random.fill(&mut random);
         let millis = u64::try_from(self.clock.now_micros() / 1000).unwrap_or(0);
+        let (drawn, _) = random.as_chunks::<RANDOM_LEN>();
+        let chance: Vec<Chance> = events
+            .iter()
+            .zip(drawn)
+            .map(|(event, bytes)| Chance::of(event, bytes, millis))
+            .collect();
+        let salts = self.salts(events, &chance);
+        let sections = hash_sections(events, &salts);
         let mut batch = Batch {
             buffer: Vec::with_capacity(events.iter().map(expected_len).sum()),
             events: Vec::with_capacity(events.len()),
+            coordinates: Vec::new(),
+            has_own_ids: events.iter().any(|event| event.id.is_some()),
+            expects: events.iter().any(|event| event.expect != Expect::Any),
         };
-        let mut scratch = Vec::new();
-        for (event, random) in events.iter().zip(random.chunks_exact(RANDOM_LEN)) {
-            self.prepare_one(event, random, millis, &mut scratch, &mut batch)?;
-            if batch.buffer.len() > MAX_BATCH_BYTES {
-                return Err(Misuse::BatchSize.into());
-            }
-        }
+        encode(events, &chance, &salts, &sections, &mut batch)?;
+        find_coordinates(events, &mut batch);
         refuse_repeated_ids(&batch)?;
         Ok(batch)
     }
 
-    fn prepare_one(
-        &self,
-        event: &NewEvent<'_>,
-        random: &[u8],
-        millis: u64,
-        scratch: &mut Vec<u8>,
-        batch: &mut Batch,
-    ) -> Result<(), Error> {
-        if !self.internal && event.scope.starts_with('$') {
-            return Err(Misuse::ReservedScope.into());
+    fn check(&self, event: &NewEvent<'_>) -> Result<(), Error> {
+        if !self.internal {
+            if event.scope.starts_with('$') {
+                return Err(Misuse::ReservedScope.into());
+            }
+            let mut sections = event.sections.iter();
+            if sections.any(|section| section.encoding == Encoding::Journal) {
+                return Err(Misuse::ReservedEncoding.into());
+            }
         }
-        check_counts(event)?;
-        let mut sections = event.sections.iter();
-        if !self.internal && sections.any(|section| section.encoding == Encoding::Journal) {
-            return Err(Misuse::ReservedEncoding.into());
+        Ok(check_counts(event)?)
+    }
+
+    /// The salt of each event's facts and then those of its sections.
+    ///
+    /// Salts are keyed with a secret of the journal besides fresh randomness, so that a generator which
+    /// repeats itself (a restored virtual machine) doesn't make them guessable: BLAKE3 keyed with the
+    /// secret over `random [32] ‖ event id [16] ‖ number u64 ‖ zeros [8]` gives two of them.
+    fn salts(&self, events: &[NewEvent<'_>], chance: &[Chance]) -> Vec<[u8; 16]> {
+        let mut blocks = Vec::with_capacity(events.len());
+        for (event, chance) in events.iter().zip(chance) {
+            for number in 0..salt_pairs(event) as u64 {
+                let mut block = [0u8; 64];
+                block[..32].copy_from_slice(&chance.seed);
+                block[32..48].copy_from_slice(chance.id.as_bytes());
+                block[48..56].copy_from_slice(&number.to_le_bytes());
+                blocks.push(block);
+            }
         }
-        let (candidate, random) = random.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
-        let (id_tail, seed) = random.split_first_chunk::<10>().ok_or(Misuse::BatchSize)?;
+        let mut hashes = Vec::with_capacity(blocks.len());
+        keyed_blocks(self.salt_key, &blocks, &mut hashes);
+        hashes.as_flattened().as_chunks::<16>().0.to_vec()
+    }
+}
+
+/// What chance decides of an event.
+struct Chance {
+    candidate: StreamId,
+    id: Uuid,
+    seed: [u8; 32],
+}
+
+impl Chance {
+    fn of(event: &NewEvent<'_>, bytes: &[u8; RANDOM_LEN], millis: u64) -> Self {
+        let (mut candidate, mut tail, mut seed) = ([0; 16], [0; 10], [0; 32]);
+        candidate.copy_from_slice(&bytes[..16]);
+        tail.copy_from_slice(&bytes[16..26]);
+        seed.copy_from_slice(&bytes[26..]);
         let id = event.id.unwrap_or_else(|| {
-            uuid::Builder::from_unix_timestamp_millis(millis, id_tail).into_uuid()
+            uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
         });
-        let mut salts = [0u8; 16 * (1 + MAX_SECTIONS)];
-        let needed = 16 * (1 + event.sections.len());
-        fill_salts(
-            self.salt_key,
+        Self {
+            candidate,
+            id,
             seed,
-            &id,
-            salts.get_mut(..needed).unwrap_or_default(),
-        );
-        let (facts_salt, section_salts) =
-            salts.split_first_chunk::<16>().ok_or(Misuse::BatchSize)?;
-        let tags: [&str; MAX_TAGS] =
-            std::array::from_fn(|index| event.tags.get(index).map_or("", |tag| tag.as_ref()));
-        let sections: Vec<SectionParts<'_>> = event
-            .sections
-            .iter()
-            .zip(section_salts.as_chunks::<16>().0)
-            .map(|(section, salt)| SectionParts {
-                name: &section.name,
-                encoding: section.encoding,
-                secret: SectionSecret::Salt(*salt),
-                sealed: None,
-                stored: &section.bytes,
-            })
-            .collect();
+        }
+    }
+}
+
+/// How many pairs of salts the facts and sections of an event need.
+fn salt_pairs(event: &NewEvent<'_>) -> usize {
+    (1 + event.sections.len()).div_ceil(2)
+}
+
+/// Each event with its salts: that of the facts, and those of the sections.
+fn with_salts<'e, 'a>(
+    events: &'e [NewEvent<'a>],
+    salts: &'e [[u8; 16]],
+) -> impl Iterator<Item = (&'e NewEvent<'a>, &'e [u8; 16], &'e [[u8; 16]])> {
+    let mut rest = salts;
+    events.iter().map_while(move |event| {
+        let (own, others) = rest.split_at_checked(2 * salt_pairs(event))?;
+        rest = others;
+        let (facts, sections) = own.split_first()?;
+        Some((event, facts, sections))
+    })
+}
+
+fn hash_sections(events: &[NewEvent<'_>], salts: &[[u8; 16]]) -> Vec<Digest> {
+    let mut hashes = Vec::with_capacity(events.len());
+    let mut sections = HashBatch::new(HashSort::Section);
+    for (event, _, salts) in with_salts(events, salts) {
+        for (section, salt) in event.sections.iter().zip(salts) {
+            sections.push(salt, &section.bytes);
+        }
+    }
+    sections.finish(&mut hashes);
+    hashes
+}
+
+/// Encodes the frames and hashes their facts.
+fn encode(
+    events: &[NewEvent<'_>],
+    chance: &[Chance],
+    salts: &[[u8; 16]],
+    hashes: &[Digest],
+    batch: &mut Batch,
+) -> Result<(), Error> {
+    let mut scratch = Vec::new();
+    let mut facts = HashBatch::new(HashSort::Facts);
+    let (mut tags, mut sections) = (Vec::new(), Vec::new());
+    let mut hashes = hashes;
+    for ((event, facts_salt, salts), chance) in with_salts(events, salts).zip(chance) {
+        tags.clear();
+        tags.extend(event.tags.iter().map(AsRef::as_ref));
+        sections.clear();
+        let salted = event.sections.iter().zip(salts);
+        sections.extend(salted.map(|(section, salt)| SectionParts {
+            name: &section.name,
+            encoding: section.encoding,
+            secret: SectionSecret::Salt(*salt),
+            sealed: None,
+            stored: &section.bytes,
+        }));
         let parts = FrameParts {
-            facts: Facts {
-                event_id: id.into_bytes(),
-                entity: &event.entity,
-                scope: &event.scope,
-                kind: &event.kind,
-                payload_version: event.payload_version,
-                tags: tags.get(..event.tags.len()).unwrap_or_default(),
-                occurred_at: event.occurred_at,
-                actor: event.actor.as_deref(),
-                correlation: event.correlation.map(Uuid::into_bytes),
-                causation: event.causation.map(Uuid::into_bytes),
-                trace: event.trace,
-                sections: &[],
-            },
+            facts: facts_of(event, &chance.id, &tags),
             facts_salt: *facts_salt,
             sections: &sections,
         };
-        let frame = encode_event(&parts, scratch, &mut batch.buffer).map_err(Misuse::Event)?;
+        let (own, others) = hashes.split_at_checked(sections.len()).unwrap_or_default();
+        hashes = others;
+        let frame = encode_hashed(&parts, own, &mut facts, &mut scratch, &mut batch.buffer)
+            .map_err(Misuse::Event)?;
+        if batch.buffer.len() > MAX_BATCH_BYTES {
+            return Err(Misuse::BatchSize.into());
+        }
         batch.events.push(PreparedEvent {
             frame,
-            coordinate: coordinate_key(&event.scope, &event.entity),
-            candidate: *candidate,
+            coordinate: 0,
+            candidate: chance.candidate,
             expect: event.expect,
             own_id: event.id.is_some(),
         });
-        Ok(())
+    }
+    let mut hashes = Vec::with_capacity(events.len());
+    facts.finish(&mut hashes);
+    for (event, hash) in batch.events.iter_mut().zip(hashes) {
+        event.frame.facts_hash = hash;
+    }
+    Ok(())
+}
+
+fn facts_of<'f>(event: &'f NewEvent<'_>, id: &Uuid, tags: &'f [&'f str]) -> Facts<'f> {
+    Facts {
+        event_id: id.into_bytes(),
+        entity: &event.entity,
+        scope: &event.scope,
+        kind: &event.kind,
+        payload_version: event.payload_version,
+        tags,
+        occurred_at: event.occurred_at,
+        actor: event.actor.as_deref(),
+        correlation: event.correlation.map(Uuid::into_bytes),
+        causation: event.causation.map(Uuid::into_bytes),
+        trace: event.trace,
+        sections: &[],
+    }
+}
+
+/// Finds the different coordinates of a batch, and which of them each event has.
+fn find_coordinates(events: &[NewEvent<'_>], batch: &mut Batch) {
+    let mut hasher = HashBatch::new(HashSort::Coordinate);
+    for event in events {
+        hasher.push(event.scope.as_bytes(), event.entity.as_bytes());
+    }
+    let mut hashes = Vec::with_capacity(events.len());
+    hasher.finish(&mut hashes);
+    let mut numbers: HashMap<[u8; 16], u32, KeyState> = HashMap::default();
+    for (event, hash) in batch.events.iter_mut().zip(&hashes) {
+        let key = *hash.first_chunk::<16>().unwrap_or(&[0; 16]);
+        let number = *numbers.entry(key).or_insert_with(|| {
+            batch.coordinates.push(key);
+            batch.coordinates.len() as u32 - 1 // a batch has at most 65,536 events
+        });
+        event.coordinate = number;
     }
 }
 
@@ -181,15 +303,10 @@ fn expected_len(event: &NewEvent<'_>) -> usize {
     256 + sections + event.tags.len() * 32
 }
 
-/// Salts are keyed with a secret of the journal besides fresh randomness, so that a generator which
-/// repeats itself (a restored virtual machine) doesn't make them guessable.
-fn fill_salts(key: &[u8; 32], seed: &[u8], id: &Uuid, out: &mut [u8]) {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    hasher.update(seed).update(id.as_bytes());
-    hasher.finalize_xof().fill(out);
-}
-
 fn refuse_repeated_ids(batch: &Batch) -> Result<(), Misuse> {
+    if !batch.has_own_ids {
+        return Ok(());
+    }
     let own = batch.events.iter().filter(|event| event.own_id);
     let mut seen = HashSet::new();
     for event in own {

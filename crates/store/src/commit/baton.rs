@@ -6,7 +6,7 @@ use factlog_format::{
 use factlog_fs::{Access, OpenMode, Replacement, StoreFs, is_temporary};
 use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
 
-use super::order::{Group, HEADER_ROOM};
+use super::order::{Group, HEADER_ROOM, OrderedEvent};
 use crate::{
     Error, Misuse, Random,
     layout::{Layout, MANIFEST, checkpoint_name},
@@ -87,6 +87,9 @@ pub(crate) struct Committed {
     /// Where each event's frame stands in the segment.
     pub(crate) offsets: Vec<u32>,
     pub(crate) leaves: Vec<Hash>,
+    pub(crate) events: Vec<OrderedEvent>,
+    /// The group's buffer, to be used again.
+    pub(crate) buffer: Vec<u8>,
     pub(crate) span: Span,
     pub(crate) signed: Option<Arc<SignedCheckpoint>>,
 }
@@ -168,6 +171,8 @@ impl Baton {
         Ok(Committed {
             offsets,
             leaves,
+            events: group.events,
+            buffer: group.buffer,
             span,
             signed,
         })

@@ -163,12 +163,11 @@ impl Writer {
             has_ids: true,
             ..Resolved::default()
         };
+        for coordinate in &batch.coordinates {
+            let head = self.shared.head(&view, coordinate)?;
+            resolved.heads.insert(*coordinate, head);
+        }
         for event in &batch.events {
-            if let std::collections::hash_map::Entry::Vacant(entry) =
-                resolved.heads.entry(event.coordinate)
-            {
-                entry.insert(self.shared.head(&view, &event.coordinate)?);
-            }
             if event.own_id {
                 let id: EventId = event.frame.event_id;
                 if let Some(sequence) = self.shared.sequence_of_id(&view, Uuid::from_bytes(id))? {
@@ -243,9 +242,10 @@ impl Writer {
         let mut order = self.order.lock();
         order.leading = false;
         match outcome {
-            Ok((proof, room)) => {
-                cell.end(Ok(proof));
-                order.room = room.less(order.group.needs());
+            Ok(ended) => {
+                cell.end(Ok(ended.proof));
+                order.room = ended.room.less(order.group.needs());
+                order.keep_buffer(ended.buffer);
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -317,23 +317,32 @@ impl Writer {
         }));
     }
 
-    fn commit(&self, group: Group) -> Result<(Arc<GroupProof>, Room), Error> {
+    fn commit(&self, group: Group) -> Result<Ended, Error> {
         self.derived.make_room(self);
         let mut baton = self.baton.lock();
-        let events = group.events.clone();
         let first = group.first;
         let mut done = baton.commit(group)?;
-        self.publish_group(first, &events, &mut done);
+        self.publish_group(first, &mut done);
         let room = baton.room();
         drop(baton);
         self.commits.fetch_add(1, Relaxed);
         self.signal.work();
-        let Committed { span, signed, .. } = done;
-        Ok((Arc::new(GroupProof { span, signed }), room))
+        let Committed {
+            span,
+            signed,
+            buffer,
+            ..
+        } = done;
+        Ok(Ended {
+            proof: Arc::new(GroupProof { span, signed }),
+            room,
+            buffer,
+        })
     }
 
     /// Makes a durable group visible.
-    fn publish_group(&self, first: u64, events: &[order::OrderedEvent], done: &mut Committed) {
+    fn publish_group(&self, first: u64, done: &mut Committed) {
+        let events = &done.events;
         let _publish = self.publish.lock();
         let view = self.shared.view.load_full();
         let segments = Arc::clone(&view.segments);
@@ -429,6 +438,14 @@ impl Writer {
             receipts: Receipts::Stored(receipts),
         })
     }
+}
+
+/// A group that is durable and visible.
+struct Ended {
+    proof: Arc<GroupProof>,
+    /// What can be ordered after it.
+    room: Room,
+    buffer: Vec<u8>,
 }
 
 /// Tells the signer's state how far the journal has come. It is a lower bound: one that can't be

@@ -4,13 +4,13 @@ use std::{
 };
 
 use factlog_format::{
-    Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, StreamId, event_hash,
+    Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, StreamId, event_hashes,
 };
 
 use super::{
     batch::Batch,
     baton::{MAX_HEADER, Room},
-    generations::Generations,
+    generations::{Generations, RecentIds},
     receipt::GroupProof,
 };
 use crate::{Error, Expect, WriterFailure};
@@ -18,7 +18,9 @@ use crate::{Error, Expect, WriterFailure};
 /// Room in front of a group's frames for its commit header, so that header and frames are one write.
 /// A header with one Ed25519 signature needs 203 bytes; a longer one costs a copy.
 pub(crate) const HEADER_ROOM: usize = 512;
-/// How many stream heads, and how many event ids, one generation of the caches holds.
+/// The largest buffer that is kept for later groups, in bytes.
+const SPARE: usize = 4 << 20;
+/// How many stream heads one generation of their cache holds, and how many event ids are kept.
 const HEADS: usize = 1 << 17;
 const RECENT_IDS: usize = 1 << 16;
 
@@ -82,8 +84,9 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(first: u64, raw_clock: i64) -> Self {
-        let buffer = vec![0; HEADER_ROOM];
+    fn new(first: u64, raw_clock: i64, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEADER_ROOM, 0);
         Self {
             first,
             buffer,
@@ -116,8 +119,10 @@ pub(crate) struct Order {
     pub(crate) last_recorded: i64,
     pub(crate) last_raw_clock: i64,
     pub(crate) heads: Generations<[u8; 16], Head>,
-    pub(crate) recent_ids: Generations<EventId, u64>,
+    pub(crate) recent_ids: RecentIds,
     pub(crate) group: Group,
+    /// A buffer for the next group, so that it needs no memory of its own.
+    spare: Vec<u8>,
     /// How much may still be ordered before more space has to be secured.
     pub(crate) room: Room,
     /// Whether somebody holds the baton.
@@ -166,8 +171,9 @@ impl Order {
             last_recorded,
             last_raw_clock: raw,
             heads: Generations::new(HEADS, next_sequence),
-            recent_ids: Generations::new(RECENT_IDS, next_sequence),
-            group: Group::new(next_sequence, raw),
+            recent_ids: RecentIds::new(RECENT_IDS, next_sequence),
+            group: Group::new(next_sequence, raw, Vec::new()),
+            spare: Vec::new(),
             room: Room::default(),
             leading: false,
             stopped: None,
@@ -176,8 +182,16 @@ impl Order {
 
     /// Takes the group to be written and opens the next.
     pub(crate) fn take_group(&mut self) -> Group {
-        let next = Group::new(self.next_sequence, self.last_raw_clock);
+        let buffer = std::mem::take(&mut self.spare);
+        let next = Group::new(self.next_sequence, self.last_raw_clock, buffer);
         std::mem::replace(&mut self.group, next)
+    }
+
+    /// Keeps the buffer of a group that is written, for the next but one.
+    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if (self.spare.capacity()..=SPARE).contains(&buffer.capacity()) {
+            self.spare = buffer;
+        }
     }
 
     /// Decides a batch and, if nothing speaks against it, gives it its place.
@@ -188,7 +202,7 @@ impl Order {
             Some(known) if !known.is_empty() => return Decision::Known(known),
             Some(_) => {}
         }
-        let Some(heads) = self.heads_of(batch, resolved) else {
+        let Some(mut heads) = self.heads_of(batch, resolved) else {
             return Decision::Unresolved;
         };
         if let Some(unexpected) = check_expectations(batch, &heads) {
@@ -207,13 +221,21 @@ impl Order {
             return Decision::Unsecured(batch.buffer.len() as u64 + MAX_HEADER);
         }
         self.room = self.room.less(needed);
-        self.place(batch, heads, now);
+        self.last_raw_clock = now;
+        self.group.raw_clock = now;
+        self.last_recorded = self.last_recorded.max(now);
+        self.place(batch, &mut heads);
+        for (coordinate, head) in batch.coordinates.iter().zip(heads) {
+            if let Some(head) = head {
+                self.heads.insert(*coordinate, head.sequence, head);
+            }
+        }
         Decision::Ordered(Arc::clone(&self.group.cell))
     }
 
     /// Where each event of the batch is already; empty if none is known; `None` if that can't be told.
     fn known_ids(&mut self, batch: &Batch, resolved: &Resolved) -> Option<Vec<Option<u64>>> {
-        if !batch.events.iter().any(|event| event.own_id) {
+        if !batch.has_own_ids {
             return Some(Vec::new());
         }
         if !resolved.has_ids || self.recent_ids.forgotten() > resolved.mark {
@@ -235,96 +257,162 @@ impl Order {
         })
     }
 
-    /// The head of each stream of the batch; `None` if one isn't known here nor looked up.
-    fn heads_of(
-        &mut self,
-        batch: &Batch,
-        resolved: &Resolved,
-    ) -> Option<HashMap<[u8; 16], Option<Head>>> {
-        let mut heads = HashMap::with_capacity(batch.events.len().min(1024));
-        for event in &batch.events {
-            if heads.contains_key(&event.coordinate) {
-                continue;
-            }
-            let head = match self.heads.get(&event.coordinate) {
+    /// The head of the stream of each of the batch's coordinates; `None` if one isn't known here nor
+    /// looked up.
+    fn heads_of(&mut self, batch: &Batch, resolved: &Resolved) -> Option<Vec<Option<Head>>> {
+        let mut heads = Vec::with_capacity(batch.coordinates.len());
+        for coordinate in &batch.coordinates {
+            heads.push(match self.heads.get(coordinate) {
                 Some(head) => Some(head),
                 None if self.heads.forgotten() > resolved.mark => return None,
-                None => *resolved.heads.get(&event.coordinate)?,
-            };
-            heads.insert(event.coordinate, head);
+                None => *resolved.heads.get(coordinate)?,
+            });
         }
         Some(heads)
     }
 
-    fn place(&mut self, batch: &mut Batch, mut heads: HashMap<[u8; 16], Option<Head>>, now: i64) {
-        self.last_raw_clock = now;
-        self.group.raw_clock = now;
-        self.last_recorded = self.last_recorded.max(now);
+    /// Gives the events of a batch their places, hashes their spines, and takes them into the group.
+    ///
+    /// An event waits for the hash of the one before it in its stream, so they are hashed in waves:
+    /// the next event of every stream of the batch that has one left, side by side.
+    fn place(&mut self, batch: &mut Batch, heads: &mut [Option<Head>]) {
         let base = self.group.buffer.len();
-        for event in &batch.events {
-            let head = heads.entry(event.coordinate).or_default();
-            let order = Ordering {
-                sequence: self.next_sequence,
-                revision: head.map_or(0, |head| head.revision + 1),
-                stream: head.map_or(event.candidate, |head| head.stream),
-                recorded_at: self.last_recorded,
-                previous: head.map_or([0; 32], |head| head.hash),
-                previous_sequence: head.map(|head| head.sequence),
-            };
-            event.frame.place(&mut batch.buffer, &order);
-            let hash = event_hash(&order.spine(&self.journal, event.frame.facts_hash));
-            *head = Some(Head {
-                stream: order.stream,
-                revision: order.revision,
-                sequence: order.sequence,
-                recorded_at: order.recorded_at,
-                hash,
-            });
-            self.group.events.push(OrderedEvent {
-                start: base + event.frame.start,
-                len: event.frame.len,
-                event_id: event.frame.event_id,
-                stream: order.stream,
-                coordinate: event.coordinate,
-                revision: order.revision,
-                hash,
-            });
-            self.recent_ids
-                .insert(event.frame.event_id, order.sequence, order.sequence);
-            self.next_sequence += 1;
-        }
-        for (coordinate, head) in heads {
-            if let Some(head) = head {
-                self.heads.insert(coordinate, head.sequence, head);
+        let first_event = self.group.events.len();
+        let mut waves = Waves::of(batch);
+        let (mut spines, mut orders, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+        let empty = OrderedEvent {
+            start: 0,
+            len: 0,
+            event_id: [0; 16],
+            stream: [0; 16],
+            coordinate: [0; 16],
+            revision: 0,
+            hash: [0; 32],
+        };
+        let places = first_event + batch.events.len();
+        self.group.events.resize(places, empty);
+        while let Some(wave) = waves.next() {
+            spines.clear();
+            orders.clear();
+            hashes.clear();
+            for at in wave {
+                let event = &batch.events[*at as usize];
+                let head = heads[event.coordinate as usize];
+                let order = Ordering {
+                    sequence: self.next_sequence + u64::from(*at),
+                    revision: head.map_or(0, |head| head.revision + 1),
+                    stream: head.map_or(event.candidate, |head| head.stream),
+                    recorded_at: self.last_recorded,
+                    previous: head.map_or([0; 32], |head| head.hash),
+                    previous_sequence: head.map(|head| head.sequence),
+                };
+                spines.push(order.spine(&self.journal, event.frame.facts_hash).encode());
+                orders.push(order);
+            }
+            event_hashes(&spines, &mut hashes);
+            for ((at, order), hash) in wave.iter().zip(&orders).zip(&hashes) {
+                let event = &batch.events[*at as usize];
+                event.frame.place(&mut batch.buffer, order);
+                heads[event.coordinate as usize] = Some(Head {
+                    stream: order.stream,
+                    revision: order.revision,
+                    sequence: order.sequence,
+                    recorded_at: order.recorded_at,
+                    hash: *hash,
+                });
+                self.group.events[first_event + *at as usize] = OrderedEvent {
+                    start: base + event.frame.start,
+                    len: event.frame.len,
+                    event_id: event.frame.event_id,
+                    stream: order.stream,
+                    coordinate: batch.coordinates[event.coordinate as usize],
+                    revision: order.revision,
+                    hash: *hash,
+                };
             }
         }
+        for event in &batch.events {
+            self.recent_ids.push(event.frame.event_id);
+        }
+        self.next_sequence += batch.events.len() as u64;
         self.group.buffer.extend_from_slice(&batch.buffer);
     }
 }
 
-fn check_expectations(batch: &Batch, heads: &HashMap<[u8; 16], Option<Head>>) -> Option<Decision> {
-    if batch.events.iter().all(|event| event.expect == Expect::Any) {
+/// The events of a batch by how many events of the same stream come before them in it.
+struct Waves {
+    /// Indices of events, wave after wave, in order within each.
+    events: Vec<u32>,
+    /// Where each wave ends.
+    ends: Vec<usize>,
+    next: usize,
+}
+
+impl Waves {
+    fn of(batch: &Batch) -> Self {
+        let mut seen = vec![0u32; batch.coordinates.len()];
+        let mut depths = Vec::with_capacity(batch.events.len());
+        let mut ends: Vec<usize> = Vec::new();
+        for event in &batch.events {
+            let depth = &mut seen[event.coordinate as usize];
+            depths.push(*depth);
+            match ends.get_mut(*depth as usize) {
+                Some(count) => *count += 1,
+                None => ends.push(1),
+            }
+            *depth += 1;
+        }
+        // From the size of each wave to where it starts; filling moves that to where it ends.
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        let mut events = vec![0u32; batch.events.len()];
+        for (at, depth) in depths.iter().enumerate() {
+            let place = &mut ends[*depth as usize];
+            events[*place] = at as u32; // a batch has at most 65,536 events
+            *place += 1;
+        }
+        Self {
+            events,
+            ends,
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<&[u32]> {
+        let end = *self.ends.get(self.next)?;
+        let start = match self.next {
+            0 => 0,
+            next => self.ends[next - 1],
+        };
+        self.next += 1;
+        self.events.get(start..end)
+    }
+}
+
+fn check_expectations(batch: &Batch, heads: &[Option<Head>]) -> Option<Decision> {
+    if !batch.expects {
         return None;
     }
     // Later events of the batch see the earlier ones.
-    let mut revisions: HashMap<[u8; 16], Option<u64>> = heads
+    let mut revisions: Vec<Option<u64>> = heads
         .iter()
-        .map(|(coordinate, head)| (*coordinate, head.map(|head| head.revision)))
+        .map(|head| head.map(|head| head.revision))
         .collect();
     for (index, event) in batch.events.iter().enumerate() {
-        let revision = revisions.entry(event.coordinate).or_default();
+        let stream = event.coordinate as usize;
+        let revision = &mut revisions[stream];
         let holds = match event.expect {
             Expect::Any => true,
             Expect::NoStream => revision.is_none(),
             Expect::Revision(expected) => *revision == Some(expected),
         };
         if !holds {
-            let head = heads.get(&event.coordinate).copied().flatten();
-            let rests_on = head.map(|head| head.sequence);
             return Some(Decision::Unexpected {
                 index,
                 found: *revision,
-                rests_on,
+                rests_on: heads[stream].map(|head| head.sequence),
             });
         }
         *revision = Some(revision.map_or(0, |revision| revision + 1));
