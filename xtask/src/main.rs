@@ -1,8 +1,10 @@
-//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask kill`,
+//! `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
+mod kill;
 mod lint;
 mod run;
 mod test;
@@ -27,6 +29,15 @@ enum Chore {
     },
     /// Format, lints and docs with warnings as errors, and the rules for dependencies
     Lint,
+    /// Kills a process that appends, again and again, and looks for what it acknowledged
+    Kill {
+        /// How often
+        #[arg(long, default_value_t = 2000)]
+        times: u64,
+        /// Where chance begins
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Figures beside what the machine can do at most; they gate nothing
     Bench {
         /// One benchmark: append or import; all if none is named
@@ -38,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Test { args } => test::run(&args),
         Chore::Lint => lint::run(),
+        Chore::Kill { times, seed } => kill::run(times, seed),
         Chore::Bench { name } => bench::run(name.as_deref()),
     }
 }

@@ -250,3 +250,22 @@ fn what_is_the_journals_own_is_refused_to_others() {
     }
     assert_eq!(journal.reader().len(), 1);
 }
+
+/// Space is secured in one way for small groups and in another for large ones.
+#[test]
+fn small_and_large_appends_follow_each_other_in_any_order() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs).segment_len(1 << 20)).unwrap();
+    let lens = [
+        10, 200_000, 10, 300_000, 70_000, 10, 10, 900_000, 10, 60_000, 2_000_000, 10, 66_000,
+    ];
+    for (number, len) in lens.iter().cycle().take(100).enumerate() {
+        let receipt = journal.append(event("a", &"x".repeat(*len))).unwrap();
+        assert_eq!(receipt.sequence(), number as u64 + 1);
+    }
+    journal.close().unwrap();
+    assert_eq!(
+        Journal::open("j", options(&fs)).unwrap().reader().len(),
+        101
+    );
+}

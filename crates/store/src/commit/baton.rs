@@ -211,9 +211,15 @@ impl Baton {
             _ => self.segment_len.saturating_sub(writer.end + MAX_HEADER),
         };
         let room = |ready: u64| ready.saturating_sub(MAX_HEADER + HEADROOM).min(most);
+        let secured = room(secured);
         Room {
-            filled: room(filled),
-            secured: room(secured),
+            // Among bulk, small appends go where the bulk goes.
+            filled: if self.last_group >= BULK {
+                secured
+            } else {
+                room(filled)
+            },
+            secured,
         }
     }
 

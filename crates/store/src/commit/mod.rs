@@ -297,7 +297,10 @@ impl Writer {
         order.room = room;
         self.ended.notify_all();
         match secured {
-            Ok(()) => Ok(order),
+            Ok(()) => {
+                assert!(order.room.takes(need), "what was secured is there");
+                Ok(order)
+            }
             Err(error) if error.is_disk_full() => Err(error),
             Err(error) => {
                 let error = Arc::new(error);
