@@ -1,5 +1,9 @@
 //! Unclean ends: what was acknowledged stays, what was torn goes, what is damaged is said.
 
+#[path = "recovery/creation.rs"]
+mod creation;
+#[path = "recovery/orphans.rs"]
+mod orphans;
 mod support;
 
 use std::sync::Arc;

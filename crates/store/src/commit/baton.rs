@@ -237,7 +237,7 @@ impl Baton {
         self.remove_temporaries();
         if self.writer.is_some() {
             self.begun = true;
-            return self.remove_orphans();
+            return self.remove_orphans_anew();
         }
         if let Some((old, _)) = &self.ended {
             // What was read well need not be on the disk.
@@ -296,6 +296,20 @@ impl Baton {
         file.sync_all().map_err(Error::io("sync", &manifest))?;
         let dir = &self.layout.dir;
         self.fs.sync_dir(dir).map_err(Error::io("sync", dir))
+    }
+
+    /// As [`remove_orphans`](Self::remove_orphans), on the word of a MANIFEST that was only read: that
+    /// need not be the one on the disk, whatever a later sync says.
+    fn remove_orphans_anew(&mut self) -> Result<(), Error> {
+        let rows = self.manifest.rows.iter();
+        let named: Vec<_> = rows
+            .map(|row| (row.first_sequence, row.generation))
+            .collect();
+        if unnamed(self.fs.as_ref(), &self.layout, &named)?.is_empty() {
+            return Ok(());
+        }
+        self.replace_manifest(self.manifest.clone())?;
+        self.remove_orphans()
     }
 
     /// Removes segments that MANIFEST doesn't name: left by a roll or recovery that a crash cut short,
