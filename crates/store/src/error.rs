@@ -182,6 +182,12 @@ pub enum Misuse {
     /// There is no journal at the path.
     #[error("{} is not a journal", .0.display())]
     NotAJournal(PathBuf),
+    /// A crash cut the creation of a journal short; nothing was ever written to it.
+    #[error(
+        "the creation of a journal in {} was cut short, and it holds nothing: create it again, or remove it",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// A key already used for another journal.
     #[error(
         "the signing key belongs to {found}, not to {wanted}: every journal has a key of its own"
@@ -234,6 +240,7 @@ impl Misuse {
             Self::Origin => "origin.invalid",
             Self::Exists(_) => "journal.exists",
             Self::NotAJournal(_) => "journal.not_found",
+            Self::Unfinished(_) => "journal.unfinished",
             Self::KeyOfAnotherJournal { .. } => "signer.other_journal",
             Self::KeyExists(_) => "signer.key_exists",
             Self::PayloadType { .. } => "payload.type",

@@ -1,4 +1,5 @@
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,7 +21,10 @@ use crate::{
     housekeeper::{Housekeeper, Signal},
     journal_events,
     layout::{Layout, decode_secret},
-    open::writable,
+    open::{
+        read_view,
+        writable::{self, Opened},
+    },
     read::Shared,
     recover::{self, Floors, Follower, Found, find},
     signer::Signer,
@@ -45,21 +49,23 @@ use crate::{
 /// # Ok::<(), factlog::Error>(())
 /// ```
 pub struct Journal {
-    writer: Arc<Writer>,
+    /// `None` where it was known before anything was opened that nothing may be written.
+    writer: Option<Arc<Writer>>,
     reader: Reader,
     housekeeper: Option<Housekeeper>,
     refused: Option<Arc<Error>>,
     recovery: Option<RecoveryReport>,
     signer: Option<Arc<Signer>>,
     key_text: Option<Zeroizing<String>>,
-    import_key: Zeroizing<[u8; 32]>,
+    import_key: Option<Zeroizing<[u8; 32]>>,
     known: Option<crate::KnownJournals>,
     /// Dropped last, so that nothing of this handle outlives its right to write.
     _lock: Box<dyn FileLock>,
 }
 
 impl Journal {
-    /// Creates a journal in a directory that doesn't exist yet or is empty.
+    /// Creates a journal in a directory that doesn't exist yet or is empty, or in which a creation was
+    /// cut short before it came to event 0: what that left is removed.
     ///
     /// When it returns the journal is durable, with `journal.created` at sequence 0 and, if signed, its
     /// first signature.
@@ -67,11 +73,13 @@ impl Journal {
     /// # Errors
     /// [`Misuse::Exists`], [`Misuse::Origin`], [`Misuse::KeyOfAnotherJournal`], `known.replaced` if the
     /// known journals remember another one at this path,
-    /// [`Refusal::FileSystem`], or [`Error::Io`]; what was begun is then left for a person to remove.
+    /// [`Refusal::Locked`], [`Refusal::FileSystem`], or [`Error::Io`]: then the next `create` or
+    /// [`open`](Self::open) goes on from what was begun.
     pub fn create(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let fs = Arc::clone(&options.fs);
-        recover::refuse_occupied(fs.as_ref(), dir)?;
+        let layout = Layout::new(dir);
+        recover::refuse_occupied(fs.as_ref(), &layout)?;
         let mut id: JournalId = [0; 16];
         options.random.fill(&mut id);
         let origin = recover::origin_of(&options.origin, &id)?;
@@ -83,16 +91,21 @@ impl Journal {
             .iter()
             .map(|signer| *signer.verifier().public_key())
             .collect();
-        let (found, event) = recover::create(&options, dir, id, origin, keys)?;
-        let lock = take_lock(fs.as_ref(), &found.layout)?;
-        let writer = writable::fresh(&options, &found, signer.clone())?;
+        recover::make_dir(fs.as_ref(), &layout)?;
+        let lock = take_lock(fs.as_ref(), &layout)?;
+        recover::clear_unfinished(fs.as_ref(), &layout)?;
+        let (found, event) = recover::create(&options, layout, id, origin, keys)?;
+        let secret = read_secret(fs.as_ref(), &found.layout, &id)?;
+        let writer = writable::fresh(&options, &found, signer.clone(), &secret)?;
         let known = options.known.clone();
-        let journal = Self::assemble(&options, writer, lock, signer, key_text)?;
-        journal
-            .writer
-            .append(&[journal_events::event(&event)], true)?;
-        journal.writer.commit_idle()?;
+        writer.append(&[journal_events::event(&event)], true)?;
+        writer.end_creation()?;
         recover::finish(fs.as_ref(), &found)?;
+        let mut journal = Self::assemble(&options, Arc::clone(&writer.shared), lock);
+        journal.writer = Some(writer);
+        journal.signer = signer;
+        journal.key_text = key_text;
+        journal.import_key = Some(import_key(&secret));
         if let Some(known) = known {
             // The journal exists whether its creator remembers it or not.
             let _ = known.pin(KnownJournal {
@@ -126,31 +139,73 @@ impl Journal {
         let lock = take_lock(fs.as_ref(), &found.layout)?;
         // Another writer may have changed it until the lock was ours.
         let found = find(&fs, dir)?;
-        let (signer, mut refused) = open_signer(&options, &found)?;
+        let (signer, no_signer) = open_signer(&options, &found)?;
         let floors = floors(&options, &found, signer.as_deref())?;
-        let opened = writable::open(&options, &found, signer.clone(), &floors, &mut refused)?;
-        let mut journal = Self::assemble(&options, opened.writer, lock, signer, None)?;
-        journal.refused = refused.map(Arc::new);
-        if let Some((report, event)) = opened.recovered {
-            journal
-                .writer
-                .append(&[journal_events::recovered(event)], true)?;
-            journal.recovery = Some(report);
+        let secret = read_secret(fs.as_ref(), &found.layout, &found.identity.journal);
+        let (secret, no_secret) = match secret {
+            Ok(secret) => (Some(secret), None),
+            Err(error) => (None, Some(error)),
+        };
+        let why = speaks_against_writing(&found, no_signer).or(no_secret);
+        let (Some(secret), None) = (&secret, &why) else {
+            // Nothing is written, derived files included.
+            let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
+            let shared = Arc::new(shared(&fs, found, view, None));
+            let mut journal = Self::assemble(&options, shared, lock);
+            journal.import_key = secret.as_deref().map(import_key);
+            journal.refused = why.map(Arc::new);
+            return Ok(journal);
+        };
+        let mut refused: Option<Error> = None;
+        let opened = writable::open(
+            &options,
+            &found,
+            signer.clone(),
+            &floors,
+            secret,
+            &mut refused,
+        )?;
+        let Opened { writer, recovered } = opened;
+        let mut refused = refused.map(Arc::new);
+        if refused.is_none() && found.unfinished {
+            let finished = writer.end_creation();
+            let finished = finished.and_then(|()| recover::finish(fs.as_ref(), &found));
+            refused = finished.err().map(cause);
         }
+        let mut journal = Self::assemble(&options, Arc::clone(&writer.shared), lock);
+        journal.signer = signer;
+        journal.import_key = Some(import_key(secret));
+        if let Some((report, event)) = recovered {
+            journal.recovery = Some(report);
+            if refused.is_none() {
+                let event = journal_events::recovered(event);
+                refused = writer.append(&[event], true).err().map(cause);
+            }
+        }
+        journal.writer = Some(writer);
+        journal.refused = refused;
         journal.start(&options)
     }
 
-    /// Opens a journal for reading, without a lock; its writer may be at work.
+    /// Opens a journal for reading, without a lock; its writer may be at work. Where none is, a group at
+    /// the end is shown that is whole and that nothing calls durable; see [`Reader::unproven_from`].
     ///
     /// # Errors
-    /// [`Misuse::NotAJournal`], [`Error::Damaged`] where not even reading makes sense, or
-    /// [`Error::Io`].
+    /// [`Misuse::NotAJournal`], [`Misuse::Unfinished`], [`Error::Damaged`] where not even reading makes
+    /// sense, or [`Error::Io`].
     pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<Reader, Error> {
-        let found = find(&options.fs, dir.as_ref())?;
-        let (view, survey) = crate::open::read_view(&options.fs, &found, &Floors::default())?;
+        let fs = &options.fs;
+        let found = find(fs, dir.as_ref())?;
+        let floors = Floors::kept(fs.as_ref(), &found.layout, found.key.as_ref());
+        let lock = found.layout.lock();
+        let nobody_writes = || {
+            let there = matches!(fs.metadata(&lock), Ok(Some(_)));
+            there && fs.lock(&lock).is_ok()
+        };
+        let (view, survey) = read_view(fs, &found, &floors, &nobody_writes)?;
         let follower = Some(Follower::after(&survey));
         Ok(Reader {
-            shared: Arc::new(shared(&options.fs, found, view, follower)),
+            shared: Arc::new(shared(fs, found, view, follower)),
         })
     }
 
@@ -166,38 +221,35 @@ impl Journal {
         )
     }
 
-    fn assemble(
-        options: &Options,
-        writer: Arc<Writer>,
-        lock: Box<dyn FileLock>,
-        signer: Option<Arc<Signer>>,
-        key_text: Option<Zeroizing<String>>,
-    ) -> Result<Self, Error> {
-        let secret = read_secret(
-            options.fs.as_ref(),
-            &writer.shared.layout,
-            &writer.shared.identity.journal,
-        )?;
-        let import_key = Zeroizing::new(journal_key(&secret, "factlog 1 import id"));
-        Ok(Self {
-            reader: Reader {
-                shared: Arc::clone(&writer.shared),
-            },
-            writer,
+    fn assemble(options: &Options, shared: Arc<Shared>, lock: Box<dyn FileLock>) -> Self {
+        Self {
+            writer: None,
+            reader: Reader { shared },
             housekeeper: None,
             refused: None,
             recovery: None,
-            signer,
-            key_text,
-            import_key,
+            signer: None,
+            key_text: None,
+            import_key: None,
             known: options.known.clone(),
             _lock: lock,
-        })
+        }
+    }
+
+    /// What writes, or why nothing may.
+    fn writer(&self) -> Result<&Arc<Writer>, Error> {
+        match (&self.writer, &self.refused) {
+            (Some(writer), None) => Ok(writer),
+            (_, Some(why)) => Err(Refusal::ReadOnly(Arc::clone(why)).into()),
+            (None, None) => Err(Refusal::OpenedReadOnly.into()),
+        }
     }
 
     fn start(mut self, options: &Options) -> Result<Self, Error> {
-        if options.housekeeper && self.refused.is_none() {
-            self.housekeeper = Some(Housekeeper::start(Arc::clone(&self.writer))?);
+        if let Ok(writer) = self.writer()
+            && options.housekeeper
+        {
+            self.housekeeper = Some(Housekeeper::start(Arc::clone(writer))?);
         }
         Ok(self)
     }
@@ -218,10 +270,7 @@ impl Journal {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_batch(&self, events: &[NewEvent<'_>]) -> Result<BatchReceipt, Error> {
-        if let Some(why) = &self.refused {
-            return Err(Refusal::ReadOnly(Arc::clone(why)).into());
-        }
-        self.writer.append(events, false)
+        self.writer()?.append(events, false)
     }
 
     /// Reads the journal.
@@ -232,9 +281,16 @@ impl Journal {
 
     /// An id that depends on all of `parts` and on a secret of this journal: the same parts give the
     /// same id here and another one elsewhere. For importing what has ids of its own.
-    #[must_use]
-    pub fn import_id(&self, parts: &[&[u8]]) -> Uuid {
-        let mut hasher = blake3::Hasher::new_keyed(&self.import_key);
+    ///
+    /// # Errors
+    /// [`Refusal::ReadOnly`] where the secret can't be had: another one would take what was imported
+    /// before for new.
+    pub fn import_id(&self, parts: &[&[u8]]) -> Result<Uuid, Error> {
+        let Some(key) = &self.import_key else {
+            self.writer()?;
+            return Err(Refusal::OpenedReadOnly.into());
+        };
+        let mut hasher = blake3::Hasher::new_keyed(key);
         for part in parts {
             hasher
                 .update(&(part.len() as u64).to_le_bytes())
@@ -242,7 +298,7 @@ impl Journal {
         }
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
-        uuid::Builder::from_custom_bytes(id).into_uuid()
+        Ok(uuid::Builder::from_custom_bytes(id).into_uuid())
     }
 
     /// Why appends are refused, if they are.
@@ -269,11 +325,11 @@ impl Journal {
     /// # Errors
     /// [`WriterFailure`] if the commit failed.
     pub fn housekeep(&self) -> Result<(), Error> {
-        if self.refused.is_some() {
+        let Ok(writer) = self.writer() else {
             return Ok(());
-        }
-        while self.writer.derived.step(&self.writer) {}
-        self.writer.commit_idle()
+        };
+        while writer.derived.step(writer) {}
+        writer.commit_idle()
     }
 
     /// Ends the session: states that everything is durable, writes derived files, and releases the
@@ -285,11 +341,11 @@ impl Journal {
         if let Some(housekeeper) = &mut self.housekeeper {
             housekeeper.stop();
         }
-        if self.refused.is_some() {
-            // A recovery that failed may have left a writer that has begun and can't go on.
+        // A recovery that failed may have left a writer that has begun and can't go on.
+        let Ok(writer) = self.writer() else {
             return Ok(());
-        }
-        self.writer.close()?;
+        };
+        writer.close()?;
         self.remember();
         Ok(())
     }
@@ -297,7 +353,7 @@ impl Journal {
     /// Tells the signer's state and the user's known journals how far the journal has come. Both are
     /// lower bounds, so that one which can't be written loses nothing.
     fn remember(&self) {
-        let view = self.writer.shared.view.load();
+        let view = self.reader.shared.view.load();
         let Some(signed) = view.signed.as_deref() else {
             return;
         };
@@ -372,10 +428,31 @@ pub(crate) fn shared(
         key: found.key,
         view: arc_swap::ArcSwap::from_pointee(view),
         follower,
+        damage: found.damage,
     }
 }
 
-fn take_lock(fs: &dyn StoreFs, layout: &Layout) -> Result<Box<dyn FileLock>, Error> {
+/// Why a journal opens read-only, as far as that is known before its events are looked at.
+fn speaks_against_writing(found: &Found, no_signer: Option<Error>) -> Option<Error> {
+    let damage = found.damage.first().cloned().map(Error::from);
+    damage
+        .or_else(|| crate::open::check_writable(found).err())
+        .or(no_signer)
+}
+
+/// What stopped a writer, where an error says no more than that it did.
+fn cause(error: Error) -> Arc<Error> {
+    match error {
+        Error::Writer(WriterFailure::Indeterminate(why) | WriterFailure::Poisoned(why)) => why,
+        error => Arc::new(error),
+    }
+}
+
+fn import_key(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(journal_key(secret, "factlog 1 import id"))
+}
+
+pub(crate) fn take_lock(fs: &dyn StoreFs, layout: &Layout) -> Result<Box<dyn FileLock>, Error> {
     let path = layout.lock();
     fs.lock(&path).map_err(|error| match error {
         LockError::Held => Refusal::Locked(layout.dir.clone()).into(),
@@ -395,14 +472,24 @@ pub(crate) fn read_secret(
     journal: &JournalId,
 ) -> Result<Zeroizing<[u8; 32]>, Error> {
     let path = layout.secret();
-    let bytes = Zeroizing::new(read_file(fs, &path, 64).map_err(Error::io("read", &path))?);
-    let secret = decode_secret(journal, &bytes).ok_or_else(|| {
-        Damage::new(
-            "journal.secret",
-            &path,
-            "the journal's secret is not what was written",
-        )
-    })?;
+    let lost = |what: &str| {
+        let detail = format!(
+            "the journal's secret {what}; restore keys/journal.secret from a copy, since with another \
+             one a repeated import would not know what it brought in before"
+        );
+        Error::from(Damage::new("journal.secret", &path, detail))
+    };
+    let bytes = match read_file(fs, &path, 64) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(lost("is missing"));
+        }
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return Err(lost("is not what was written"));
+        }
+        Err(error) => return Err(Error::io("read", &path)(error)),
+    };
+    let secret = decode_secret(journal, &bytes).ok_or_else(|| lost("is not what was written"))?;
     let private = fs.metadata(&path).map_err(Error::io("examine", &path))?;
     if private.is_some_and(|metadata| !metadata.private) {
         let detail = "the journal's secret can be read by other users; set its mode to 0600";
@@ -557,17 +644,13 @@ pub(crate) fn new_writer(
     order: crate::commit::Order,
     baton: Baton,
     derived: crate::commit::DerivedFiles,
-) -> Result<Arc<Writer>, Error> {
-    let secret = read_secret(
-        options.fs.as_ref(),
-        &shared.layout,
-        &shared.identity.journal,
-    )?;
-    Ok(Arc::new(Writer {
+    secret: &[u8; 32],
+) -> Arc<Writer> {
+    Arc::new(Writer {
         shared: Arc::new(shared),
         clock: Arc::clone(&options.clock),
         random: Arc::clone(&options.random),
-        salt_key: journal_key(&secret, "factlog 1 salts"),
+        salt_key: journal_key(secret, "factlog 1 salts"),
         order: Mutex::new(order),
         ended: Condvar::default(),
         baton: Mutex::new(baton),
@@ -576,5 +659,5 @@ pub(crate) fn new_writer(
         remembered_at: AtomicI64::new(options.clock.now_micros()),
         signal: Arc::new(Signal::default()),
         publish: Mutex::new(()),
-    }))
+    })
 }

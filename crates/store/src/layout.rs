@@ -10,6 +10,7 @@ pub(crate) struct Layout {
 
 pub(crate) const JOURNAL: &str = "JOURNAL";
 pub(crate) const MANIFEST: &str = "MANIFEST";
+pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const SECRET: &str = "journal.secret";
 /// The subdirectories; `keys` is private.
 pub(crate) const SUBDIRECTORIES: [&str; 5] = ["segments", "index", "tree", "checkpoints", "keys"];
@@ -30,7 +31,7 @@ impl Layout {
     }
 
     pub(crate) fn lock(&self) -> PathBuf {
-        self.dir.join("LOCK")
+        self.dir.join(LOCK)
     }
 
     pub(crate) fn segments(&self) -> PathBuf {
@@ -92,4 +93,12 @@ fn secret_crc(journal: &JournalId, secret: &[u8; 32]) -> [u8; 4] {
 /// `{size:016x}.checkpoint`
 pub(crate) fn checkpoint_name(size: u64) -> String {
     format!("{size:016x}.checkpoint")
+}
+
+/// Whether a file of this name in `checkpoints/` is one that the journal keeps.
+pub(crate) fn is_checkpoint_name(name: &str) -> bool {
+    let size = name
+        .strip_suffix(".checkpoint")
+        .and_then(|size| u64::from_str_radix(size, 16).ok());
+    size.is_some_and(|size| checkpoint_name(size) == name)
 }

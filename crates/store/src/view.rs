@@ -27,14 +27,21 @@ use crate::{
 pub(crate) struct View {
     /// In order of their sequences; the last is the one being written.
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
-    /// How many events are durable.
+    /// How many events are durable, and shown as unproven.
     pub(crate) durable: u64,
+    /// Where a reader without a writer shows a group that nothing calls durable.
+    pub(crate) unproven_from: Option<u64>,
     pub(crate) index: IndexView,
     /// The newest checkpoint with a signature.
     pub(crate) signed: Option<Arc<SignedCheckpoint>>,
 }
 
 impl View {
+    /// How many events are durable for sure.
+    pub(crate) fn proven(&self) -> u64 {
+        self.unproven_from.unwrap_or(self.durable)
+    }
+
     /// The segment that holds a sequence.
     pub(crate) fn segment_of(&self, sequence: u64) -> Option<&Arc<Segment>> {
         if sequence >= self.durable {

@@ -2,6 +2,8 @@
 
 #[path = "recovery/creation.rs"]
 mod creation;
+#[path = "recovery/lists.rs"]
+mod lists;
 #[path = "recovery/orphans.rs"]
 mod orphans;
 mod support;

@@ -48,13 +48,16 @@ pub(crate) struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    pub(crate) fn new(journal: &'a Journal) -> Self {
-        Self { journal }
+    /// Refuses a journal whose secret is lost: everything would look new.
+    pub(crate) fn new(journal: &'a Journal) -> Result<Self> {
+        journal.import_id(&[])?;
+        Ok(Self { journal })
     }
 
     /// The id that these parts stand for: nobody without the journal's secret can compute it.
     pub(crate) fn id(&self, parts: &[&[u8]]) -> Uuid {
-        self.journal.import_id(parts)
+        // It was asked for before, and a journal's secret doesn't change while it is open.
+        self.journal.import_id(parts).unwrap_or_default()
     }
 
     /// Whether an event of this id is in the journal.

@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
 
 /// Imports all that the source has and the journal hasn't.
 pub(crate) fn run(job: &Job<'_>, source: &mut dyn Source) -> Result<Outcome> {
-    let ids = Ids::new(job.journal);
+    let ids = Ids::new(job.journal)?;
     if let Some(position) = last_position(job.journal, source.name())? {
         source.resume(&position, &ids)?;
     }

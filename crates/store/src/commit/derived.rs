@@ -10,12 +10,13 @@ use crate::{
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table},
     layout::Layout,
     read::Shared,
+    recover::Found,
     segment::{
         ScannedEvent, SegmentFile,
         offsets::{OffsetsOf, OffsetsReader, OffsetsWriter},
     },
     sync::Mutex,
-    tree::TreeWriter,
+    tree::{TreeReader, TreeWriter},
     view::{Segment, View, scan_offsets},
 };
 
@@ -50,7 +51,8 @@ pub(crate) struct DerivedFiles {
     pub(crate) layout: Layout,
     pub(crate) journal: JournalId,
     pub(crate) index: IndexWriter,
-    pub(crate) tree: TreeWriter,
+    /// `None` where its files can't be opened.
+    tree: Option<TreeWriter>,
     /// Offsets of the segment with this generation.
     pub(crate) offsets: Option<(u32, OffsetsWriter)>,
     /// The segment that these offsets are of, whose readers have them in memory until the file is whole.
@@ -148,9 +150,106 @@ impl Derived {
 }
 
 impl DerivedFiles {
+    /// Opens the files of a journal, after an unclean end with a second look at the tree. What can't be
+    /// opened is noted as failed, and done without.
+    pub(crate) fn open(fs: &Arc<dyn StoreFs>, found: &Found, recheck: bool) -> Self {
+        let (journal, layout) = (found.identity.journal, found.layout.clone());
+        let (mut failed, mut tree) = (None, None);
+        let index = IndexWriter::open(Arc::clone(fs), &layout.index(), journal);
+        let index = match index {
+            Ok((index, _)) => index,
+            Err(error) => {
+                failed = Some(error);
+                IndexWriter::reading(Arc::clone(fs), &layout.index(), journal)
+            }
+        };
+        match TreeWriter::open(Arc::clone(fs), &layout.tree(), recheck) {
+            Ok(opened) => tree = Some(opened),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+        Self {
+            fs: Arc::clone(fs),
+            layout,
+            journal,
+            index,
+            tree,
+            offsets: None,
+            live: None,
+            unflushed: 0,
+            failed,
+        }
+    }
+
+    /// Notes the first failure; nothing more is written then.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// How many leaves the tree has; as many as there can be, where nobody takes more.
+    pub(crate) fn leaves(&self) -> u64 {
+        self.tree.as_ref().map_or(u64::MAX, TreeWriter::size)
+    }
+
+    pub(crate) fn append_leaves(&mut self, leaves: &[Hash]) {
+        if let Some(tree) = self.tree.as_mut().filter(|_| self.failed.is_none()) {
+            tree.append(leaves);
+        }
+    }
+
+    /// Cuts files that are ahead of the log, or of another one. Returns whether there is something to
+    /// catch up with again.
+    pub(crate) fn cut_to(&mut self, proven: u64, root: Hash) -> bool {
+        let mut cut = false;
+        if self.index.covered() > proven {
+            // In memory they are gone in any case.
+            if let Err(error) = self.index.truncate_to(proven) {
+                self.fail(error);
+            }
+            cut = true;
+        }
+        match self.cut_tree(proven, root) {
+            Ok(cut_tree) => cut | cut_tree,
+            Err(error) => {
+                self.tree = None;
+                self.fail(error);
+                cut
+            }
+        }
+    }
+
+    fn cut_tree(&mut self, proven: u64, root: Hash) -> Result<bool, Error> {
+        let Some(tree) = &mut self.tree else {
+            return Ok(false);
+        };
+        if self.failed.is_some() {
+            return Ok(false);
+        }
+        if tree.size() > proven {
+            tree.truncate_to(proven)?;
+        }
+        if tree.size() < proven || proven == 0 {
+            return Ok(false);
+        }
+        tree.flush()?;
+        let dir = self.layout.tree();
+        let missing = |sequence| {
+            Err(Damage::new("derived.tree", &dir, "a leaf is missing")
+                .sequence(sequence)
+                .into())
+        };
+        let edge = TreeReader::new(self.fs.as_ref(), &dir, missing).frontier(proven);
+        if edge.is_ok_and(|edge| edge.root() == root) {
+            return Ok(false);
+        }
+        tree.truncate_to(0)?;
+        Ok(true)
+    }
+
     fn take(&mut self, groups: VecDeque<Group>) -> Result<(), Error> {
         for group in groups {
-            self.tree.append(&group.leaves);
+            self.append_leaves(&group.leaves);
             self.offsets_of(&group.segment)?.append(&group.offsets);
             self.unflushed += group.leaves.len() as u64;
         }
@@ -161,7 +260,9 @@ impl DerivedFiles {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.tree.flush()?;
+        if let Some(tree) = &mut self.tree {
+            tree.flush()?;
+        }
         if let Some((_, offsets)) = &mut self.offsets {
             offsets.flush()?;
         }
@@ -171,7 +272,9 @@ impl DerivedFiles {
 
     /// As a clean close does, so that the next open believes the files.
     fn sync(&mut self) -> Result<(), Error> {
-        self.tree.sync()?;
+        if let Some(tree) = &mut self.tree {
+            tree.sync()?;
+        }
         if let Some((_, offsets)) = &mut self.offsets {
             offsets.sync()?;
         }

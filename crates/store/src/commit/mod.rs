@@ -372,6 +372,7 @@ impl Writer {
         self.shared.view.store(Arc::new(View {
             segments,
             durable,
+            unproven_from: None,
             index,
             signed,
         }));
@@ -394,6 +395,12 @@ impl Writer {
             remember(&self.baton.lock());
         }
         Ok(())
+    }
+
+    /// Writes an empty commit whether one is due or not, as a creation ends.
+    pub(crate) fn end_creation(&self) -> Result<(), Error> {
+        drop(self.lead(self.order.lock()));
+        self.refuse_if_stopped(&self.order.lock())
     }
 
     /// Whether the signer's state was last written some seconds ago.

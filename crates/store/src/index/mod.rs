@@ -60,6 +60,11 @@ const MAX_LEVEL: u8 = 5;
 /// Bytes of filters and fence keys kept in memory, runs of the two lowest levels apart.
 const RESIDENT_LIMIT: usize = 16 << 20;
 
+/// Whether a file of this name in `index/` is one of the index.
+pub(crate) fn is_own(name: &str) -> bool {
+    dir::RunName::parse(name.as_ref()).is_some()
+}
+
 /// How many sequences a run of this level covers.
 const fn span(level: u8) -> u64 {
     CHUNK << (FAN_BITS * level as u32)

@@ -80,6 +80,19 @@ impl IndexWriter {
         Ok((writer, covering))
     }
 
+    /// An index that is only read, with the runs that can be: for when [`open`](Self::open) failed.
+    pub(crate) fn reading(fs: Arc<dyn StoreFs>, path: &Path, journal: [u8; 16]) -> Self {
+        let dir = IndexDir::new(fs, path.to_owned(), journal);
+        let (runs, _) = dir.read_runs(&[]).unwrap_or_default();
+        Self {
+            dir,
+            runs,
+            behind: Vec::new(),
+            merges: Vec::new(),
+            changed: false,
+        }
+    }
+
     /// The runs, which cover the sequences from 0 on.
     pub(crate) fn runs(&self) -> &[Arc<Run>] {
         &self.runs

@@ -20,27 +20,31 @@ use crate::{
     view::{Segment, View},
 };
 
-/// The view of a journal for someone who may not write: only what is proven to be durable.
+/// The view of a journal for someone who may not write: what is proven to be durable, and behind it, if
+/// nobody writes, a group that is whole.
 pub(crate) fn read_view(
     fs: &Arc<dyn StoreFs>,
     found: &Found,
     floors: &Floors,
+    nobody_writes: &dyn Fn() -> bool,
 ) -> Result<(View, Survey), Error> {
     let index = IndexDir::new(Arc::clone(fs), found.layout.index(), found.identity.journal);
-    let (mut runs, _) = index.read_runs(&[])?;
+    // Derived files never block an open: what can't be read of them is scanned.
+    let (mut runs, _) = index.read_runs(&[]).unwrap_or_default();
     let mut scan_all = false;
     loop {
         let covered = runs.last().map_or(0, |run| run.end());
         let first = active_first(found);
         let mut tail = Tail::new(covered);
-        if first.saturating_sub(covered) > MAX_GAP {
-            // Too much to index in memory: scans go on, look-ups say what is missing.
-            tail = Tail::new(first);
-        } else if covered < first {
-            scan_sealed(fs.as_ref(), found, covered, &mut |group, _| {
+        // Too much to index in memory, or damage between: scans go on, look-ups say what is missing.
+        let reaches = first.saturating_sub(covered) <= MAX_GAP
+            && scan_sealed(fs.as_ref(), found, covered, &mut |group, _| {
                 push(&mut tail, group);
                 Ok(())
-            })?;
+            })
+            .is_ok();
+        if !reaches {
+            tail = Tail::new(first);
         }
         let fast = if scan_all {
             None
@@ -49,7 +53,7 @@ pub(crate) fn read_view(
         };
         let (start, mut offsets) = begin(fast, &mut tail);
         let is_fast = start.is_some();
-        let survey = survey(
+        let mut survey = survey(
             fs.as_ref(),
             OpenMode::Read,
             found,
@@ -70,7 +74,18 @@ pub(crate) fn read_view(
             runs.retain(|run| run.end() <= survey.proven);
             continue;
         }
-        let view = view_of(found, &survey, runs, &tail, &offsets);
+        survey.take_kept(floors);
+        let mut unproven_from = None;
+        if let Some(group) = survey.unproven.take_if(|_| nobody_writes()) {
+            unproven_from = Some(survey.proven);
+            push(&mut tail, &group);
+            offsets.extend(group.events.iter().map(|event| event.offset as u32));
+            survey.believe(&group);
+        }
+        let view = View {
+            unproven_from,
+            ..view_of(found, &survey, runs, &tail, &offsets)
+        };
         return Ok((view, survey));
     }
 }
@@ -122,6 +137,7 @@ pub(crate) fn view_of(
     View {
         segments: Arc::new(segments),
         durable: survey.proven,
+        unproven_from: None,
         index: IndexView::new(found.identity.journal, runs, tail),
         signed: survey.signed.clone().map(Arc::new),
     }
@@ -157,6 +173,9 @@ pub(crate) fn scan_sealed(
     from: u64,
     each: Absorb<'_>,
 ) -> Result<(), Error> {
+    if from >= active_first(found) {
+        return Ok(());
+    }
     for row in &found.manifest.rows {
         let Some(count) = row.count.filter(|count| row.first_sequence + count > from) else {
             continue;

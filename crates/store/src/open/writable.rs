@@ -7,19 +7,19 @@ use factlog_fs::OpenMode;
 use factlog_proof::{Frontier, Hash, SignedCheckpoint, leaf_hash};
 
 use super::{
-    active_first, begin, check_writable,
+    active_first, begin,
     fast::{fast_start, is_settled},
     push, scan_sealed, view_of,
 };
 use crate::{
     Damage, Error, Options, RecoveryReport, Refusal,
     commit::{Baton, DerivedFiles, Order, Writer, sign},
-    index::{IndexView, IndexWriter, Tail},
+    index::{IndexView, Tail},
     journal::{new_writer, shared},
+    read::MAX_GAP,
     recover::{Floors, Found, Survey, recover, survey, unnamed},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentWriter},
     signer::Signer,
-    tree::{TreeReader, TreeWriter},
     view::{Segment, View},
 };
 
@@ -37,12 +37,13 @@ pub(crate) fn fresh(
     options: &Options,
     found: &Found,
     signer: Option<Arc<Signer>>,
+    secret: &[u8; 32],
 ) -> Result<Arc<Writer>, Error> {
     let frontier = Frontier::new();
     let mut baton = new_baton(options, found, signer, frontier);
     baton.begun = true;
     baton.next_segment(0)?;
-    let derived = open_derived(options, found)?;
+    let derived = DerivedFiles::open(&options.fs, found, false);
     let segment = baton
         .writer
         .as_ref()
@@ -56,18 +57,14 @@ pub(crate) fn fresh(
                 .collect(),
         ),
         durable: 0,
+        unproven_from: None,
         index: IndexView::new(found.identity.journal, Vec::new(), &Tail::new(0)),
         signed: None,
     };
     let found = with_manifest(found, &baton.manifest);
     let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
-    new_writer(
-        options,
-        shared(&options.fs, found, view, None),
-        order,
-        baton,
-        derived,
-    )
+    let shared = shared(&options.fs, found, view, None);
+    Ok(new_writer(options, shared, order, baton, derived, secret))
 }
 
 /// The writer of a journal that is there. What speaks against writing is put into `refused`; the
@@ -77,16 +74,12 @@ pub(crate) fn open(
     found: &Found,
     signer: Option<Arc<Signer>>,
     floors: &Floors,
+    secret: &[u8; 32],
     refused: &mut Option<Error>,
 ) -> Result<Opened, Error> {
-    if let Err(error) = check_writable(found) {
-        refused.get_or_insert(error);
-    }
-    let mut derived = open_derived(options, found)?;
+    let mut derived = DerivedFiles::open(&options.fs, found, !looks_clean(options, found));
     let (mut survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
-    if let Some(kept) = floors.kept_of(survey.proven, survey.frontier.root()) {
-        survey.signed = Some(kept.clone());
-    }
+    survey.take_kept(floors);
     if !survey.clean {
         derived.mend_offsets(&found.manifest.rows);
     }
@@ -145,7 +138,7 @@ pub(crate) fn open(
         view,
         None,
     );
-    let writer = new_writer(options, shared, order, baton, derived)?;
+    let writer = new_writer(options, shared, order, baton, derived, secret);
     Ok(Opened { writer, recovered })
 }
 
@@ -212,28 +205,6 @@ fn looks_clean(options: &Options, found: &Found) -> bool {
     matches!(metadata, Ok(Some(metadata)) if row.proven_end > 0 && metadata.len == row.proven_end)
 }
 
-fn open_derived(options: &Options, found: &Found) -> Result<DerivedFiles, Error> {
-    let fs = Arc::clone(&options.fs);
-    let journal = found.identity.journal;
-    let (index, _) = IndexWriter::open(Arc::clone(&fs), &found.layout.index(), journal)?;
-    let tree = TreeWriter::open(
-        Arc::clone(&fs),
-        &found.layout.tree(),
-        !looks_clean(options, found),
-    )?;
-    Ok(DerivedFiles {
-        fs,
-        layout: found.layout.clone(),
-        journal,
-        index,
-        tree,
-        offsets: None,
-        live: None,
-        unflushed: 0,
-        failed: None,
-    })
-}
-
 type Active = (Survey, Tail, Vec<u32>);
 
 /// Surveys the active segment and brings the derived files up to it, making again what is missing.
@@ -247,18 +218,21 @@ fn read_active(
     let mut scan_all = false;
     loop {
         let covered = derived.index.covered();
+        let behind = covered.min(derived.leaves());
         let mut catch_up = CatchUp {
             tail: Tail::new(covered),
             derived,
-            failed: None,
         };
-        let behind = covered.min(catch_up.derived.tree.size());
-        if behind < active_first(found) {
-            scan_sealed(fs, found, behind, &mut |group, leaves| {
-                catch_up.take(group, leaves)
-            })?;
+        let caught_up = scan_sealed(fs, found, behind, &mut |group, leaves| {
+            catch_up.take(group, leaves);
+            Ok(())
+        });
+        if let Err(error) = caught_up {
+            // What is damaged there can't be read or looked up; all else goes on.
+            catch_up.tail = Tail::new(active_first(found));
+            catch_up.derived.fail(error);
         }
-        let wanted = active_first(found)..=catch_up.derived.tree.size();
+        let wanted = active_first(found)..=catch_up.derived.leaves();
         let fast = (!scan_all)
             .then(|| fast_start(fs, found, covered))
             .flatten();
@@ -273,20 +247,16 @@ fn read_active(
             start,
             &mut |group, leaves| {
                 offsets.extend(group.events.iter().map(|event| event.offset as u32));
-                catch_up.take(group, leaves)
+                catch_up.take(group, leaves);
+                Ok(())
             },
         )?;
-        let CatchUp {
-            tail,
-            derived,
-            failed,
-        } = catch_up;
-        derived.failed = failed;
+        let CatchUp { tail, derived } = catch_up;
         if is_fast && !is_settled(&survey) {
             scan_all = true;
             continue;
         }
-        if derived.failed.is_none() && ahead(derived, &survey)? {
+        if derived.cut_to(survey.proven, survey.frontier.root()) {
             continue;
         }
         derived.keep_offsets(&survey.segment, &offsets);
@@ -294,65 +264,34 @@ fn read_active(
     }
 }
 
-/// Cuts derived files that are ahead of the log or of another one. Returns whether any was.
-fn ahead(derived: &mut DerivedFiles, survey: &Survey) -> Result<bool, Error> {
-    let mut cut = false;
-    if derived.index.covered() > survey.proven {
-        derived.index.truncate_to(survey.proven)?;
-        cut = true;
-    }
-    if derived.tree.size() > survey.proven {
-        derived.tree.truncate_to(survey.proven)?;
-    }
-    if derived.tree.size() == survey.proven
-        && tree_root(derived, survey.proven)? != Some(survey.frontier.root())
-        && survey.proven > 0
-    {
-        derived.tree.truncate_to(0)?;
-        cut = true;
-    }
-    Ok(cut)
-}
-
-/// Root of the leaves in the files; `None` where they can't even be read.
-fn tree_root(derived: &mut DerivedFiles, size: u64) -> Result<Option<Hash>, Error> {
-    derived.tree.flush()?;
-    let dir = derived.layout.tree();
-    let missing = |sequence| {
-        Err(Damage::new("derived.tree", &dir, "a leaf is missing")
-            .sequence(sequence)
-            .into())
-    };
-    Ok(TreeReader::new(derived.fs.as_ref(), &dir, missing)
-        .frontier(size)
-        .ok()
-        .map(|edge| edge.root()))
-}
-
 /// Feeds groups to tree and index, holding only what isn't written yet.
 struct CatchUp<'d> {
     tail: Tail,
     derived: &'d mut DerivedFiles,
-    failed: Option<Error>,
 }
 
 impl CatchUp<'_> {
-    fn take(&mut self, group: &ScannedGroup, leaves: &[Hash]) -> Result<(), Error> {
+    fn take(&mut self, group: &ScannedGroup, leaves: &[Hash]) {
         push(&mut self.tail, group);
-        if self.failed.is_none()
-            && let Err(error) = self.write(group, leaves)
-        {
-            // A derived file that can't be written never keeps a journal from opening.
-            self.failed = Some(error);
+        if self.derived.failed.is_some() {
+            let end = group.header.end_sequence();
+            if end.saturating_sub(self.derived.index.covered()) > MAX_GAP {
+                // Too much to be held: look-ups say what is missing.
+                self.tail = Tail::new(end);
+            }
+            return;
         }
-        Ok(())
+        if let Err(error) = self.write(group, leaves) {
+            // A derived file that can't be written never keeps a journal from opening.
+            self.derived.fail(error);
+        }
     }
 
     fn write(&mut self, group: &ScannedGroup, leaves: &[Hash]) -> Result<(), Error> {
-        let size = self.derived.tree.size();
+        let size = self.derived.leaves();
         let skip = size.saturating_sub(group.header.first_sequence) as usize;
         if let Some(fresh) = leaves.get(skip..).filter(|fresh| !fresh.is_empty()) {
-            self.derived.tree.append(fresh);
+            self.derived.append_leaves(fresh);
         }
         while self.tail.complete_chunks() > CHUNKS_AT_ONCE {
             self.derived.index.step(&self.tail)?;
@@ -405,11 +344,8 @@ fn sign_proven(signer: &Signer, survey: &Survey) -> Result<Option<SignedCheckpoi
 
 fn with_manifest(found: &Found, manifest: &Manifest) -> Found {
     Found {
-        layout: found.layout.clone(),
-        identity: found.identity.clone(),
-        created: found.created.clone(),
-        key: found.key.clone(),
         manifest: manifest.clone(),
+        ..found.clone()
     }
 }
 
@@ -493,9 +429,7 @@ fn follow_recovery(
         push(&mut tail, &group);
         view.index = view.index.with_tail(&tail);
         view.durable = group.header.end_sequence();
-        if derived.failed.is_none() {
-            derived.tree.append(&leaves);
-        }
+        derived.append_leaves(&leaves);
     }
     segments.push(Arc::new(active));
     view.segments = Arc::new(segments);

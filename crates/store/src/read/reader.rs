@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     /// How a journal without a writer here finds what was written since; `None` with a writer.
     pub(crate) follower: Option<Follower>,
+    /// What the open had to work around.
+    pub(crate) damage: Vec<Damage>,
 }
 
 /// Reads a journal: sees what is durable, never waits for the writer.
@@ -112,7 +114,8 @@ impl Reader {
         &self.shared.layout.dir
     }
 
-    /// How many events are durable, sequence 0 included.
+    /// How many events are durable, sequence 0 included; and those that are
+    /// [unproven](Self::unproven_from).
     #[must_use]
     #[expect(
         clippy::len_without_is_empty,
@@ -120,6 +123,22 @@ impl Reader {
     )]
     pub fn len(&self) -> u64 {
         self.shared.view.load().durable
+    }
+
+    /// What the open had to work around: a MANIFEST or `JOURNAL` that is missing or damaged, and what is
+    /// missing of the segments then. Mostly empty; what stands in the segments is found by reading it,
+    /// or by [`verify`](crate::verify).
+    #[must_use]
+    pub fn damage(&self) -> &[Damage] {
+        &self.shared.damage
+    }
+
+    /// From which sequence on events are shown that are whole but that nothing calls durable: a crash
+    /// came before they were acknowledged, and an open for writing makes them durable. `None` where
+    /// there are none, and where a writer may be at work.
+    #[must_use]
+    pub fn unproven_from(&self) -> Option<u64> {
+        self.shared.view.load().unproven_from
     }
 
     /// The event of a sequence; `None` past the end.

@@ -1,9 +1,9 @@
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use factlog_format::{
     Identity, JournalCreated, JournalEvent, JournalId, Manifest, SigningPolicyCode,
 };
-use factlog_fs::{Access, FileKind, StoreFs, replace_file, write_all_at};
+use factlog_fs::{Access, StoreFs, replace_file, write_all_at};
 
 use super::Found;
 use crate::{
@@ -26,28 +26,15 @@ pub(crate) fn origin_of(prefix: &str, journal: &JournalId) -> Result<String, Err
     ))
 }
 
-/// Refuses a directory in which something stands already.
-pub(crate) fn refuse_occupied(fs: &dyn StoreFs, dir: &Path) -> Result<(), Error> {
-    let metadata = fs.metadata(dir).map_err(Error::io("examine", dir))?;
-    let Some(metadata) = metadata else {
-        return Ok(());
-    };
-    if metadata.kind == FileKind::Dir && fs.list(dir).map_err(Error::io("list", dir))?.is_empty() {
-        return Ok(());
-    }
-    Err(Misuse::Exists(dir.to_owned()).into())
-}
-
-/// What a new journal will be, and its directories: each synced in its parent, with the secret inside.
+/// What a new journal will be, and its subdirectories, synced in it, with the secret inside.
 pub(crate) fn create(
     options: &Options,
-    dir: &Path,
+    layout: Layout,
     journal: JournalId,
     origin: String,
     keys: Vec<[u8; 32]>,
 ) -> Result<(Found, JournalEvent), Error> {
     let fs: &Arc<dyn StoreFs> = &options.fs;
-    let layout = Layout::new(dir);
     make_dirs(fs.as_ref(), &layout)?;
     make_secret(options, &layout, &journal)?;
     let created = JournalCreated {
@@ -91,6 +78,8 @@ pub(crate) fn create(
             created,
             key,
             manifest,
+            damage: Vec::new(),
+            unfinished: false,
         },
         event,
     ))
@@ -98,14 +87,6 @@ pub(crate) fn create(
 
 fn make_dirs(fs: &dyn StoreFs, layout: &Layout) -> Result<(), Error> {
     let dir = &layout.dir;
-    match fs.create_dir(dir, Access::Shared) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(Error::io("create", dir)(error));
-        }
-        _ => {}
-    }
-    let parent = dir.parent().unwrap_or(Path::new(""));
-    fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
     for name in SUBDIRECTORIES {
         let path = dir.join(name);
         let access = if name == "keys" {

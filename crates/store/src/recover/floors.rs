@@ -1,5 +1,5 @@
 use factlog_format::JournalId;
-use factlog_fs::{FileKind, OpenMode, StoreFs, read_file};
+use factlog_fs::{DirEntry, FileKind, OpenMode, StoreFs, is_temporary, read_file};
 use factlog_proof::{Hash, SignedCheckpoint, VerifierKey};
 
 use crate::{
@@ -26,6 +26,14 @@ pub(crate) struct Floors {
 }
 
 impl Floors {
+    /// What a reader consults: the checkpoints that the journal keeps itself. One that can't be read
+    /// says nothing.
+    pub(crate) fn kept(fs: &dyn StoreFs, layout: &Layout, key: Option<&VerifierKey>) -> Self {
+        let mut floors = Self::default();
+        let _ = floors.consider_kept(fs, layout, key);
+        floors
+    }
+
     /// The largest statement.
     pub(crate) fn largest(&self) -> u64 {
         let checkpoints = self
@@ -57,7 +65,8 @@ impl Floors {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io("list", &dir)(error)),
         };
-        for entry in entries.iter().filter(|entry| entry.kind == FileKind::File) {
+        let whole = |entry: &&DirEntry| entry.kind == FileKind::File && !is_temporary(&entry.name);
+        for entry in entries.iter().filter(whole) {
             let path = dir.join(&entry.name);
             let bytes = read_file(fs, &path, MAX_CHECKPOINT).map_err(Error::io("read", &path))?;
             // One that doesn't parse says nothing; `verify` reports it.

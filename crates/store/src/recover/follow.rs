@@ -107,6 +107,7 @@ impl Place {
         let index = view.index.with_tail(&tail);
         shared.view.store(Arc::new(View {
             durable,
+            unproven_from: None,
             index,
             ..View::clone(&view)
         }));
@@ -138,6 +139,10 @@ impl Place {
 
     /// Reads MANIFEST again, and everything behind it if it has changed.
     fn reopen(&mut self, shared: &Shared) -> Result<bool, Error> {
+        if !shared.damage.is_empty() {
+            // Nobody can write to it.
+            return Ok(false);
+        }
         let found: Found = find(&shared.fs, &shared.layout.dir)?;
         let header = &self.segment.header;
         let same = found.manifest.rows.last().is_some_and(|row| {
@@ -146,14 +151,15 @@ impl Place {
         if same {
             return Ok(false);
         }
-        let before = shared.view.load().durable;
-        let (view, survey) = crate::open::read_view(&shared.fs, &found, &Floors::default())?;
-        if view.durable < before {
+        let before = shared.view.load();
+        let floors = Floors::kept(shared.fs.as_ref(), &found.layout, found.key.as_ref());
+        let (view, survey) = crate::open::read_view(&shared.fs, &found, &floors, &|| false)?;
+        if view.durable < before.proven() {
             let detail = "the journal is shorter than it was";
             let dir = &shared.layout.dir;
             return Err(crate::Damage::new("history.rolled_back", dir, detail).into());
         }
-        let grown = view.durable > before;
+        let grown = view.durable > before.durable;
         shared.view.store(Arc::new(view));
         *self = Self {
             offset: survey.proven_end,

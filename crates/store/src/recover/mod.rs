@@ -1,16 +1,21 @@
 //! Opening: finding out what is there, what of it is durable, and what an unclean end calls for.
 
+mod clear;
+mod contents;
 mod create;
 mod floors;
 mod follow;
 mod identity;
+mod rebuild;
 mod survey;
 mod tail;
 
-pub(crate) use create::{create, finish, origin_of, refuse_occupied};
+pub(crate) use clear::{clear_unfinished, make_dir, refuse_occupied};
+pub(crate) use create::{create, finish, origin_of};
 pub(crate) use floors::{Floors, unnamed};
 pub(crate) use follow::Follower;
 pub(crate) use identity::{Found, find};
+pub(crate) use rebuild::{Chosen, choose};
 pub(crate) use survey::{Absorb, Start, Survey, survey};
 pub use tail::RecoveryReport;
 pub(crate) use tail::recover;

@@ -66,7 +66,7 @@ pub(crate) fn survey(
 ) -> Result<Survey, Error> {
     let Some(row) = found.manifest.rows.last() else {
         return Err(
-            Damage::new("manifest.corrupt", &found.layout.manifest(), "it is empty").into(),
+            Damage::new("manifest.damaged", &found.layout.manifest(), "it is empty").into(),
         );
     };
     let path = found.layout.segment(row.first_sequence, row.generation);
@@ -306,6 +306,21 @@ impl<'f> Scan<'f> {
 }
 
 impl Survey {
+    /// Takes the checkpoint that was kept in a file, if it is of what is proven.
+    pub(crate) fn take_kept(&mut self, floors: &Floors) {
+        if let Some(kept) = floors.kept_of(self.proven, self.frontier.root()) {
+            self.signed = Some(kept.clone());
+        }
+    }
+
+    /// Counts the unproven group as read; it is whole, and its root fits.
+    pub(crate) fn believe(&mut self, group: &ScannedGroup) {
+        let leaves = group.events.iter().map(|event| leaf_hash(&event.hash));
+        self.frontier.append(&leaves.collect::<Vec<_>>());
+        self.proven = group.header.end_sequence();
+        self.proven_end = group.end;
+    }
+
     /// Takes number and clock of the last commit from the segment before, where this one holds no
     /// whole group yet: a crash came between a roll and its first group.
     pub(crate) fn continue_numbers(

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use factlog_format::{
     CrcSeed, EventFrame, FormatError, Frame, FrameType, FullStub, GroupKey, JournalId,
@@ -52,16 +55,33 @@ impl SegmentFile {
         mode: OpenMode,
         journal: &JournalId,
     ) -> Result<Self, Error> {
-        let file = fs.open(path, mode).map_err(Error::io("open", path))?;
+        let segment = Self::open_in(fs, path, mode)?;
+        if segment.header.journal != *journal {
+            let detail = "the segment belongs to another journal";
+            return Err(Damage::new("segment.other_journal", path, detail).into());
+        }
+        Ok(segment)
+    }
+
+    /// Opens a segment of whatever journal for reading.
+    pub(crate) fn open_any(fs: &dyn StoreFs, path: &Path) -> Result<Self, Error> {
+        Self::open_in(fs, path, OpenMode::Read)
+    }
+
+    fn open_in(fs: &dyn StoreFs, path: &Path, mode: OpenMode) -> Result<Self, Error> {
+        let file = match fs.open(path, mode) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let detail = "the segment's file is missing";
+                return Err(Damage::new("segment.missing", path, detail).into());
+            }
+            Err(error) => return Err(Error::io("open", path)(error)),
+        };
         let header = read_header(file.as_ref(), path)?;
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if header.journal != *journal {
-            let detail = "the segment belongs to another journal";
-            return Err(Damage::new("segment.other_journal", path, detail).into());
-        }
         if parse_segment_name(name) != Some((header.first_sequence, header.generation)) {
             let detail = "the segment's header does not fit its file name";
             return Err(Damage::new("segment.misplaced", path, detail).into());

@@ -38,6 +38,11 @@ const STEP: u32 = 8;
 /// Leaves below a node of the lowest stored level.
 const TILE: u64 = 1 << STEP;
 
+/// Whether a file of this name in `tree/` is one of the tree.
+pub(crate) fn is_own(name: &str) -> bool {
+    name == UPPER || parse_pack_name(name.as_ref()).is_some()
+}
+
 fn pack_name(pack: u64) -> String {
     format!("{pack:08x}.leaves")
 }

@@ -1,4 +1,4 @@
-use factlog_format::{CommitHeader, FrameType, JournalId, Manifest, ManifestRow};
+use factlog_format::{JournalId, Manifest, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 
 use super::{
@@ -8,7 +8,8 @@ use super::{
 use crate::{
     Damage, Error,
     layout::Layout,
-    segment::{FrameReader, SegmentFile},
+    recover::{Chosen, choose},
+    segment::SegmentFile,
 };
 
 /// One segment that is to be read, and what is said of it.
@@ -50,8 +51,7 @@ pub(super) fn named(manifest: &Manifest) -> Vec<Plan> {
     manifest.rows.iter().map(plan).collect()
 }
 
-/// The segments as they can be told without MANIFEST: of those that begin alike the highest
-/// generation; none that a compacted segment covers; each ends where the next begins.
+/// The segments as they can be told without MANIFEST.
 pub(super) fn rebuilt(
     fs: &dyn StoreFs,
     layout: &Layout,
@@ -59,65 +59,17 @@ pub(super) fn rebuilt(
     names: &[(u64, u32)],
     findings: &mut Findings,
 ) -> Result<Vec<Plan>, Error> {
-    let mut names = names.to_vec();
-    names.sort_unstable_by_key(|(_, generation)| std::cmp::Reverse(*generation));
-    // First sequence, one past the last if that is known, generation.
-    let mut taken: Vec<(u64, Option<u64>, u32)> = Vec::new();
-    for (first, generation) in names {
-        let path = layout.segment(first, generation);
-        let segment = match SegmentFile::open(fs, &path, OpenMode::Read, journal) {
-            Ok(segment) => segment,
-            Err(error) => {
-                findings.absorb(error)?;
-                continue;
-            }
-        };
-        let end = if segment.header.inputs.is_empty() {
-            None
-        } else {
-            match first_header(&segment)? {
-                // Without its group it loses to its inputs.
-                None => continue,
-                Some(header) => Some(header.end_sequence()),
-            }
-        };
-        let covers = |begin: u64, end: Option<u64>, sequence: u64| {
-            begin == sequence || end.is_some_and(|end| begin < sequence && sequence < end)
-        };
-        let overlaps = taken.iter().any(|(other, other_end, _)| {
-            covers(*other, *other_end, first) || covers(first, end, *other)
-        });
-        if !overlaps {
-            taken.push((first, end, generation));
-        }
-    }
-    taken.sort_unstable();
-    let next = taken
-        .iter()
-        .skip(1)
-        .map(|(first, ..)| Some(*first))
-        .chain([None]);
-    let plan = |((first, _, generation), until)| Plan {
-        first,
-        generation,
+    let chosen = choose(fs, layout, journal, names, &mut |error| {
+        findings.absorb(error)
+    })?;
+    let plan = |chosen: Chosen| Plan {
+        first: chosen.first,
+        generation: chosen.generation,
         row: None,
         proven_end: 0,
-        until,
+        until: chosen.until,
     };
-    Ok(taken.iter().copied().zip(next).map(plan).collect())
-}
-
-fn first_header(segment: &SegmentFile) -> Result<Option<CommitHeader>, Error> {
-    let end = segment.len()?;
-    let file = segment.file.as_ref();
-    let mut frames = FrameReader::new(file, segment.seed, segment.header_len, end);
-    let Ok(frame) = frames.next() else {
-        return Ok(None);
-    };
-    if frame.kind != FrameType::Commit {
-        return Ok(None);
-    }
-    Ok(CommitHeader::decode(&segment.key, frame.body).ok())
+    Ok(chosen.into_iter().map(plan).collect())
 }
 
 /// The largest number of events that a segment which nothing names calls durable.
@@ -155,6 +107,8 @@ pub(super) fn orphans_say(
             Err(Error::Damaged(damage)) if damage.code == "segment.header" => {
                 findings.note(Damage::new("segment.orphan", &path, detail).sequence(*first));
             }
+            // Its writer removed it since it was listed.
+            Err(Error::Damaged(damage)) if damage.code == "segment.missing" => {}
             Err(error) => findings.absorb(error)?,
         }
     }

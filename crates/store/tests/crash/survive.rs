@@ -127,7 +127,7 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
 /// A creation that never returned may have left anything that no one takes for a journal.
 fn unfinished(error: &Error) -> Found {
     match error.code() {
-        "journal.not_found" | "journal.identity_missing" => Ok(Outcome::default()),
+        "journal.not_found" | "journal.unfinished" => Ok(Outcome::default()),
         code => Err(("unfinished creation", format!("{code}: {error}"))),
     }
 }
