@@ -429,6 +429,7 @@ pub(crate) fn shared(
         view: arc_swap::ArcSwap::from_pointee(view),
         follower,
         damage: found.damage,
+        rescanned: std::sync::atomic::AtomicBool::new(false),
     }
 }
 

@@ -15,10 +15,11 @@ use crate::{
     Error,
     index::IndexView,
     segment::{
-        GroupScanner, ScanStop, SegmentFile,
+        GroupScanner, ScanStop, Search, SegmentFile, Work,
         offsets::{OffsetsOf, OffsetsReader},
         offsets_name,
     },
+    sync::Mutex,
 };
 
 /// What readers see: an immutable picture of the durable journal. A new one replaces it with each
@@ -66,7 +67,9 @@ pub(crate) struct Segment {
     /// In memory from the segment's first event until its offsets file is complete; shared by all views.
     live: Arc<ArcSwapOption<LiveOffsets>>,
     /// Afterwards: from the offsets file or, failing that, from a scan.
-    stored: OnceLock<StoredOffsets>,
+    stored: ArcSwapOption<StoredOffsets>,
+    /// Whether the segment was scanned because its offsets led elsewhere.
+    rescanned: Mutex<bool>,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,8 @@ impl Segment {
             sealed: None,
             file: OnceLock::from(file),
             live: Arc::new(ArcSwapOption::from_pointee(LiveOffsets::default())),
-            stored: OnceLock::new(),
+            stored: ArcSwapOption::empty(),
+            rescanned: Mutex::default(),
         }
     }
 
@@ -96,7 +100,8 @@ impl Segment {
             sealed: Some((count, end)),
             file: OnceLock::new(),
             live: Arc::default(),
-            stored: OnceLock::new(),
+            stored: ArcSwapOption::empty(),
+            rescanned: Mutex::default(),
         }
     }
 
@@ -152,8 +157,8 @@ impl Segment {
         })
     }
 
-    fn stored(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<&StoredOffsets, Error> {
-        if let Some(stored) = self.stored.get() {
+    fn stored(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<Arc<StoredOffsets>, Error> {
+        if let Some(stored) = self.stored.load_full() {
             return Ok(stored);
         }
         // A view from before the segment was sealed doesn't know its count; its file is complete.
@@ -169,16 +174,45 @@ impl Segment {
         let stored = match OffsetsReader::open(fs, &path, of) {
             Ok(Some(reader)) if reader.len().is_ok_and(complete) => StoredOffsets::File(reader),
             // A derived file never blocks a read: what it would say is in the segment.
-            _ => {
-                let file = self.file(fs, journal)?;
-                StoredOffsets::Scanned(match self.sealed {
-                    Some((_, end)) => scan_offsets(file, end)?,
-                    // What follows the last group here is only made ready, or just being written.
-                    None => scan_groups(file, file.len()?)?.0,
-                })
-            }
+            _ => StoredOffsets::Scanned(self.scan(fs, journal)?),
         };
-        Ok(self.stored.get_or_init(|| stored))
+        let stored = Arc::new(stored);
+        self.stored.store(Some(Arc::clone(&stored)));
+        Ok(stored)
+    }
+
+    fn scan(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<Vec<u32>, Error> {
+        let file = self.file(fs, journal)?;
+        let end = self.sealed.map_or_else(|| file.len(), |(_, end)| Ok(end))?;
+        find_offsets(file, end)
+    }
+
+    /// Where every event stands by the segment itself, after an offset led elsewhere: the offsets in
+    /// memory and in the file carry no checksum of their own.
+    pub(crate) fn rescan(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<(), Error> {
+        let mut rescanned = self.rescanned.lock();
+        if *rescanned {
+            return Ok(());
+        }
+        let offsets = self.scan(fs, journal)?;
+        match self.live.load().as_ref() {
+            Some(_) => {
+                let places = (self.first..).zip(&offsets);
+                for (sequence, offset) in places.filter(|(_, offset)| **offset > 0) {
+                    self.note_offset(sequence, *offset);
+                }
+            }
+            None => self
+                .stored
+                .store(Some(Arc::new(StoredOffsets::Scanned(offsets)))),
+        }
+        *rescanned = true;
+        Ok(())
+    }
+
+    /// Whether [`rescan`](Self::rescan) was called for.
+    pub(crate) fn was_rescanned(&self) -> bool {
+        *self.rescanned.lock()
     }
 }
 
@@ -189,36 +223,60 @@ impl StoredOffsets {
             Self::Scanned(offsets) => Ok(usize::try_from(index)
                 .ok()
                 .and_then(|index| offsets.get(index))
-                .copied()),
+                .copied()
+                .filter(|offset| *offset > 0)),
+        }
+    }
+}
+
+/// As [`scan_offsets`], going on behind damage with the next commit header that can be believed: 0 stands
+/// for what can't be read. Only whole groups count, since a payload can hold what looks like an event.
+pub(crate) fn find_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
+    let first = segment.header.first_sequence;
+    let mut work = Work::of(end);
+    let mut offsets = Vec::new();
+    let mut scanner = GroupScanner::new(segment, segment.header_len, first, end);
+    loop {
+        match scanner.next() {
+            Ok(group) => offsets.extend(group.events.iter().map(|event| event.offset as u32)),
+            Err(ScanStop::End) => return Ok(offsets),
+            Err(ScanStop::Failed(error)) => return Err(error),
+            Err(ScanStop::Damage { offset, .. }) => {
+                let next = first + offsets.len() as u64;
+                let mut search = Search::new(segment, offset + 1, end, &mut work);
+                let follows = loop {
+                    match search.next_commit()? {
+                        // A header can't speak of more events than bytes before it hold.
+                        Some((at, header))
+                            if (next..=first + at / MIN_EVENT).contains(&header.first_sequence) =>
+                        {
+                            break Some((at, header.first_sequence));
+                        }
+                        Some(_) => {}
+                        None => break None,
+                    }
+                };
+                let Some((at, sequence)) = follows else {
+                    return Ok(offsets);
+                };
+                offsets.resize((sequence - first) as usize, 0);
+                scanner = GroupScanner::new(segment, at, sequence, end);
+            }
         }
     }
 }
 
 /// Finds every event's frame by scanning a segment up to `end`.
 pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
-    match scan_groups(segment, end)? {
-        (offsets, None) => Ok(offsets),
-        (_, Some((offset, detail))) => Err(segment.damage(offset, detail).into()),
-    }
-}
-
-/// The offsets of whole groups, and where and why they end before `end`.
-type Groups = (Vec<u32>, Option<(u64, String)>);
-
-fn scan_groups(segment: &SegmentFile, end: u64) -> Result<Groups, Error> {
-    let mut scanner = GroupScanner::new(
-        segment,
-        segment.header_len,
-        segment.header.first_sequence,
-        end,
-    );
+    let first = segment.header.first_sequence;
+    let mut scanner = GroupScanner::new(segment, segment.header_len, first, end);
     let mut offsets = Vec::new();
     loop {
         match scanner.next() {
             Ok(group) => offsets.extend(group.events.iter().map(|event| event.offset as u32)),
-            Err(ScanStop::End) => return Ok((offsets, None)),
+            Err(ScanStop::End) => return Ok(offsets),
             Err(ScanStop::Damage { offset, detail, .. }) => {
-                return Ok((offsets, Some((offset, detail))));
+                return Err(segment.damage(offset, detail).into());
             }
             Err(ScanStop::Failed(error)) => return Err(error),
         }
@@ -233,9 +291,11 @@ struct LiveOffsets {
     blocks: Box<[OnceLock<Box<[AtomicU32]>>]>,
 }
 
+/// No event frame is shorter.
+const MIN_EVENT: u64 = 128;
 const BLOCK: u64 = 1 << 14;
-/// An event frame is at least 136 bytes long, and a segment at most 4 GiB.
-const MAX_BLOCKS: usize = ((factlog_format::MAX_SEGMENT_LEN / 128) / BLOCK) as usize + 2;
+/// A segment is at most 4 GiB long.
+const MAX_BLOCKS: usize = ((factlog_format::MAX_SEGMENT_LEN / MIN_EVENT) / BLOCK) as usize + 2;
 
 impl Default for LiveOffsets {
     fn default() -> Self {

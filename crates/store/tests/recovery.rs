@@ -2,10 +2,16 @@
 
 #[path = "recovery/creation.rs"]
 mod creation;
+#[path = "recovery/derived.rs"]
+mod derived;
+#[path = "recovery/faulty.rs"]
+mod faulty;
 #[path = "recovery/lists.rs"]
 mod lists;
 #[path = "recovery/orphans.rs"]
 mod orphans;
+#[path = "recovery/space.rs"]
+mod space;
 mod support;
 
 use std::sync::Arc;

@@ -1,4 +1,7 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use factlog_format::{JournalId, ManifestRow, coordinate_key};
 use factlog_fs::{OpenMode, StoreFs};
@@ -17,7 +20,7 @@ use crate::{
     },
     sync::Mutex,
     tree::{TreeReader, TreeWriter},
-    view::{Segment, View, scan_offsets},
+    view::{Segment, View, find_offsets, scan_offsets},
 };
 
 /// Beyond so many events whose derived entries aren't written yet, commits write them themselves.
@@ -107,6 +110,9 @@ impl Derived {
             queue.events = 0;
             std::mem::take(&mut queue.groups)
         };
+        if writer.shared.rescanned.swap(false, Relaxed) {
+            files.mend_rescanned(&writer.shared.view.load());
+        }
         let result = files.take(groups).and_then(|()| files.step_index(writer));
         match result {
             Ok(more) => more,
@@ -324,7 +330,12 @@ impl DerivedFiles {
         };
         let path = segment.path.with_extension("off");
         let opened = OffsetsWriter::open(self.fs.as_ref(), &path, of).and_then(|mut writer| {
-            writer.truncate_to(offsets.len() as u64)?;
+            let stored = match OffsetsReader::open(self.fs.as_ref(), &path, of)? {
+                Some(reader) => reader.read_all()?,
+                None => Vec::new(),
+            };
+            let same = stored.iter().zip(offsets).take_while(|(is, be)| is == be);
+            writer.truncate_to(same.count() as u64)?;
             let known = usize::try_from(writer.len()).unwrap_or(usize::MAX);
             writer.append(offsets.get(known..).unwrap_or_default());
             Ok(writer)
@@ -353,14 +364,42 @@ impl DerivedFiles {
                 continue;
             };
             events += count;
-            if let Err(error) = self.mend_offsets_of(row) {
+            let (first, generation) = (row.first_sequence, row.generation);
+            if let Err(error) = self.mend_offsets_of(first, generation, row.sealed_end) {
                 self.failed.get_or_insert(error);
             }
         }
     }
 
-    fn mend_offsets_of(&self, row: &ManifestRow) -> Result<(), Error> {
-        let (first, generation) = (row.first_sequence, row.generation);
+    /// Writes the offsets files again that led elsewhere.
+    fn mend_rescanned(&mut self, view: &View) {
+        for segment in view.segments.iter().filter(|one| one.was_rescanned()) {
+            if let Err(error) = self.mend_rescanned_of(segment) {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn mend_rescanned_of(&mut self, segment: &Segment) -> Result<(), Error> {
+        if let Some((_, sealed_end)) = segment.sealed {
+            return self.mend_offsets_of(segment.first, segment.generation, sealed_end);
+        }
+        let Some((generation, writer)) = &mut self.offsets else {
+            return Ok(());
+        };
+        if *generation != segment.generation {
+            return Ok(());
+        }
+        let file = segment.file(self.fs.as_ref(), &self.journal)?;
+        let known = usize::try_from(writer.len()).unwrap_or(usize::MAX);
+        // A group may be being written at the end.
+        let offsets = find_offsets(file, file.len()?)?;
+        writer.truncate_to(0)?;
+        writer.append(offsets.get(..known).unwrap_or_default());
+        Ok(())
+    }
+
+    fn mend_offsets_of(&self, first: u64, generation: u32, end: u64) -> Result<(), Error> {
         let of = OffsetsOf {
             journal: self.journal,
             first,
@@ -369,7 +408,7 @@ impl DerivedFiles {
         let fs = self.fs.as_ref();
         let path = self.layout.segment(first, generation);
         let segment = SegmentFile::open(fs, &path, OpenMode::Read, &self.journal)?;
-        let offsets = scan_offsets(&segment, row.sealed_end)?;
+        let offsets = scan_offsets(&segment, end)?;
         let path = path.with_extension("off");
         if let Ok(Some(stored)) = OffsetsReader::open(fs, &path, of)
             && stored.read_all()? == offsets

@@ -16,7 +16,7 @@ use crate::{
     commit::{Baton, DerivedFiles, Order, Writer, sign},
     index::{IndexView, Tail},
     journal::{new_writer, shared},
-    read::MAX_GAP,
+    read::{MAX_GAP, Shared},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentWriter},
     signer::Signer,
@@ -102,12 +102,10 @@ pub(crate) fn open(
             view.clone(),
             None,
         );
-        *refused = check_roots(
-            &crate::Reader {
-                shared: Arc::new(shared),
-            },
-            floors,
-        )?;
+        let reader = crate::Reader {
+            shared: Arc::new(shared),
+        };
+        *refused = check_roots(&reader, floors).unwrap_or_else(Some);
     }
     if let Some(signer) = signer.as_deref().filter(|_| refused.is_none()) {
         match sign_proven(signer, &survey) {
@@ -129,15 +127,14 @@ pub(crate) fn open(
     if recovered.is_some() {
         follow_recovery(&mut view, &baton, &mut derived)?;
     }
-    let last_recorded = last_recorded(options, found, &view)?;
-    let raw = survey.raw_clock;
-    let order = Order::new(found.identity.journal, view.durable, last_recorded, raw);
-    let shared = shared(
-        &options.fs,
-        with_manifest(found, &baton.manifest),
-        view,
-        None,
-    );
+    let (raw, durable) = (survey.raw_clock, view.durable);
+    let found = with_manifest(found, &baton.manifest);
+    let shared = shared(&options.fs, found, view, None);
+    let last_recorded = last_recorded(&shared).unwrap_or_else(|error| {
+        refused.get_or_insert(error);
+        i64::MIN
+    });
+    let order = Order::new(shared.identity.journal, durable, last_recorded, raw);
     let writer = new_writer(options, shared, order, baton, derived, secret);
     Ok(Opened { writer, recovered })
 }
@@ -437,17 +434,11 @@ fn follow_recovery(
     Ok(())
 }
 
-fn last_recorded(options: &Options, found: &Found, view: &View) -> Result<i64, Error> {
-    let Some(last) = view.durable.checked_sub(1) else {
-        return Ok(i64::MIN);
-    };
-    let Some(segment) = view.segment_of(last) else {
-        return Ok(i64::MIN);
-    };
-    let (fs, journal) = (options.fs.as_ref(), &found.identity.journal);
-    let offset = segment.offset(fs, journal, last)?;
-    let (order, _) = segment
-        .file(fs, journal)?
-        .read_order(offset, &mut Vec::new())?;
-    Ok(order.recorded_at)
+/// When the last event was recorded.
+fn last_recorded(shared: &Shared) -> Result<i64, Error> {
+    let view = shared.view.load();
+    match view.durable.checked_sub(1) {
+        Some(last) => Ok(shared.order_of(&view, last, None)?.recorded_at),
+        None => Ok(i64::MIN),
+    }
 }

@@ -238,7 +238,7 @@ impl Scan {
                 return Ok(None);
             };
             let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
-            let offset = segment.offset(fs, journal, self.next)?;
+            let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
             let file = Arc::clone(segment.file(fs, journal)?);
             let end = match segment.sealed {
                 Some((_, end)) => end,

@@ -1,4 +1,10 @@
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use arc_swap::ArcSwap;
 use factlog_format::{
@@ -11,7 +17,13 @@ use uuid::Uuid;
 
 use super::{Events, Query, Streams};
 use crate::{
-    Damage, Error, Event, commit::Head, index::Table, layout::Layout, recover::Follower, view::View,
+    Damage, Error, Event,
+    commit::Head,
+    index::Table,
+    layout::Layout,
+    recover::{Follower, UNSUPPORTED},
+    segment::SegmentFile,
+    view::{Segment, View},
 };
 
 /// What the writer and all readers of a journal share.
@@ -27,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) follower: Option<Follower>,
     /// What the open had to work around.
     pub(crate) damage: Vec<Damage>,
+    /// Whether offsets led elsewhere, so that their files are to be written again.
+    pub(crate) rescanned: AtomicBool,
 }
 
 /// Reads a journal: sees what is durable, never waits for the writer.
@@ -247,6 +261,33 @@ impl Reader {
     }
 }
 
+/// Offset, type and range of the body.
+type Place = (u64, FrameType, std::ops::Range<usize>);
+
+fn frame_at(
+    file: &SegmentFile,
+    offset: u64,
+    sequence: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<(FrameType, std::ops::Range<usize>), Error> {
+    let (kind, body) = file.read_frame(offset, buffer)?;
+    if kind == FrameType::Commit {
+        let detail = "a commit header stands where an event should";
+        return Err(file.damage(offset, detail).sequence(sequence).into());
+    }
+    // An event's body starts with 8 bytes and then its sequence.
+    let at = body.start + 8;
+    let found = buffer
+        .get(at..at + 8)
+        .and_then(|bytes| bytes.try_into().ok());
+    if found.map(u64::from_le_bytes) != Some(sequence) {
+        let detail = "another event stands where this one should";
+        return Err(file.damage(offset, detail).sequence(sequence).into());
+    }
+    debug_assert_eq!(body.start, FRAME_HEADER_LEN);
+    Ok((kind, body))
+}
+
 impl Shared {
     /// Reads the frame of a durable event.
     pub(crate) fn frame(
@@ -258,26 +299,32 @@ impl Shared {
         let Some(segment) = view.segment_of(sequence) else {
             return Ok(None);
         };
-        let fs = self.fs.as_ref();
-        let journal = &self.identity.journal;
-        let offset = segment.offset(fs, journal, sequence)?;
-        let file = segment.file(fs, journal)?;
-        let (kind, body) = file.read_frame(offset, buffer)?;
-        if kind == FrameType::Commit {
-            let detail = "a commit header stands where an event should";
-            return Err(file.damage(offset, detail).sequence(sequence).into());
-        }
-        // An event's body starts with 8 bytes and then its sequence.
-        let at = body.start + 8;
-        let found = buffer
-            .get(at..at + 8)
-            .and_then(|bytes| bytes.try_into().ok());
-        if found.map(u64::from_le_bytes) != Some(sequence) {
-            let detail = "another event stands where this one should";
-            return Err(file.damage(offset, detail).sequence(sequence).into());
-        }
-        debug_assert_eq!(body.start, FRAME_HEADER_LEN);
+        let (_, kind, body) = self.place(segment, sequence, buffer)?;
         Ok(Some((kind, body)))
+    }
+
+    /// Where an event stands, with its frame. Offsets are derived and unchecked: one that leads
+    /// elsewhere says no more than that the segment has to be scanned.
+    pub(super) fn place(
+        &self,
+        segment: &Segment,
+        sequence: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Place, Error> {
+        let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
+        let mut look = || {
+            let offset = segment.offset(fs, journal, sequence)?;
+            let (kind, body) = frame_at(segment.file(fs, journal)?, offset, sequence, buffer)?;
+            Ok((offset, kind, body))
+        };
+        match look() {
+            Err(Error::Damaged(damage)) if damage.code != UNSUPPORTED => {
+                segment.rescan(fs, journal)?;
+                self.rescanned.store(true, Relaxed);
+                look()
+            }
+            found => found,
+        }
     }
 
     pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {

@@ -16,7 +16,8 @@ use crate::{
 
 const MAX_IDENTITY: usize = 4096;
 const MAX_MANIFEST: usize = 256 << 20;
-const UNSUPPORTED: &str = "journal.unsupported_version";
+/// The code of what a newer version wrote.
+pub(crate) const UNSUPPORTED: &str = "journal.unsupported_version";
 
 /// The journal that a directory holds.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ pub(crate) use clear::{clear_unfinished, make_dir, refuse_occupied};
 pub(crate) use create::{create, finish, origin_of};
 pub(crate) use floors::{Floors, unnamed};
 pub(crate) use follow::Follower;
-pub(crate) use identity::{Found, find};
+pub(crate) use identity::{Found, UNSUPPORTED, find};
 pub(crate) use rebuild::{Chosen, choose};
 pub(crate) use survey::{Absorb, Start, Survey, survey};
 pub use tail::RecoveryReport;

@@ -6,12 +6,15 @@ use factlog_format::{
 use factlog_fs::read_exact_at;
 use factlog_proof::{Hash, leaf_hash};
 
-use super::Survey;
+use super::{Survey, identity::read_manifest};
 use crate::{
     Damage, Error, Recovery, Refusal,
     commit::{Baton, MAX_HEADER, sign},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
 };
+
+/// Bytes that the event of a recovery and the empty commit behind it take at most.
+const ROOM_TO_TELL: u64 = 4096;
 
 /// What an open did about an unclean end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +60,14 @@ pub(crate) fn recover(
         .map_err(Error::io("sync", &segments))?;
     let frames = survey.unproven.as_ref();
     let frames = frames.map_or(0, |group| u64::from(group.header.frames_len));
-    let mut writer = baton.new_segment(survey.proven, MAX_HEADER + frames)?;
+    // With room to tell of it: once MANIFEST names the segment, a full disk must not keep it untold.
+    let mut writer = baton.new_segment(survey.proven, MAX_HEADER + frames + ROOM_TO_TELL)?;
+    let next = writer.segment.path.clone();
     if let Some(group) = &survey.unproven {
-        copy_group(baton, old, group, survey.proven, &mut writer)?;
+        copy_group(baton, old, group, survey.proven, &mut writer).inspect_err(|_| {
+            // Nothing names it. One that can't be removed now is when the next session begins.
+            let _ = baton.fs.remove_file(&next);
+        })?;
     }
     let mut frontier = baton.frontier.clone();
     if let Some(group) = &survey.unproven {
@@ -77,7 +85,13 @@ pub(crate) fn recover(
     };
     baton.ended = Some((Arc::clone(old), survey.proven_end));
     baton.begin_recovered()?;
-    baton.succeed(writer)?;
+    baton.succeed(writer).inspect_err(|_| {
+        // Unless the replace was seen by anyone, the new segment is no more than a leftover.
+        let seen = read_manifest(baton.fs.as_ref(), &baton.layout);
+        if seen.is_ok_and(|seen| seen.rows == baton.manifest.rows) {
+            let _ = baton.fs.remove_file(&next);
+        }
+    })?;
     // A header that never reached the disk may read as another segment's; `verify` would object.
     // What can't be removed now is when the next session begins.
     let _ = baton.remove_orphans();

@@ -41,10 +41,12 @@ impl<'a, F: Fn(u64) -> Result<Hash, Error>> TreeReader<'a, F> {
     /// of them, within one parent.
     fn fold(&self, level: u32, first: u64, count: usize) -> Result<Hash, Error> {
         let read = if level == 0 {
-            self.files.leaves(first, count)?
+            self.files.leaves(first, count)
         } else {
-            self.files.nodes(level, first, count)?
+            self.files.nodes(level, first, count)
         };
+        // A file that can't be read is as good as none.
+        let read = read.unwrap_or_else(|_| vec![None; count]);
         let mut row = Vec::with_capacity(count);
         for (index, node) in (first..).zip(read) {
             row.push(match node {

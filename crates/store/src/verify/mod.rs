@@ -21,7 +21,6 @@ mod options;
 mod plan;
 mod progress;
 mod report;
-mod resync;
 mod salvage;
 mod segments;
 mod streams;

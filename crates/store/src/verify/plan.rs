@@ -1,15 +1,12 @@
 use factlog_format::{JournalId, Manifest, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 
-use super::{
-    findings::Findings,
-    resync::{Search, Work},
-};
+use super::findings::Findings;
 use crate::{
     Damage, Error,
     layout::Layout,
     recover::{Chosen, choose},
-    segment::SegmentFile,
+    segment::{Search, SegmentFile, Work},
 };
 
 /// One segment that is to be read, and what is said of it.
@@ -99,7 +96,7 @@ pub(super) fn orphans_say(
                 let end = segment.len()?;
                 let mut work = Work::of(end);
                 let mut search = Search::new(&segment, segment.header_len, end, &mut work);
-                while let Some(header) = search.next_commit()? {
+                while let Some((_, header)) = search.next_commit()? {
                     largest = largest.max(header.durable);
                 }
             }

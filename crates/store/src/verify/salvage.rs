@@ -1,9 +1,9 @@
 use factlog_format::{CommitHeader, FrameType};
 
-use super::{Pass, events::check_event, groups::Broken, resync::Search, segments::Walk};
+use super::{Pass, events::check_event, groups::Broken, segments::Walk};
 use crate::{
     Damage, Error,
-    segment::{FrameStop, SegmentFile},
+    segment::{FrameStop, Search, SegmentFile},
 };
 
 /// No frame of an event is shorter.

@@ -5,13 +5,12 @@ use super::{
     Pass,
     groups::{Broken, Group, WholeGroup, read_group},
     plan::Plan,
-    resync::Work,
     salvage::salvage,
     tail::{self, Statement},
 };
 use crate::{
     Damage, Error,
-    segment::{FrameReader, SegmentFile},
+    segment::{FrameReader, SegmentFile, Work},
 };
 
 /// Reads one segment from its header to its end, reports what is wrong, and goes on behind damage.

@@ -1,9 +1,8 @@
-use super::{
-    Pass,
-    plan::Plan,
-    resync::{Search, Work},
+use super::{Pass, plan::Plan};
+use crate::{
+    Damage, Error,
+    segment::{Search, SegmentFile, Work},
 };
-use crate::{Damage, Error, segment::SegmentFile};
 
 /// What is said, from the first damage to the segment's end and elsewhere, to be durable.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +30,7 @@ impl Statement {
         durable = durable.max(pass.evidence.largest_verified(&pass.chain.trust));
         let mut work = Work::of(end.saturating_sub(offset));
         let mut search = Search::new(segment, offset, end, &mut work);
-        while let Some(header) = search.next_commit()? {
+        while let Some((_, header)) = search.next_commit()? {
             durable = durable.max(header.durable);
         }
         Ok(Self {

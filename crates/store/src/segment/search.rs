@@ -1,8 +1,8 @@
 use factlog_format::{CommitHeader, FRAME_HEADER_LEN, Frame, FrameType};
 use factlog_fs::read_up_to;
 
-use super::events::check_event;
-use crate::{Error, segment::SegmentFile};
+use super::{SegmentFile, scan_event};
+use crate::Error;
 
 /// Frames start at multiples of this.
 const STEP: u64 = 8;
@@ -23,11 +23,11 @@ enum Believable {
 
 /// How much checksumming the searches in one segment may still do, all together.
 #[derive(Debug)]
-pub(super) struct Work(u64);
+pub(crate) struct Work(u64);
 
 impl Work {
     /// For a segment of this many bytes.
-    pub(super) fn of(bytes: u64) -> Self {
+    pub(crate) fn of(bytes: u64) -> Self {
         Self(
             bytes
                 .saturating_mul(WORK_PER_BYTE)
@@ -37,7 +37,7 @@ impl Work {
 }
 
 /// Searches the bytes of a segment for what can be believed, wherever it stands.
-pub(super) struct Search<'s> {
+pub(crate) struct Search<'s> {
     segment: &'s SegmentFile,
     at: u64,
     end: u64,
@@ -45,12 +45,12 @@ pub(super) struct Search<'s> {
     window_at: u64,
     work: &'s mut Work,
     /// Places were passed over, since checking them all would have taken too long.
-    pub(super) incomplete: bool,
+    pub(crate) incomplete: bool,
 }
 
 impl<'s> Search<'s> {
     /// Searches from `from` to `end`.
-    pub(super) fn new(segment: &'s SegmentFile, from: u64, end: u64, work: &'s mut Work) -> Self {
+    pub(crate) fn new(segment: &'s SegmentFile, from: u64, end: u64, work: &'s mut Work) -> Self {
         Self {
             segment,
             at: from.next_multiple_of(STEP),
@@ -62,18 +62,18 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The next commit header; events are passed over.
-    pub(super) fn next_commit(&mut self) -> Result<Option<CommitHeader>, Error> {
-        while let Some((_, found)) = self.next(false)? {
+    /// The next commit header, and where it stands; events are passed over.
+    pub(crate) fn next_commit(&mut self) -> Result<Option<(u64, CommitHeader)>, Error> {
+        while let Some((at, found)) = self.next(false)? {
             if let Believable::Commit(header) = found {
-                return Ok(Some(*header));
+                return Ok(Some((at, *header)));
             }
         }
         Ok(None)
     }
 
     /// Where the next commit header or event stands.
-    pub(super) fn next_frame(&mut self) -> Result<Option<u64>, Error> {
+    pub(crate) fn next_frame(&mut self) -> Result<Option<u64>, Error> {
         Ok(self.next(true)?.map(|(at, _)| at))
     }
 
@@ -136,7 +136,7 @@ impl<'s> Search<'s> {
             return Ok(None);
         };
         if frame.kind != FrameType::Commit {
-            let decodes = check_event(segment, frame.kind, at, frame.body).is_ok();
+            let decodes = scan_event(segment, frame.kind, at, frame.body).is_ok();
             return Ok(decodes.then_some(Believable::Event));
         }
         let header = CommitHeader::decode(&segment.key, frame.body).ok();

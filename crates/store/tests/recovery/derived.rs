@@ -1,0 +1,172 @@
+//! Derived files that can't be used, or that lie.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use factlog::{Expect, Journal, Options, VerifyOptions, verify};
+use factlog_fs::{MemFs, StoreFs};
+use factlog_sim::SimFs;
+
+use crate::support::{DIR, content, copy, event, files, options, overwrite, texts};
+use crate::{faulty::Faulty, lists::rolled};
+
+fn open(fs: &Arc<MemFs>) -> Journal {
+    Journal::open(DIR, options(fs).dangerous().without_housekeeper()).unwrap()
+}
+
+/// An I/O error below `index/` or `tree/` used to fail the whole open.
+#[test]
+fn derived_files_that_fail_never_keep_a_journal_from_opening() {
+    let fs = rolled();
+    let all = texts(&open(&copy(&fs)));
+    let faults: [fn(&Path) -> bool; 4] = [
+        |path| path.starts_with("j/index"),
+        |path| path.starts_with("j/tree"),
+        |path| path.extension().is_some_and(|extension| extension == "off"),
+        |path| {
+            let derived = ["j/index", "j/tree"]
+                .iter()
+                .any(|dir| path.starts_with(dir));
+            derived || path.extension().is_some_and(|extension| extension == "off")
+        },
+    ];
+    for (at, fails) in faults.into_iter().enumerate() {
+        let inner = copy(&fs);
+        let faulty: Arc<Faulty> = Arc::new(Faulty {
+            inner: Arc::clone(&inner),
+            fails,
+        });
+        let options = || options(&inner).file_system(Arc::clone(&faulty) as Arc<dyn StoreFs>);
+        let reader = Journal::open_read_only(DIR, options()).unwrap();
+        assert_eq!(reader.len(), all.len() as u64 + 2, "{at}");
+        let journal = Journal::open(DIR, options()).unwrap();
+        assert!(journal.read_only_reason().is_none(), "{at}");
+        assert_eq!(texts(&journal), all, "{at}");
+        let next = journal
+            .append(event("a4", "more").expect(Expect::Revision(0)))
+            .unwrap();
+        next.text().unwrap();
+        journal.close().unwrap();
+        // Once they can be written again they are, bit for bit.
+        let journal = open(&inner);
+        journal.append(event("a4", "again")).unwrap();
+        journal.close().unwrap();
+        let store: Arc<MemFs> = Arc::clone(&inner);
+        let report = verify(DIR, &VerifyOptions::new().file_system(store)).unwrap();
+        assert!(report.findings.is_empty(), "{at}: {report:?}");
+    }
+}
+
+fn offsets(fs: &MemFs) -> Vec<PathBuf> {
+    let all = files(fs, "j/segments".as_ref()).into_iter();
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "off"))
+        .collect()
+}
+
+/// Offsets carry no checksum; one that looks like one and leads elsewhere read as `segment.corrupt`.
+#[test]
+fn offsets_that_lead_elsewhere_are_scanned_over_and_mended() {
+    let fs = Arc::new(MemFs::new());
+    let small = |fs: &Arc<MemFs>| {
+        options(fs)
+            .segment_len(64 << 10)
+            .dangerous()
+            .without_housekeeper()
+    };
+    let journal = Journal::create(DIR, small(&fs)).unwrap();
+    for number in 0..40 {
+        let batch: Vec<_> = (0..9)
+            .map(|i| event(&format!("a{i}"), &format!("{number}.{i}")))
+            .collect();
+        journal.append_batch(&batch).unwrap();
+    }
+    journal.close().unwrap();
+    let all = texts(&open(&copy(&fs)));
+    assert!(offsets(&fs).len() > 1);
+    for path in offsets(&fs) {
+        let good = content(fs.as_ref(), &path);
+        let entries = (good.len() - 48) / 4;
+        for entry in [0, 1, entries / 2, entries - 2] {
+            let fs = copy(&fs);
+            let mut bytes = good.clone();
+            let at = 48 + 4 * entry;
+            let old = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+            bytes[at..at + 4].copy_from_slice(&(old + 8).to_le_bytes());
+            overwrite(fs.as_ref(), &path, &bytes);
+            let context = format!("{} entry {entry}", path.display());
+            let reader = Journal::open_read_only(DIR, options(&fs)).unwrap();
+            for sequence in 0..reader.len() {
+                let event = reader.get(sequence).unwrap().expect(&context);
+                assert_eq!(event.sequence(), sequence, "{context}");
+            }
+            assert_eq!(content(fs.as_ref(), &path), bytes, "reading mends nothing");
+            let journal = Journal::open(DIR, small(&fs)).unwrap();
+            assert_eq!(texts(&journal), all, "{context}");
+            for sequence in 0..reader.len() {
+                journal.reader().get(sequence).unwrap().expect(&context);
+            }
+            journal.append(event("a1", "x")).unwrap();
+            journal.close().unwrap();
+            let mended = content(fs.as_ref(), &path);
+            assert_eq!(mended.get(..good.len()), Some(&*good), "{context}");
+        }
+    }
+}
+
+/// A damaged group used to make its whole segment unreadable where the offsets were missing too.
+#[test]
+fn damage_in_a_sealed_segment_fails_the_reads_that_need_it_and_no_other() {
+    let fs = rolled();
+    let path: PathBuf = "j/segments/0000000000000000-00000001.seg".into();
+    let mut bytes = content(fs.as_ref(), &path);
+    let at = bytes.len() / 2 - 20_000;
+    bytes[at] ^= 1;
+    overwrite(fs.as_ref(), &path, &bytes);
+    let len = Journal::open_read_only(DIR, options(&fs)).unwrap().len();
+    for gone in [false, true] {
+        let fs = copy(&fs);
+        for path in files(fs.as_ref(), DIR.as_ref()) {
+            let derived = path.starts_with("j/index") || path.starts_with("j/tree");
+            if gone && (derived || path.extension().is_some_and(|extension| extension == "off")) {
+                fs.remove_file(&path).unwrap();
+            }
+        }
+        for journal in [open(&copy(&fs)), open(&fs)] {
+            let read = |sequence| journal.reader().get(sequence);
+            let failed: Vec<_> = (0..len)
+                .filter(|sequence| read(*sequence).is_err())
+                .collect();
+            assert_eq!(failed, [1], "{gone}");
+            assert_eq!(read(1).unwrap_err().code(), "segment.corrupt");
+            // Without leaves it can't be told whether the history is the one its signer remembers.
+            let code = journal.read_only_reason().map(factlog::Error::code);
+            assert_eq!(code, gone.then_some("segment.corrupt"));
+        }
+        // Which stream the damaged event is of can't be told without an index, so that no stream's
+        // head can be decided; the writer goes on all the same.
+        let journal = open(&fs);
+        let error = journal.append(event("a4", "x")).unwrap_err();
+        assert_eq!(error.code(), "segment.corrupt");
+        assert_eq!(
+            journal.append(event("a4", "x")).unwrap_err().code(),
+            "segment.corrupt"
+        );
+        journal.close().unwrap();
+    }
+}
+
+#[test]
+fn a_clean_end_opens_on_a_full_disk() {
+    let fs = SimFs::new(1);
+    let options = || Options::new().file_system(fs.store()).signing_key_file("k");
+    let journal = Journal::create(DIR, options()).unwrap();
+    journal.append(event("a", "1")).unwrap();
+    journal.close().unwrap();
+    fs.set_space(Some(fs.used()));
+    let before = fs.contents();
+    let journal = Journal::open(DIR, options()).unwrap();
+    assert!(journal.read_only_reason().is_none());
+    assert_eq!(texts(&journal), ["1"]);
+    journal.close().unwrap();
+    assert_eq!(fs.contents(), before);
+}
