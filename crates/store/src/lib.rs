@@ -32,7 +32,7 @@ pub use commit::{BatchReceipt, Receipt};
 pub use config::{
     Clock, Dangerous, Options, Random, Recovery, SigningPolicy, SystemClock, SystemRandom,
 };
-pub use error::{Conflict, Damage, Error, Misuse, Refusal, WriterFailure};
+pub use error::{Code, Conflict, Damage, Error, Fault, Misuse, Refusal, WriterFailure, codes};
 pub use event::{DATA_SECTION, Event, Expect, NewEvent, Payload, Section, to_display_json};
 pub use factlog_format::{
     Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,

@@ -1,3 +1,5 @@
+mod codes;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -6,6 +8,8 @@ use std::{
 use factlog_format::FormatError;
 use thiserror::Error;
 use uuid::Uuid;
+
+pub use codes::{Code, Fault, codes};
 
 /// What a call of this crate can fail with, by who is at fault.
 ///
@@ -48,8 +52,11 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk.full",
-            Self::Io { .. } => "io.failed",
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk.full",
+                io::ErrorKind::Unsupported => "fs.unsupported",
+                _ => "io.failed",
+            },
             Self::Damaged(damage) => damage.code,
             Self::Misuse(misuse) => misuse.code(),
             Self::Refused(refusal) => refusal.code(),
@@ -77,6 +84,79 @@ impl Error {
             }
             _ => Self::io(operation, path)(source),
         }
+    }
+
+    /// The error that says what happened, where this one says what it meant for the call.
+    fn cause(&self) -> &Self {
+        match self {
+            Self::Refused(Refusal::ReadOnly(why))
+            | Self::Writer(WriterFailure::Indeterminate(why) | WriterFailure::Poisoned(why)) => {
+                why.cause()
+            }
+            error => error,
+        }
+    }
+
+    fn damage(&self) -> Option<&Damage> {
+        match self.cause() {
+            Self::Damaged(damage) | Self::Refused(Refusal::StrictRecovery(damage)) => Some(damage),
+            _ => None,
+        }
+    }
+
+    /// The file or directory concerned, where there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self.cause() {
+            Self::Io { path, .. }
+            | Self::Misuse(
+                Misuse::Exists(path)
+                | Misuse::NotAJournal(path)
+                | Misuse::Unfinished(path)
+                | Misuse::KeyExists(path),
+            )
+            | Self::Refused(
+                Refusal::Locked(path)
+                | Refusal::FileSystem { path, .. }
+                | Refusal::SignerInUse(path)
+                | Refusal::KeyPermissions(path)
+                | Refusal::SignerState { path, .. }
+                | Refusal::DiskFull { path, .. },
+            ) => Some(path),
+            other => other.damage().map(|damage| damage.path.as_path()),
+        }
+    }
+
+    /// Where in the file, in bytes, where that is known.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.damage()?.offset
+    }
+
+    /// The sequence concerned, where there is one.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        match self.cause() {
+            Self::Misuse(Misuse::NotYetSigned(sequence))
+            | Self::Conflict(Conflict::IdReused { sequence, .. }) => Some(*sequence),
+            other => other.damage()?.sequence,
+        }
+    }
+
+    /// The operating system's number for what went wrong, where it was the system.
+    #[must_use]
+    pub fn os_error(&self) -> Option<i32> {
+        let (Self::Io { source, .. } | Self::Refused(Refusal::DiskFull { source, .. })) =
+            self.cause()
+        else {
+            return None;
+        };
+        let first = source
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<factlog_fs::CleanupFailed>());
+        source
+            .raw_os_error()
+            .or_else(|| first?.first.raw_os_error())
     }
 
     pub(crate) fn io<'a>(
