@@ -45,7 +45,9 @@ pub use factlog_proof::{
 pub use journal::Journal;
 pub use known::{KnownError, KnownJournal, KnownJournals, Standing};
 pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo, Streams};
-pub use recover::RecoveryReport;
+pub use recover::{
+    Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
+};
 pub use uuid::Uuid;
 pub use verify::{
     Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions,

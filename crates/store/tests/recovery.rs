@@ -10,6 +10,8 @@ mod faulty;
 mod lists;
 #[path = "recovery/orphans.rs"]
 mod orphans;
+#[path = "recovery/repairs.rs"]
+mod repairs;
 #[path = "recovery/space.rs"]
 mod space;
 mod support;

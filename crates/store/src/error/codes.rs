@@ -23,7 +23,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    const fn words(self) -> &'static str {
+    /// In words: `the caller`.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Caller => "the caller",
             Self::Content => "nobody: the journal's content",

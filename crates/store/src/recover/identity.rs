@@ -188,7 +188,7 @@ fn read_named(
 }
 
 /// The journal that the first readable segment belongs to.
-fn journal_of(
+pub(super) fn journal_of(
     fs: &dyn StoreFs,
     layout: &Layout,
     segments: &[(u64, u32)],

@@ -5,7 +5,7 @@ use std::{
 
 use factlog_format::{
     CrcSeed, EventFrame, FormatError, Frame, FrameType, FullStub, GroupKey, JournalId,
-    MAX_SEGMENT_HEADER_LEN, SegmentHeader,
+    MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
 };
 use factlog_fs::{OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
@@ -86,6 +86,31 @@ impl SegmentFile {
             let detail = "the segment's header does not fit its file name";
             return Err(Damage::new("segment.misplaced", path, detail).into());
         }
+        Ok(Self::new(path.to_owned(), file, header))
+    }
+
+    /// Opens a segment whose header is damaged, with what MANIFEST repeats of it: all that the checks of
+    /// its groups need, and a header of the usual length.
+    pub(crate) fn open_by_row(
+        fs: &dyn StoreFs,
+        path: &Path,
+        row: &ManifestRow,
+        journal: JournalId,
+    ) -> Result<Self, Error> {
+        let file = fs
+            .open(path, OpenMode::Read)
+            .map_err(Error::io("open", path))?;
+        let header = SegmentHeader {
+            features: factlog_format::Features::default(),
+            journal,
+            first_sequence: row.first_sequence,
+            generation: row.generation,
+            incarnation: 0,
+            salt: row.salt,
+            durable: 0,
+            edge: vec![[0; 32]; row.first_sequence.count_ones() as usize],
+            inputs: Vec::new(),
+        };
         Ok(Self::new(path.to_owned(), file, header))
     }
 

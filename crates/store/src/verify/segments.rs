@@ -1,4 +1,4 @@
-use factlog_format::{HeadersHasher, ManifestRow, SegmentHeader};
+use factlog_format::HeadersHasher;
 use factlog_fs::{FileKind, OpenMode};
 
 use super::{
@@ -88,12 +88,8 @@ fn open(pass: &mut Pass<'_>, plan: &Plan) -> Result<Option<(SegmentFile, bool)>,
     let Some(row) = &plan.row else {
         return Ok(None);
     };
-    let file = pass
-        .fs
-        .open(&path, OpenMode::Read)
-        .map_err(Error::io("open", &path))?;
-    let header = stand_in(row, pass.chain.journal);
-    Ok(Some((SegmentFile::new(path, file, header), false)))
+    let segment = SegmentFile::open_by_row(pass.fs, &path, row, pass.chain.journal)?;
+    Ok(Some((segment, false)))
 }
 
 fn check_row(pass: &mut Pass<'_>, plan: &Plan, segment: &SegmentFile) {
@@ -104,21 +100,6 @@ fn check_row(pass: &mut Pass<'_>, plan: &Plan, segment: &SegmentFile) {
             "the segment has another salt than MANIFEST repeats: one of them was exchanged";
         let damage = Damage::new("segment.salt_mismatch", &segment.path, detail);
         pass.findings.wrong(damage.at(0).sequence(plan.first));
-    }
-}
-
-/// A header with what the checks of the segment's groups need, of the usual length.
-fn stand_in(row: &ManifestRow, journal: [u8; 16]) -> SegmentHeader {
-    SegmentHeader {
-        features: factlog_format::Features::default(),
-        journal,
-        first_sequence: row.first_sequence,
-        generation: row.generation,
-        incarnation: 0,
-        salt: row.salt,
-        durable: 0,
-        edge: vec![[0; 32]; row.first_sequence.count_ones() as usize],
-        inputs: Vec::new(),
     }
 }
 

@@ -10,9 +10,9 @@ use factlog_fs::{
 
 /// Every call on a path that `fails` names ends in an error.
 #[derive(Debug)]
-pub struct Faulty {
-    pub inner: Arc<MemFs>,
-    pub fails: fn(&Path) -> bool,
+pub(crate) struct Faulty {
+    pub(crate) inner: Arc<MemFs>,
+    pub(crate) fails: fn(&Path) -> bool,
 }
 
 impl Faulty {

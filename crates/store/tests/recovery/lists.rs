@@ -10,7 +10,7 @@ use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 use crate::support::{DIR, content, copy, event, files, options, overwrite};
 
 /// A journal of several segments, one of which ended uncleanly, with an event copied to the next.
-pub fn rolled() -> Arc<MemFs> {
+pub(crate) fn rolled() -> Arc<MemFs> {
     let fs = Arc::new(MemFs::new());
     let options = || {
         let options = options(&fs).segment_len(64 << 10);
