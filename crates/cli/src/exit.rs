@@ -108,7 +108,7 @@ fn of_library(error: &Error) -> Exit {
 
 fn of_misuse(misuse: &Misuse) -> Exit {
     match misuse {
-        Misuse::NotAJournal(_) | Misuse::NoSuchEvent(_) => Exit::NotFound,
+        Misuse::NotAJournal(_) | Misuse::Unfinished(_) | Misuse::NoSuchEvent(_) => Exit::NotFound,
         Misuse::Event(_)
         | Misuse::ReservedScope
         | Misuse::ReservedEncoding
@@ -172,6 +172,7 @@ mod tests {
             (io(io::ErrorKind::PermissionDenied), 1),
             (io(io::ErrorKind::NotFound), 7),
             (Misuse::NotAJournal(PathBuf::new()).into(), 7),
+            (Misuse::Unfinished(PathBuf::new()).into(), 7),
             (Misuse::NoSuchEvent("9".to_owned()).into(), 7),
             (Misuse::ReservedScope.into(), 2),
             (Misuse::Unsigned.into(), 1),

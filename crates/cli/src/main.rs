@@ -71,11 +71,39 @@ struct ErrorJson<'a> {
     code: &'a str,
     message: String,
     exit: u8,
+    #[serde(flatten)]
+    place: Place,
+}
+
+/// Where it went wrong, as far as that is known.
+#[derive(Default, Serialize)]
+struct Place {
+    file: Option<String>,
+    offset: Option<u64>,
+    sequence: Option<u64>,
+    os_error: Option<i32>,
+}
+
+impl Place {
+    fn of(error: &anyhow::Error) -> Self {
+        let found = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<factlog::Error>());
+        let Some(error) = found else {
+            return Self::default();
+        };
+        Self {
+            file: error.path().map(paths::shown),
+            offset: error.offset(),
+            sequence: error.sequence(),
+            os_error: error.os_error(),
+        }
+    }
 }
 
 fn report(error: &anyhow::Error, json: bool) -> Exit {
     let (exit, code) = exit::classify(error);
-    say_error(code, chain(error), exit, json);
+    say_error(code, chain(error), exit, json, Place::of(error));
     exit
 }
 
@@ -92,13 +120,14 @@ fn chain(error: &anyhow::Error) -> String {
     message
 }
 
-fn say_error(code: &str, message: String, exit: Exit, json: bool) {
+fn say_error(code: &str, message: String, exit: Exit, json: bool, place: Place) {
     if json {
         let error = ErrorJson {
             schema: "factlog.error/1",
             code,
             message,
             exit: exit as u8,
+            place,
         };
         if let Ok(text) = serde_json::to_string(&error) {
             output::note(text);
@@ -116,7 +145,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && json {
         let message = error.render().to_string();
         let message = message.strip_prefix("error: ").unwrap_or(&message);
-        say_error("usage", message.trim_end().to_owned(), Exit::Usage, true);
+        let message = message.trim_end().to_owned();
+        say_error("usage", message, Exit::Usage, true, Place::default());
         return ExitCode::from(Exit::Usage as u8);
     }
     let _ = error.print();

@@ -6,9 +6,12 @@ mod completions;
 mod demo;
 mod import;
 mod init;
+mod inspect;
 mod known;
 mod log;
 mod receipt;
+mod remove;
+mod repair;
 mod show;
 mod stats;
 pub(crate) mod streams;
@@ -37,6 +40,10 @@ pub(crate) enum Command {
     VerifyReceipt(verify_receipt::Args),
     Stats(stats::Args),
     Known(known::Args),
+    Inspect(inspect::Args),
+    Repair(repair::Args),
+    Reset(remove::Reset),
+    Destroy(remove::Destroy),
     Demo(demo::Args),
     Completions(completions::Args),
 }
@@ -56,6 +63,10 @@ impl Command {
             Self::VerifyReceipt(args) => verify_receipt::run(&args, out),
             Self::Stats(args) => stats::run(&args, out),
             Self::Known(args) => known::run(args, out),
+            Self::Inspect(args) => inspect::run(&args, out),
+            Self::Repair(args) => repair::run(&args, out),
+            Self::Reset(args) => remove::reset(&args, out),
+            Self::Destroy(args) => remove::destroy(&args, out),
             Self::Demo(args) => demo::run(&args, out),
             Self::Completions(args) => completions::run(&args, out),
         }

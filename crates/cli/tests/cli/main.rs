@@ -7,6 +7,7 @@ mod demo;
 mod git;
 mod import;
 mod output;
+mod repair;
 mod schemas;
 mod support;
 mod tampering;

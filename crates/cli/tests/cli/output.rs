@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 18] = [
     "init",
     "append",
     "import",
@@ -18,6 +18,10 @@ const COMMANDS: [&str; 14] = [
     "verify-receipt",
     "stats",
     "known",
+    "inspect",
+    "repair",
+    "reset",
+    "destroy",
     "demo",
     "completions",
 ];

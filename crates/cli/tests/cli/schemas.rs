@@ -171,6 +171,13 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     place.copy("j", "damaged");
     place.write("damaged/MANIFEST", "");
     run(&["verify", "damaged"], 3);
+    run(&["inspect", "damaged"], 3);
+    run(&["repair", "damaged", "--out", "salvaged"], 0);
+    run(&["repair", "damaged"], 0);
+    run(&["inspect", "damaged"], 0);
+    run(&["reset", "damaged"], 2);
+    run(&["reset", "damaged", "--yes"], 0);
+    run(&["destroy", "salvaged", "--yes"], 0);
     run(&["verify-receipt", "r", "--vkey", &vkey], 0);
     run(&["verify-receipt", "raw", "--vkey", &vkey], 3);
     run(&["known", "list"], 0);
