@@ -6,6 +6,8 @@ mod creation;
 mod derived;
 #[path = "recovery/faulty.rs"]
 mod faulty;
+#[path = "recovery/handles.rs"]
+mod handles;
 #[path = "recovery/lists.rs"]
 mod lists;
 #[path = "recovery/orphans.rs"]

@@ -399,7 +399,8 @@ impl Writer {
 
     /// Writes an empty commit whether one is due or not, as a creation ends.
     pub(crate) fn end_creation(&self) -> Result<(), Error> {
-        drop(self.lead(self.order.lock()));
+        let order = self.secure(self.order.lock(), 1)?;
+        drop(self.lead(order));
         self.refuse_if_stopped(&self.order.lock())
     }
 

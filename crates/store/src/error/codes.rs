@@ -326,7 +326,10 @@ mod tests {
 
     /// Every literal of a code's form in the program part of a file.
     fn literals(text: &str, found: &mut BTreeSet<String>) {
-        let program = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
+        let program = text
+            .split("\n#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or(text);
         for line in program
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))

@@ -40,7 +40,7 @@ fn essential(fs: &SimFs) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn a_recovery_without_space_writes_nothing_and_one_with_space_tells() {
     let (mut full, mut recovered) = (0, 0);
-    for room in (0..16_000).step_by(97) {
+    for room in (0..160_000).step_by(977) {
         let fs = unclean();
         fs.set_space(Some(fs.used() + room));
         let before = essential(&fs);
