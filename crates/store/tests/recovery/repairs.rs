@@ -19,7 +19,13 @@ fn all(fs: &MemFs) -> BTreeMap<PathBuf, Vec<u8>> {
     all.map(|path| (path.clone(), content(fs, &path))).collect()
 }
 
-fn rows(fs: &MemFs) -> Vec<(u64, Option<u64>, u32, u64, [u8; 32])> {
+/// What a row of MANIFEST says that doesn't depend on how the journal was closed.
+type Row = (u64, Option<u64>, u32, u64, [u8; 32]);
+/// Bytes to flip.
+type Flips = Vec<(PathBuf, usize)>;
+type Harm<'h> = &'h dyn Fn(&MemFs);
+
+fn rows(fs: &MemFs) -> Vec<Row> {
     let manifest = Manifest::decode(&content(fs, "j/MANIFEST".as_ref())).unwrap();
     let row = |row: &factlog_format::ManifestRow| {
         (
@@ -127,7 +133,7 @@ fn a_salvage_brings_over_all_that_verifies_and_tells_the_rest() {
             .position(|part| part == text.as_bytes());
         at.unwrap()
     };
-    let cases: [(&str, Vec<(PathBuf, usize)>, u64); 5] = [
+    let cases: [(&str, Flips, u64); 5] = [
         ("an event", vec![(first.clone(), offset("7.3"))], 1),
         (
             "two events",
@@ -206,7 +212,7 @@ fn a_journal_is_removed_whatever_its_state_and_nothing_else_is() {
             text.replace("format 0", "format 9").as_bytes(),
         );
     };
-    let states: [(&str, &dyn Fn(&MemFs)); 4] = [
+    let states: [(&str, Harm<'_>); 4] = [
         ("whole", &|_| ()),
         ("without JOURNAL", &|fs| {
             fs.remove_file("j/JOURNAL".as_ref()).unwrap()
