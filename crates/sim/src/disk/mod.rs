@@ -5,6 +5,7 @@ mod content;
 mod cut;
 mod dir;
 mod file;
+mod print;
 mod state;
 mod walk;
 

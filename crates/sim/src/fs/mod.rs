@@ -162,6 +162,13 @@ impl SimFs {
         paths
     }
 
+    /// A fingerprint of cache and disk: equal where names and bytes are, so that a state that
+    /// came about before needn't be examined again.
+    #[must_use]
+    pub fn fingerprint(&self) -> u128 {
+        self.machine().state.fingerprint()
+    }
+
     /// Flips bits of a byte, on the disk and in the cache: rot.
     ///
     /// # Errors

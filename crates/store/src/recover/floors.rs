@@ -44,12 +44,17 @@ impl Floors {
         checkpoints.max().unwrap_or(0).max(self.orphans)
     }
 
-    /// Adds a checkpoint if it is signed by the journal's key.
-    pub(crate) fn consider(&mut self, checkpoint: &SignedCheckpoint, key: Option<&VerifierKey>) {
+    /// Adds a checkpoint if it is signed by the journal's key; says whether it is.
+    pub(crate) fn consider(
+        &mut self,
+        checkpoint: &SignedCheckpoint,
+        key: Option<&VerifierKey>,
+    ) -> bool {
         let Some(Ok(verified)) = key.map(|key| checkpoint.verify(key)) else {
-            return;
+            return false;
         };
         self.checkpoints.push((verified.size(), verified.root()));
+        true
     }
 
     /// Adds the checkpoints that the journal keeps itself.
@@ -71,8 +76,7 @@ impl Floors {
             let bytes = read_file(fs, &path, MAX_CHECKPOINT).map_err(Error::io("read", &path))?;
             // One that doesn't parse says nothing; `verify` reports it.
             if let Ok(checkpoint) = SignedCheckpoint::parse(&bytes) {
-                self.consider(&checkpoint, key);
-                let signed = key.is_some_and(|key| checkpoint.verify(key).is_ok());
+                let signed = self.consider(&checkpoint, key);
                 let size = |kept: &SignedCheckpoint| kept.claimed().size();
                 if signed
                     && self

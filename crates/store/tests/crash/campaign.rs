@@ -1,12 +1,12 @@
 //! Many crashes, counted.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::HashMap;
 
 use factlog_sim::{Moment, PowerCut, Rng, SimFs, Unsynced};
 
 use super::{
     bugs::Bug,
+    figures::Figures,
     lab::Lab,
     run::Run,
     survive::{Before, Outcome, Violation, survive},
@@ -32,7 +32,7 @@ impl Crash {
         Self::Reordered,
     ];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Killed => "killed",
             Self::Lost => "lost",
@@ -61,101 +61,34 @@ impl Crash {
     }
 }
 
-/// What a campaign came to.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    pub workloads: u64,
-    /// Crash states whose every oracle was asked.
-    pub states: u64,
-    /// Of these, those that were a second crash.
-    pub double: u64,
-    /// By kind of crash: states with something unsynced, and those of them whose outcome was
-    /// another one than if all had been kept.
-    pub changed: BTreeMap<Crash, (u64, u64)>,
-    pub recovered: u64,
-    pub torn: u64,
-    pub violations: Vec<Violation>,
-}
-
 /// How much to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// How often a state with chance in it is tried.
     pub tries: u64,
-    /// One moment in so many is followed by a second crash; 0 for none.
-    pub double_every: u64,
+    /// At how many moments of a workload the journal goes on after a crash and crashes at every
+    /// change again.
+    pub double: u64,
+    /// At how many moments of such a recovery the same is done once more.
+    pub triple: u64,
     /// Ends at so many violations.
     pub violations: usize,
 }
 
 impl Budget {
     pub const ORDINARY: Self = Self {
-        tries: 2,
-        double_every: 150,
+        tries: 4,
+        double: 2,
+        triple: 1,
         violations: 20,
     };
 }
 
-impl Figures {
-    fn add(&mut self, crash: Crash, outcome: Outcome, kept: Option<Outcome>) {
-        self.states += 1;
-        self.recovered += u64::from(outcome.recovered);
-        self.torn += u64::from(outcome.torn);
-        if let Some(kept) = kept {
-            let (all, changed) = self.changed.entry(crash).or_default();
-            *all += 1;
-            *changed += u64::from(outcome != kept);
-        }
-    }
-
-    /// Share of states, in percent, whose outcome this crash changed.
-    pub fn share(&self, crash: Crash) -> u64 {
-        let (all, changed) = self.changed.get(&crash).copied().unwrap_or_default();
-        100 * changed / all.max(1)
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            workloads,
-            states,
-            double,
-            recovered,
-            torn,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{workloads} workloads, {states} crash states ({double} double)"
-        )?;
-        writeln!(
-            f,
-            "recovered {recovered}, torn {torn}, violations {}",
-            self.violations.len()
-        )?;
-        for (crash, (all, changed)) in &self.changed {
-            let name = crash.name();
-            writeln!(f, "{name}: {changed} of {all} outcomes changed")?;
-        }
-        // The first of each kind; the others say the same.
-        let mut seen = BTreeMap::new();
-        for violation in &self.violations {
-            let count: &mut u64 = seen.entry(violation.oracle).or_default();
-            *count += 1;
-            if *count <= 3 {
-                writeln!(f, "{violation}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Crashes the workloads of these seeds at every change of the disk, in every way.
-pub fn campaign(seeds: std::ops::Range<u64>, budget: Budget, bug: Option<Bug>) -> Figures {
+pub fn campaign(seeds: impl Iterator<Item = u64>, budget: Budget, bug: Option<Bug>) -> Figures {
     let mut figures = Figures::default();
     for seed in seeds {
-        crash_everywhere(Workload::of(seed), budget, bug, &mut figures);
+        Campaign::of(budget, bug, &mut figures).everywhere(Workload::of(seed));
         if figures.violations.len() >= budget.violations {
             break;
         }
@@ -163,103 +96,185 @@ pub fn campaign(seeds: std::ops::Range<u64>, budget: Budget, bug: Option<Bug>) -
     figures
 }
 
-fn crash_everywhere(workload: Workload, budget: Budget, bug: Option<Bug>, figures: &mut Figures) {
-    let seed = workload.seed;
-    let fs = SimFs::new(seed);
-    let lab = match bug {
-        Some(bug) => Lab::with_bug(fs, bug, seed),
-        None => Lab::new(fs, seed),
-    };
-    let run = match Run::record(workload, &lab) {
-        Ok(run) => run,
-        Err(error) => {
-            let detail = format!("{}: {error}", error.code());
-            let scenario = format!("workload {seed}, without any crash");
-            figures.violations.push(Violation {
-                oracle: "no crash",
-                detail,
-                scenario,
-            });
-            return;
-        }
-    };
-    figures.workloads += 1;
-    let what = format!("workload {seed}");
-    for (at, moment) in run.moments.iter().enumerate() {
-        crash_at(&run, moment, &what, budget, figures);
-        let due = budget.double_every > 0 && (at as u64 + seed).is_multiple_of(budget.double_every);
-        if due
-            && run
-                .log
-                .created
-                .is_some_and(|created| created <= moment.calls())
-        {
-            crash_twice(&run, moment, &what, budget, bug, figures);
+/// Crashes each of these workloads at every change of its last step only: what came before is a
+/// shorter one's.
+pub fn last_steps(workloads: &[Workload], budget: Budget) -> Figures {
+    let mut figures = Figures::default();
+    for workload in workloads {
+        let mut campaign = Campaign::of(budget, None, &mut figures);
+        if let Some(run) = campaign.record(workload.clone()) {
+            let [.., from, until] = run.log.steps[..] else {
+                continue;
+            };
+            let last = |moment: &&Moment| (from + 1..=until).contains(&moment.calls());
+            let what = format!("short workload {:?}", workload.steps);
+            for moment in run.moments.iter().filter(last) {
+                campaign.crash_at(&run, moment, &what, budget.tries);
+            }
         }
         if figures.violations.len() >= budget.violations {
-            return;
+            break;
         }
     }
+    figures
 }
 
-/// Goes on from one moment in every way.
-fn crash_at(run: &Run, moment: &Moment, what: &str, budget: Budget, figures: &mut Figures) {
-    let before = Before {
-        log: &run.log,
-        truth: &run.truth,
-        call: moment.calls(),
-    };
-    let unsynced = moment.has_unsynced();
-    let mut kept = None;
-    // Kept comes first, as the others are compared with it.
-    for crash in [
-        Crash::Kept,
-        Crash::Killed,
-        Crash::Lost,
-        Crash::Torn,
-        Crash::Reordered,
-    ] {
-        if !unsynced && crash != Crash::Kept {
-            continue;
+/// What two states must have in common to be one: the bytes, and what was promised.
+type Same = (u128, [usize; 4]);
+
+/// One workload being crashed.
+struct Campaign<'f> {
+    budget: Budget,
+    bug: Option<Bug>,
+    figures: &'f mut Figures,
+    /// States of the present run that were examined.
+    seen: HashMap<Same, Outcome>,
+}
+
+impl<'f> Campaign<'f> {
+    fn of(budget: Budget, bug: Option<Bug>, figures: &'f mut Figures) -> Self {
+        Self {
+            budget,
+            bug,
+            figures,
+            seen: HashMap::new(),
         }
-        let chancy = matches!(crash, Crash::Torn | Crash::Reordered);
-        for number in 0..if chancy { budget.tries } else { 1 } {
-            let seed = run.workload.seed << 32 ^ moment.calls() << 8 ^ number;
-            match survive(before, crash.of(moment, seed), seed, None) {
-                Ok(outcome) => {
-                    if crash == Crash::Kept {
-                        kept = Some(outcome);
-                    }
-                    figures.add(crash, outcome, kept.filter(|_| unsynced));
-                }
-                Err((oracle, detail)) => {
-                    let call = moment.calls();
-                    let scenario =
-                        format!("{what}, crash {crash:?} after call {call}, seed {seed}");
-                    figures.violations.push(Violation {
-                        oracle,
-                        detail,
-                        scenario,
-                    });
-                }
+    }
+
+    fn full(&self) -> bool {
+        self.figures.violations.len() >= self.budget.violations
+    }
+
+    fn violated(&mut self, oracle: &'static str, detail: String, scenario: String) {
+        self.figures.violations.push(Violation {
+            oracle,
+            detail,
+            scenario,
+        });
+    }
+
+    /// Does the workload without any crash.
+    fn record(&mut self, workload: Workload) -> Option<Run> {
+        let seed = workload.seed;
+        let fs = SimFs::new(seed);
+        let lab = match self.bug {
+            Some(bug) => Lab::with_bug(fs, bug, seed),
+            None => Lab::new(fs, seed),
+        };
+        match Run::record(workload, &lab) {
+            Ok(run) => {
+                self.figures.workloads += 1;
+                Some(run)
+            }
+            Err(error) => {
+                let detail = format!("{}: {error}", error.code());
+                self.violated("no crash", detail, format!("workload {seed}"));
+                None
             }
         }
     }
-}
 
-/// Goes on from a crash at this moment, and crashes that at every change.
-fn crash_twice(
-    run: &Run,
-    moment: &Moment,
-    what: &str,
-    budget: Budget,
-    bug: Option<Bug>,
-    figures: &mut Figures,
-) {
-    for crash in Crash::ALL {
+    fn everywhere(&mut self, workload: Workload) {
+        let seed = workload.seed;
+        let Some(run) = self.record(workload) else {
+            return;
+        };
+        let what = format!("workload {seed}");
+        for moment in &run.moments {
+            self.crash_at(&run, moment, &what, self.budget.tries);
+            if self.full() {
+                return;
+            }
+        }
+        let created = run.log.created.unwrap_or(u64::MAX);
+        let moments: Vec<&Moment> = run
+            .moments
+            .iter()
+            .filter(|moment| moment.calls() >= created && moment.has_unsynced())
+            .collect();
+        let mut rng = Rng::new(seed ^ 0xd0);
+        for at in 0..self.budget.double {
+            if let Some(moment) = rng.pick(&moments) {
+                let crash = Crash::ALL[((seed + 3 * at) % 5) as usize];
+                self.crash_again(&run, moment, crash, &what, 2);
+            }
+        }
+    }
+
+    /// Goes on from one moment in every way.
+    fn crash_at(&mut self, run: &Run, moment: &Moment, what: &str, tries: u64) {
+        let unsynced = moment.has_unsynced();
+        let mut kept = None;
+        // Kept comes first, as the others are compared with it.
+        for crash in [
+            Crash::Kept,
+            Crash::Killed,
+            Crash::Lost,
+            Crash::Torn,
+            Crash::Reordered,
+        ] {
+            if !unsynced && crash != Crash::Kept {
+                continue;
+            }
+            let chancy = matches!(crash, Crash::Torn | Crash::Reordered);
+            for number in 0..if chancy { tries } else { 1 } {
+                let seed = run.workload.seed << 32 ^ moment.calls() << 8 ^ number;
+                let Some(outcome) = self.examine(run, moment, crash, seed, what) else {
+                    continue;
+                };
+                if crash == Crash::Kept {
+                    kept = Some(outcome);
+                }
+                self.figures
+                    .compare(crash, outcome, kept.filter(|_| unsynced));
+            }
+        }
+    }
+
+    /// Opens the journal after one crash and asks every oracle, unless that was done before for
+    /// the same bytes and promises.
+    fn examine(
+        &mut self,
+        run: &Run,
+        moment: &Moment,
+        crash: Crash,
+        seed: u64,
+        what: &str,
+    ) -> Option<Outcome> {
+        let call = moment.calls();
+        let before = Before {
+            log: &run.log,
+            truth: &run.truth,
+            call,
+        };
+        let fs = crash.of(moment, seed);
+        let same = (fs.fingerprint(), run.log.promises(call));
+        self.figures.states += 1;
+        if let Some(outcome) = self.seen.get(&same) {
+            return Some(*outcome);
+        }
+        // What a killed process left in the cache must be safe once the journal goes on.
+        let cut = (crash == Crash::Killed && call.is_multiple_of(4)).then(PowerCut::lost);
+        match survive(before, fs, seed, cut) {
+            Ok(outcome) => {
+                self.figures.count(outcome);
+                self.seen.insert(same, outcome);
+                Some(outcome)
+            }
+            Err((oracle, detail)) => {
+                let scenario = format!("{what}, crash {crash:?} after call {call}, seed {seed}");
+                self.violated(oracle, detail, scenario);
+                None
+            }
+        }
+    }
+
+    /// Goes on from a crash at this moment, and crashes that at every change; `deep` is how many
+    /// crashes those are then.
+    fn crash_again(&mut self, run: &Run, moment: &Moment, crash: Crash, what: &str, deep: u64) {
         let seed = run.workload.seed << 32 ^ moment.calls() << 8 ^ 0xd0;
         let fs = crash.of(moment, seed);
-        let lab = match bug {
+        let lab = match self.bug {
             Some(bug) => Lab::with_bug(fs, bug, seed ^ 0x77),
             None => Lab::later(fs, seed ^ 0x77, 3),
         };
@@ -275,19 +290,34 @@ fn crash_twice(
             moment.calls()
         );
         // A first crash that an oracle objects to is reported by itself.
-        let Ok(second) = Run::go_on(Workload::of_steps(seed, steps), &lab, log) else {
-            continue;
+        let Ok(next) = Run::go_on(Workload::of_steps(seed, steps), &lab, log) else {
+            return;
         };
-        let states = figures.states;
-        for moment in &second.moments {
-            crash_at(
-                &second,
-                moment,
-                &what,
-                Budget { tries: 1, ..budget },
-                figures,
-            );
+        let (states, seen) = (self.figures.states, std::mem::take(&mut self.seen));
+        for moment in &next.moments {
+            self.crash_at(&next, moment, &what, 1);
         }
-        figures.double += figures.states - states;
+        let states = self.figures.states - states;
+        if deep == 2 {
+            self.figures.double += states;
+        } else {
+            self.figures.triple += states;
+        }
+        // The first step begins when the recovery is over.
+        let opened = next.log.steps.first().copied().unwrap_or_default();
+        let during: Vec<&Moment> = next
+            .moments
+            .iter()
+            .filter(|moment| moment.calls() <= opened && moment.has_unsynced())
+            .collect();
+        if deep == 2 {
+            for at in 0..self.budget.triple {
+                if let Some(moment) = rng.pick(&during) {
+                    let crash = Crash::ALL[((seed + at) % 5) as usize];
+                    self.crash_again(&next, moment, crash, &what, 3);
+                }
+            }
+        }
+        self.seen = seen;
     }
 }

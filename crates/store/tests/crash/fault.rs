@@ -6,7 +6,8 @@ use factlog_sim::{FailedSync, Failure, Fault, PowerCut, SimFs, Unsynced};
 
 use super::{
     bugs::Bug,
-    campaign::{Crash, Figures},
+    campaign::Crash,
+    figures::Figures,
     lab::Lab,
     run::{Log, Run, perform, read_all, writable},
     survive::{Before, Violation, survive, text_of},

@@ -13,7 +13,7 @@ pub const DIR: &str = "j";
 /// Where its key stands, in a directory of its own as it should.
 const KEY: &str = "k/signer.key";
 /// The smallest there is, so that journals of a few large events roll.
-const SEGMENT_LEN: u64 = 64 << 10;
+pub const SEGMENT_LEN: u64 = 64 << 10;
 
 #[derive(Debug)]
 struct Time(SimClock);

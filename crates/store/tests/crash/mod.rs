@@ -12,8 +12,13 @@
 pub mod bugs;
 pub mod campaign;
 pub mod fault;
+pub mod figures;
 pub mod lab;
+pub mod model;
 pub mod oracle;
 pub mod run;
 pub mod survive;
 pub mod workload;
+
+/// Where users' events are.
+pub const SCOPE: &str = "bank";

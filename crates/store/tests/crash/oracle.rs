@@ -55,6 +55,10 @@ pub const LOOKING: &[Oracle] = &[
         check: whole_batches,
     },
     Oracle {
+        name: "contents",
+        check: contents,
+    },
+    Oracle {
         name: "released roots",
         check: released_roots,
     },
@@ -133,6 +137,33 @@ fn whole_batches(case: &Case<'_>) -> Verdict {
                 ack.plans.len(),
                 end - ack.first
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Users' events are those of a journal kept as plain data, whole batches of them.
+fn contents(case: &Case<'_>) -> Verdict {
+    let model = &case.log.model;
+    model.judge(case.found, case.log.acked(case.call))?;
+    let of_users = |found: &&Record| found.scope == super::SCOPE;
+    let count = case.found.iter().filter(of_users).count();
+    for (entity, wanted) in model.streams(count) {
+        let stream = factlog::Query::stream(super::SCOPE, entity);
+        let mut at = 0;
+        for event in case.journal.reader().read(stream) {
+            let event = event.map_err(|e| e.to_string())?;
+            let payload = event
+                .data()
+                .and_then(|data| data.bytes())
+                .unwrap_or_default();
+            if event.revision() != at as u64 || wanted.get(at) != Some(&payload) {
+                return Err(format!("revision {at} of {entity} is another event"));
+            }
+            at += 1;
+        }
+        if at != wanted.len() {
+            return Err(format!("{entity} has {at} of {} events", wanted.len()));
         }
     }
     Ok(())

@@ -7,12 +7,16 @@ use factlog_sim::Moment;
 
 use super::{
     lab::Lab,
+    model::{Answer, Model},
     workload::{Plan, Step, Workload},
 };
 
 /// An event as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    pub scope: String,
+    pub entity: String,
+    pub revision: u64,
     pub hash: Digest,
     pub id: Option<Uuid>,
     pub payload: Vec<u8>,
@@ -24,7 +28,15 @@ pub fn read_all(reader: &Reader) -> Result<Vec<Record>, Error> {
     for sequence in 0..reader.len() {
         let event = reader.get(sequence)?;
         let Some(event) = event else { break };
+        let facts = event.facts();
         found.push(Record {
+            scope: facts
+                .map(|facts| facts.scope.to_owned())
+                .unwrap_or_default(),
+            entity: facts
+                .map(|facts| facts.entity.to_owned())
+                .unwrap_or_default(),
+            revision: event.revision(),
             hash: event.hash(),
             id: event.id(),
             payload: event
@@ -65,6 +77,10 @@ pub struct Log {
     /// Signed receipts, as text, and when they were released.
     pub receipts: Vec<(u64, String)>,
     pub policy: Option<Policy>,
+    /// What users were told is kept, and what they tried last.
+    pub model: Model,
+    /// How many calls there had been when each step began.
+    pub steps: Vec<u64>,
 }
 
 impl Log {
@@ -75,6 +91,7 @@ impl Log {
         log.acks.retain(|ack| ack.call <= call);
         log.evidence.retain(|evidence| evidence.call <= call);
         log.receipts.retain(|(made, _)| *made <= call);
+        log.steps.clear();
         log.acks.iter_mut().for_each(|ack| ack.call = 0);
         log.evidence
             .iter_mut()
@@ -99,7 +116,24 @@ impl Log {
         }
     }
 
+    /// What had been promised up to a call, as far as an oracle could tell.
+    pub fn promises(&self, call: u64) -> [usize; 4] {
+        let created = self.created.is_some_and(|created| created <= call);
+        let acks = self.acks.iter().filter(|ack| ack.call <= call).count();
+        let evidence = self.evidence.iter().filter(|e| e.call <= call).count();
+        let receipts = self.receipts.iter().filter(|(made, _)| *made <= call);
+        [usize::from(created), acks, evidence, receipts.count()]
+    }
+
+    /// How many of users' events were acknowledged up to a call.
+    pub fn acked(&self, call: u64) -> usize {
+        let acks = self.acks.iter().filter(|ack| ack.call <= call);
+        acks.map(|ack| ack.plans.len()).sum()
+    }
+
     pub fn append(&mut self, lab: &Lab, journal: &Journal, plans: &[Plan]) -> Result<(), Error> {
+        let plans = &self.model.resolved(plans);
+        assert_eq!(self.model.append(plans), Answer::Appended);
         let events: Vec<NewEvent<'_>> = plans.iter().map(Plan::event).collect();
         let done = journal.append_batch(&events)?;
         let call = lab.fs.calls();
@@ -192,17 +226,30 @@ fn perform_steps(
     truth: &mut Vec<Record>,
 ) -> Result<(), Error> {
     let mut journal = match journal {
-        Some(journal) => journal,
+        Some(journal) => {
+            // What a crash took is settled now.
+            let found = read_all(journal.reader())?;
+            let of_users = found.iter().filter(|record| record.scope == super::SCOPE);
+            log.model.keep(of_users.count());
+            journal
+        }
         None => {
             let journal = lab.create()?;
             log.note_created(lab, &journal);
             journal
         }
     };
-    for step in &workload.steps {
+    for (at, step) in workload.steps.iter().enumerate() {
+        log.steps.push(lab.fs.calls());
         match step {
             Step::Append(plans) => {
                 let done = log.append(lab, &journal, plans);
+                done.inspect_err(|error| refuses_after_failure(lab, &journal, error))?;
+            }
+            Step::Fill { multiple, beyond } => {
+                let number = workload.seed << 8 | 0x80 | at as u64;
+                let plan = Plan::sized(number, fill(lab, *multiple, *beyond));
+                let done = log.append(lab, &journal, &[plan]);
                 done.inspect_err(|error| refuses_after_failure(lab, &journal, error))?;
             }
             Step::Repeat(which) => repeat(log, &journal, *which)?,
@@ -223,8 +270,34 @@ fn perform_steps(
             Step::Clock(micros) => lab.jump(*micros),
         }
     }
+    log.steps.push(lab.fs.calls());
     *truth = read_all(journal.reader())?;
+    let done = log.model.judge(truth, log.model.events.len());
+    assert_eq!(done, Ok(()), "without a crash");
     journal.close()
+}
+
+/// A group of one event with a payload of no bytes, in bytes.
+const GROUP: u64 = 400;
+
+/// How long a payload must be for the segment to end at a boundary.
+fn fill(lab: &Lab, multiple: u64, beyond: i64) -> usize {
+    let calls = lab.fs.trace().calls;
+    let mut writes = calls.iter().rev().filter(|call| call.name == "write");
+    let last = writes.find(|call| call.path.extension().is_some_and(|e| e == "seg"));
+    let end = last
+        .and_then(|call| call.range)
+        .map_or(0, |(at, len)| at + len);
+    let least = end + GROUP;
+    let wanted = least
+        .next_multiple_of(multiple)
+        .saturating_add_signed(beyond);
+    let wanted = if wanted < least {
+        wanted + multiple
+    } else {
+        wanted
+    };
+    (wanted - least) as usize
 }
 
 /// An open that comes out read-only ends a workload like one that failed.
@@ -268,6 +341,7 @@ fn repeat(log: &Log, journal: &Journal, which: u64) -> Result<(), Error> {
         return Ok(());
     };
     let events: Vec<NewEvent<'_>> = ack.plans.iter().map(Plan::event).collect();
+    assert_eq!(log.model.clone().append(&ack.plans), Answer::Already);
     let again = journal.append_batch(&events)?;
     assert!(again.already(), "a repeat was appended anew");
     assert_eq!(again.first_sequence(), ack.first);
@@ -276,7 +350,7 @@ fn repeat(log: &Log, journal: &Journal, which: u64) -> Result<(), Error> {
 
 /// Whether the journal can know the batch when it meets it again.
 pub fn repeatable(ack: &Ack) -> bool {
-    ack.plans.iter().all(Plan::own_id)
+    ack.plans.iter().all(|plan| plan.id().is_some())
 }
 
 fn conflict(journal: &Journal) -> Result<(), Error> {

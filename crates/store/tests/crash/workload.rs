@@ -1,4 +1,4 @@
-//! What is done to a journal before it crashes, from a seed.
+//! What is done to a journal before it crashes, from a seed or one of all short ones.
 
 use factlog::{Encoding, Expect, NewEvent, Uuid};
 use factlog_sim::Rng;
@@ -8,6 +8,9 @@ use factlog_sim::Rng;
 pub enum Step {
     /// A batch; one event is a single append.
     Append(Vec<Plan>),
+    /// An append of such a size that the written end of the segment comes to lie so many bytes
+    /// beyond the next multiple.
+    Fill { multiple: u64, beyond: i64 },
     /// The batch of an earlier, acknowledged append again, by its place among them.
     Repeat(u64),
     /// An append whose expectation fails.
@@ -26,39 +29,55 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Plan {
     entity: u64,
-    len: usize,
+    pub len: usize,
     /// Also what its bytes are made from.
     number: u64,
     own_id: bool,
-    expect: Expect,
+    /// Whether it is to say which revision comes before it.
+    pub exact: bool,
+    pub expect: Expect,
 }
 
 impl Plan {
     /// A small event that any journal takes.
     pub fn small(number: u64) -> Self {
+        Self::sized(number, 40)
+    }
+
+    pub fn sized(number: u64, len: usize) -> Self {
         Self {
             entity: 0,
-            len: 40,
+            len,
             number,
             own_id: true,
+            exact: false,
             expect: Expect::Any,
         }
     }
 
-    pub fn own_id(&self) -> bool {
-        self.own_id
+    /// Its id, if it brings one.
+    pub fn id(&self) -> Option<Uuid> {
+        let id = Uuid::from_u128(u128::from(self.number) << 64 | 7);
+        self.own_id.then_some(id)
+    }
+
+    pub fn entity(&self) -> String {
+        format!("account-{}", self.entity)
+    }
+
+    pub fn payload(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len];
+        Rng::new(self.number).fill(&mut bytes);
+        bytes
     }
 
     pub fn event(&self) -> NewEvent<'static> {
-        let mut bytes = vec![0; self.len];
-        Rng::new(self.number).fill(&mut bytes);
-        let event = NewEvent::new("bank", format!("account-{}", self.entity), "account.noted")
-            .data(Encoding::Raw, bytes)
+        let event = NewEvent::new(super::SCOPE, self.entity(), "account.noted")
+            .data(Encoding::Raw, self.payload())
             .expect(self.expect);
-        if self.own_id {
-            event.id(Uuid::from_u128(u128::from(self.number) << 64 | 7))
-        } else {
-            event
+        match self.id() {
+            Some(id) => event.id(id),
+            None => event,
         }
     }
 }
@@ -70,36 +89,54 @@ pub struct Workload {
     pub steps: Vec<Step>,
 }
 
+/// What the workloads of a seed have most of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Small,
+    /// Events so large that it rolls.
+    Large,
+    /// Ends at sectors, pages and the segment's end.
+    Boundaries,
+}
+
+const SEGMENT: u64 = super::lab::SEGMENT_LEN;
+
 impl Workload {
-    /// The workload of a seed: reuse of few streams, sizes around pages and segments, and a
-    /// reopening every now and then.
+    /// The workload of a seed: few streams used again and again, sizes around every boundary
+    /// there is, and a reopening every now and then.
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        // Every third journal has events so large that it rolls.
-        let large = seed.is_multiple_of(3);
-        let count = 6 + rng.below(7);
-        let mut steps = Vec::new();
-        for at in 0..count {
-            let step = match rng.below(20) {
-                0..=8 => Step::Append(vec![plan(&mut rng, large)]),
-                9..=12 => {
-                    let count = 2 + rng.below(4);
-                    Step::Append((0..count).map(|_| plan(&mut rng, large)).collect())
-                }
-                13..=14 => Step::Housekeep,
-                15 if at > 0 => Step::Repeat(rng.next_u64()),
-                16 => Step::Conflict,
-                17 => Step::Reopen,
-                18 => Step::Abandon,
-                _ => Step::Clock(if rng.chance(50) {
-                    5_000_000
-                } else {
-                    -3_000_000
-                }),
-            };
-            steps.push(step);
-        }
+        let shape = [Shape::Large, Shape::Small, Shape::Boundaries][(seed % 3) as usize];
+        let count = 4 + rng.below(6);
+        let steps = (0..count).map(|at| step(&mut rng, shape, at)).collect();
         Self { seed, steps }
+    }
+
+    /// Every workload of up to this many steps from a small alphabet.
+    pub fn all_up_to(most: usize) -> Vec<Self> {
+        let mut all: Vec<Vec<usize>> = vec![vec![]];
+        let mut from = 0;
+        for _ in 0..most {
+            let upto = all.len();
+            for at in from..upto {
+                for letter in 0..LETTERS {
+                    let mut longer = all[at].clone();
+                    longer.push(letter);
+                    all.push(longer);
+                }
+            }
+            from = upto;
+        }
+        let workload = |letters: Vec<usize>| Self {
+            seed: letters
+                .iter()
+                .fold(7, |sum, letter| sum * 8 + *letter as u64),
+            steps: (1..)
+                .zip(letters)
+                .map(|(at, letter)| spelled(letter, at))
+                .collect(),
+        };
+        all.into_iter().skip(1).map(workload).collect()
     }
 
     /// The same steps and then others.
@@ -108,12 +145,62 @@ impl Workload {
     }
 }
 
+/// How many letters the alphabet of short workloads has.
+pub const LETTERS: usize = 6;
+
+fn spelled(letter: usize, at: u64) -> Step {
+    match letter {
+        0 => Step::Append(vec![Plan::small(at)]),
+        1 => Step::Append((0..3).map(|n| Plan::sized(16 * at + n, 300)).collect()),
+        2 => Step::Fill {
+            multiple: 4096,
+            beyond: 0,
+        },
+        3 => Step::Housekeep,
+        4 => Step::Reopen,
+        _ => Step::Abandon,
+    }
+}
+
+fn step(rng: &mut Rng, shape: Shape, at: u64) -> Step {
+    match rng.below(20) {
+        0..=3 if shape == Shape::Boundaries => {
+            let multiples = [512, 512, 4096, 4096, SEGMENT];
+            // A multiple of the alignment apart, since every end is aligned.
+            let beyond = [-8, 0, 0, 8, -440, 200];
+            Step::Fill {
+                multiple: *rng.pick(&multiples).unwrap_or(&512),
+                beyond: *rng.pick(&beyond).unwrap_or(&0),
+            }
+        }
+        0..=8 => Step::Append(vec![plan(rng, shape == Shape::Large)]),
+        9..=11 => {
+            let count = 2 + rng.below(4);
+            Step::Append(
+                (0..count)
+                    .map(|_| plan(rng, shape == Shape::Large))
+                    .collect(),
+            )
+        }
+        12..=13 => Step::Housekeep,
+        14 if at > 0 => Step::Repeat(rng.next_u64()),
+        15 => Step::Conflict,
+        14 | 16 | 17 => Step::Reopen,
+        18 => Step::Abandon,
+        _ => Step::Clock(if rng.chance(50) {
+            5_000_000
+        } else {
+            -3_000_000
+        }),
+    }
+}
+
 /// An event of a workload; its number is unlike any other of any workload.
 pub fn plan(rng: &mut Rng, large: bool) -> Plan {
     let sizes: &[u64] = if large {
         &[100, 16_000, 24_000, 33_000]
     } else {
-        &[0, 1, 40, 300, 512, 3_700, 4_096]
+        &[0, 1, 40, 104, 300, 512, 3_700, 4_096]
     };
     let base = rng.pick(sizes).copied().unwrap_or(40);
     Plan {
@@ -121,6 +208,7 @@ pub fn plan(rng: &mut Rng, large: bool) -> Plan {
         len: (base + rng.below(9)) as usize,
         number: rng.next_u64(),
         own_id: rng.chance(50),
+        exact: rng.chance(30),
         expect: Expect::Any,
     }
 }

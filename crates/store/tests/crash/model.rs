@@ -1,0 +1,137 @@
+//! A journal as plain data: what it must hold, worked out without it.
+
+use std::collections::BTreeMap;
+
+use factlog::{Expect, Uuid};
+
+use super::{run::Record, workload::Plan};
+
+/// An event that a journal was asked to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub entity: String,
+    pub revision: u64,
+    pub payload: Vec<u8>,
+    /// The id, if the event brought its own.
+    pub id: Option<Uuid>,
+}
+
+/// What an append must come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Appended,
+    Already,
+    Conflict,
+}
+
+/// Every event appended by a user, in order; the journal's own are left out.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub events: Vec<Kept>,
+    /// Where batches end.
+    ends: Vec<usize>,
+}
+
+impl Model {
+    fn next_revision(&self, entity: &str) -> u64 {
+        let last = self.events.iter().rev().find(|kept| kept.entity == entity);
+        last.map_or(0, |kept| kept.revision + 1)
+    }
+
+    /// The same plans, with the expectations that hold now.
+    pub fn resolved(&self, plans: &[Plan]) -> Vec<Plan> {
+        let mut ahead = BTreeMap::<String, u64>::new();
+        let resolve = |plan: &Plan| {
+            let entity = plan.entity();
+            let next = self.next_revision(&entity);
+            let ahead = ahead.entry(entity).or_default();
+            let expect = match (plan.exact, next + *ahead) {
+                (false, _) => plan.expect,
+                (true, 0) => Expect::NoStream,
+                (true, next) => Expect::Revision(next - 1),
+            };
+            *ahead += 1;
+            let mut plan = plan.clone();
+            plan.expect = expect;
+            plan
+        };
+        plans.iter().map(resolve).collect()
+    }
+
+    /// Appends a batch, or says why not.
+    pub fn append(&mut self, plans: &[Plan]) -> Answer {
+        let known = |plan: &Plan| {
+            let id = plan.id();
+            id.is_some() && self.events.iter().any(|kept| kept.id == id)
+        };
+        if plans.iter().all(known) {
+            return Answer::Already;
+        }
+        let before = self.events.len();
+        for plan in plans {
+            let entity = plan.entity();
+            let revision = self.next_revision(&entity);
+            let holds = match plan.expect {
+                Expect::Any => true,
+                Expect::NoStream => revision == 0,
+                Expect::Revision(wanted) => wanted + 1 == revision,
+            };
+            if !holds {
+                self.events.truncate(before);
+                return Answer::Conflict;
+            }
+            self.events.push(Kept {
+                entity,
+                revision,
+                payload: plan.payload(),
+                id: plan.id(),
+            });
+        }
+        self.ends.push(self.events.len());
+        Answer::Appended
+    }
+
+    /// Forgets what a crash took; what was found must end where a batch does.
+    pub fn keep(&mut self, count: usize) {
+        self.events.truncate(count);
+        self.ends.retain(|end| *end <= count);
+    }
+
+    /// What is wrong with these records, if anything: users' events must be the first of this
+    /// model's, at least `acked` of them, up to the end of a batch.
+    pub fn judge(&self, found: &[Record], acked: usize) -> Result<(), String> {
+        let mut count = 0;
+        for record in found.iter().filter(|record| record.scope == super::SCOPE) {
+            let Some(kept) = self.events.get(count) else {
+                return Err(format!("event {count} of users' was never appended"));
+            };
+            let same = (&record.entity, record.revision, &record.payload)
+                == (&kept.entity, kept.revision, &kept.payload)
+                && (kept.id.is_none() || kept.id == record.id);
+            if !same {
+                return Err(format!(
+                    "event {count} of users' is not what was appended: {} at {} for {} at {}",
+                    record.entity, record.revision, kept.entity, kept.revision
+                ));
+            }
+            count += 1;
+        }
+        if count < acked {
+            return Err(format!("{count} of {acked} acknowledged events are there"));
+        }
+        if count > 0 && !self.ends.contains(&count) {
+            return Err(format!("a batch is cut after event {count} of users'"));
+        }
+        Ok(())
+    }
+
+    /// Every stream's payloads, up to `count` events in all.
+    pub fn streams(&self, count: usize) -> BTreeMap<&str, Vec<&[u8]>> {
+        let mut streams = BTreeMap::<_, Vec<_>>::new();
+        for kept in self.events.iter().take(count) {
+            let payloads = streams.entry(kept.entity.as_str()).or_default();
+            payloads.push(kept.payload.as_slice());
+        }
+        streams
+    }
+}
