@@ -21,6 +21,9 @@ pub enum Failure {
     /// A sync of a file reports EIO once and leaves this behind; a directory's changes are
     /// then seen and never written, or still wait. Any other call is left alone.
     Sync(FailedSync),
+    /// A sync that says all is written, where nothing was: the pages count as clean, and what
+    /// was written is gone with the power. Any other call is left alone.
+    LostWrite,
 }
 
 /// A failure, and the calls that it hits.
@@ -103,6 +106,8 @@ pub(crate) enum Effect {
     After(i32),
     Short,
     Sync(FailedSync),
+    /// Says that it did its work.
+    Lie,
 }
 
 const EINTR: i32 = 4;
@@ -126,6 +131,9 @@ impl Failure {
             Self::NoSpace => kind.needs_space().then_some(Effect::Before(ENOSPC)),
             Self::Interrupted => kind.moves_bytes().then_some(Effect::Before(EINTR)),
             Self::Short => kind.moves_bytes().then_some(Effect::Short),
+            Self::LostWrite => {
+                matches!(kind, Kind::SyncFile | Kind::SyncDir).then_some(Effect::Lie)
+            }
             Self::Sync(how) => {
                 matches!(kind, Kind::SyncFile | Kind::SyncDir).then_some(Effect::Sync(how))
             }

@@ -17,10 +17,12 @@
 //!   they did their work; full disk at any byte ([`SimFs::set_space`]); interrupted and short
 //!   reads and writes; syncs that report an error once and then
 //!   [keep, drop or half write](FailedSync) what was dirty.
-//! * **Rot** ([`SimFs::flip`], [`SimFs::zero`]) of what was durable.
+//! * **Rot** of what was durable: bytes [flipped](SimFs::flip), sectors [zeroed](SimFs::zero),
+//!   [misdirected](SimFs::misdirect) or [gone stale](SimFs::stale), files
+//!   [exchanged](SimFs::swap), a directory [put back](SimFs::restore) as it once was, and syncs
+//!   that [say they wrote and didn't](Failure::LostWrite).
 //!
-//! Not modelled: links, other processes, reads that return other sectors than asked for, disks
-//! that lose what they acknowledged.
+//! Not modelled: links, other processes, permissions.
 //!
 //! # How to use it
 //!

@@ -160,3 +160,72 @@ fn forks_go_their_own_ways() {
     assert_eq!(content(&fs).unwrap(), [b'a'; 8192]);
     assert_eq!(fs.trace().calls.len() as u64, fs.calls());
 }
+
+#[test]
+fn sectors_go_astray_and_come_back_old() {
+    let (fs, file) = durable();
+    let then = fs.moment();
+    write_all_at(file.as_ref(), &[b'b'; 8192], 0).unwrap();
+    file.sync_all().unwrap();
+    let name = Path::new(NAME);
+    fs.stale(name, 512, 512, &then).unwrap();
+    write_all_at(file.as_ref(), &[b'c'; 512], 4096).unwrap();
+    file.sync_all().unwrap();
+    fs.misdirect((name, 4096), (name, 1024), 512).unwrap();
+    let bytes = content(&fs.power_cut(&PowerCut::lost(), 1)).unwrap();
+    assert_eq!(
+        [
+            bytes[511],
+            bytes[512],
+            bytes[1023],
+            bytes[1024],
+            bytes[1535],
+            bytes[1536]
+        ],
+        *b"baaccb"
+    );
+    assert!(fs.stale(name, 8191, 2, &then).is_err());
+}
+
+#[test]
+fn a_lost_write_is_noticed_only_after_the_power_was_gone() {
+    let (fs, file) = durable();
+    write_all_at(file.as_ref(), &[b'b'; 8192], 0).unwrap();
+    fs.inject(Fault::at(fs.calls(), Failure::LostWrite));
+    file.sync_all().unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(content(&fs).unwrap(), [b'b'; 8192]);
+    let after = fs.power_cut(&PowerCut::new(Unsynced::Kept), 1);
+    assert_eq!(content(&after).unwrap(), [b'a'; 8192]);
+}
+
+#[test]
+fn a_directory_can_be_put_back_and_files_exchanged() {
+    let fs = SimFs::new(1);
+    let dir = Path::new("d");
+    fs.create_dir(dir, Access::Shared).unwrap();
+    fs.sync_dir(Path::new("")).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        let file = fs
+            .open(&path, OpenMode::Write)
+            .or_else(|_| fs.create_new(&path, Access::Shared));
+        write_all_at(file.unwrap().as_ref(), bytes, 0).unwrap();
+    };
+    let read = |name: &str| read_file(&fs, &dir.join(name), 10).ok();
+    write("one", b"1");
+    let (then, print) = (fs.moment(), fs.fingerprint());
+    write("one", b"x");
+    write("two", b"2");
+    assert_ne!(fs.fingerprint(), print);
+    fs.swap(&dir.join("one"), &dir.join("two")).unwrap();
+    assert_eq!(
+        (read("one"), read("two")),
+        (Some(b"2".into()), Some(b"x".into()))
+    );
+    fs.restore(dir, &then).unwrap();
+    assert_eq!((read("one"), read("two")), (Some(b"1".into()), None));
+    let after = fs.power_cut(&PowerCut::lost(), 1);
+    assert_eq!(read_file(&after, &dir.join("one"), 10).unwrap(), b"1");
+    assert_eq!(fs.handles(), 0);
+}

@@ -17,7 +17,7 @@ use crate::{
     BatchReceipt, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader, Receipt,
     RecoveryReport, Refusal, SigningPolicy, WriterFailure,
     commit::{Baton, Stopped, Writer},
-    config::KeySource,
+    config::{Bug, KeySource, planted},
     housekeeper::{Housekeeper, Signal},
     journal_events,
     layout::{Layout, decode_secret},
@@ -98,6 +98,9 @@ impl Journal {
         let secret = read_secret(fs.as_ref(), &found.layout, &id)?;
         let writer = writable::fresh(&options, &found, signer.clone(), &secret)?;
         let known = options.known.clone();
+        if planted(Bug::JournalFirst) {
+            recover::finish(fs.as_ref(), &found)?;
+        }
         writer.append(&[journal_events::event(&event)], true)?;
         writer.end_creation()?;
         recover::finish(fs.as_ref(), &found)?;
@@ -378,6 +381,9 @@ impl Writer {
         let mut order = self.order.lock();
         while order.leading || !order.group.events.is_empty() {
             order = self.wait_for_room(order);
+        }
+        if planted(Bug::PoisonedCloses) && order.stopped.is_some() {
+            return self.baton.lock().close();
         }
         if let Some(Stopped::Poisoned(why)) = &order.stopped {
             return Err(WriterFailure::Poisoned(Arc::clone(why)).into());

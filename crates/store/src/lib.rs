@@ -54,6 +54,13 @@ pub use verify::{
     verify,
 };
 
+// The crash harness, over the build in which mistakes can be planted.
+#[cfg(test)]
+#[path = "../tests/crash/mod.rs"]
+mod crash;
+#[cfg(test)]
+extern crate self as factlog;
+
 /// What the README shows, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -99,3 +99,23 @@ fn a_seed_gives_one_trace() {
     };
     assert_eq!(trace().to_string(), trace().to_string());
 }
+
+#[test]
+fn verdicts_on_rot_are_right() {
+    use crash::verdict::*;
+    let mut verdicts = Verdicts::default();
+    for specimen in [
+        Specimen::closed(Workload::of(1)),
+        Specimen::abandoned(Workload::of(1)),
+    ] {
+        flips(&specimen, &mut verdicts, 7);
+        sectors(&specimen, &mut verdicts);
+        rollbacks(&specimen, &mut verdicts);
+    }
+    println!("{:#?}", verdicts.said);
+    for w in verdicts.wrong.iter().take(60) {
+        println!("{w}");
+    }
+    println!("{}", verdicts.wrong.len());
+    assert!(verdicts.wrong.is_empty());
+}

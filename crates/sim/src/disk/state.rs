@@ -151,6 +151,36 @@ impl State {
         found
     }
 
+    /// Lets a directory hold, durably, what another one holds in another state's cache.
+    pub(crate) fn graft(&mut self, target: NodeId, from: &Self, source: NodeId) -> io::Result<()> {
+        let mut entries = BTreeMap::new();
+        for (name, id) in &from.dir(source)?.entries {
+            let copy = match from.file(*id) {
+                Ok(file) => self.add(Node::File(FileState {
+                    cache: file.cache.clone(),
+                    disk: file.cache.clone(),
+                    pending: Vec::new(),
+                    private: file.private,
+                })),
+                Err(_) => {
+                    let private = from.dir(*id)?.private;
+                    let copy = self.add(Node::Dir(Directory {
+                        private,
+                        ..Directory::default()
+                    }));
+                    self.graft(copy, from, *id)?;
+                    copy
+                }
+            };
+            entries.insert(name.clone(), copy);
+        }
+        let dir = self.dir_mut(target)?;
+        dir.disk.clone_from(&entries);
+        dir.entries = entries;
+        dir.pending.clear();
+        Ok(())
+    }
+
     /// Bytes of all files.
     pub(crate) fn used(&self) -> u64 {
         let len = |node: &Arc<Node>| match node.as_ref() {

@@ -51,6 +51,12 @@ impl SimFile {
     }
 }
 
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.fs.machine().open -= 1;
+    }
+}
+
 impl StoreFile for SimFile {
     fn len(&self) -> io::Result<u64> {
         self.call(self.about("len", Kind::Look), |machine, _| {

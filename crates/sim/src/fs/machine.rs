@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Moment;
-use crate::disk::{NodeId, PAGE, State};
+use crate::disk::{NodeId, State};
 use crate::fault::{Effect, Kind, eio, interrupts};
 use crate::trace::Call;
 use crate::{Fault, Rng, Trace};
@@ -18,6 +18,8 @@ pub(super) const MAX_LEN: u64 = 1 << 50;
 pub(super) struct Machine {
     pub(super) state: State,
     pub(super) locked: BTreeSet<NodeId>,
+    /// Open files.
+    pub(super) open: usize,
     pub(super) rng: Rng,
     pub(super) faults: Vec<Fault>,
     pub(super) hits: u64,
@@ -70,6 +72,7 @@ impl Machine {
         Self {
             state,
             locked: BTreeSet::new(),
+            open: 0,
             rng: Rng::new(seed),
             faults: Vec::new(),
             hits: 0,
@@ -168,6 +171,10 @@ impl Machine {
     }
 
     pub(super) fn sync_file(&mut self, file: NodeId, effect: Option<Effect>) -> io::Result<()> {
+        if effect == Some(Effect::Lie) {
+            self.state.file_mut(file)?.pending.clear();
+            return Ok(());
+        }
         if let Some(Effect::Sync(how)) = effect {
             let mut rng = self.rng;
             self.state.file_mut(file)?.fail_sync(how, &mut rng);
@@ -176,37 +183,6 @@ impl Machine {
         }
         if !self.state.file(file)?.pending.is_empty() {
             self.state.file_mut(file)?.sync();
-        }
-        Ok(())
-    }
-
-    /// Changes durable bytes behind everyone's back.
-    pub(super) fn rot(
-        &mut self,
-        path: &Path,
-        offset: u64,
-        len: u64,
-        change: impl Fn(&mut [u8]),
-    ) -> io::Result<()> {
-        let id = self.state.find(path)?;
-        let file = self.state.file_mut(id)?;
-        if offset
-            .checked_add(len)
-            .is_none_or(|end| end > file.cache.len())
-        {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        for content in [&mut file.cache, &mut file.disk] {
-            let mut at = offset;
-            while at < (offset + len).min(content.len()) {
-                let left = PAGE as u64 - at % PAGE as u64;
-                let n = left.min(offset + len - at).min(content.len() - at);
-                let mut bytes = vec![0; n as usize];
-                content.read(&mut bytes, at);
-                change(&mut bytes);
-                content.write(&bytes, at);
-                at += n;
-            }
         }
         Ok(())
     }

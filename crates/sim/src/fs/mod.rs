@@ -3,12 +3,12 @@
 mod handle;
 mod machine;
 mod moment;
+mod rot;
 mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use factlog_fs::StoreFs;
@@ -162,28 +162,18 @@ impl SimFs {
         paths
     }
 
+    /// How many files are open and locks held: none, once a program has cleaned up.
+    #[must_use]
+    pub fn handles(&self) -> usize {
+        let machine = self.machine();
+        machine.open + machine.locked.len()
+    }
+
     /// A fingerprint of cache and disk: equal where names and bytes are, so that a state that
     /// came about before needn't be examined again.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         self.machine().state.fingerprint()
-    }
-
-    /// Flips bits of a byte, on the disk and in the cache: rot.
-    ///
-    /// # Errors
-    /// `NotFound`, or `InvalidInput` past the file's end.
-    pub fn flip(&self, path: &Path, offset: u64, mask: u8) -> io::Result<()> {
-        self.machine()
-            .rot(path, offset, 1, |bytes| bytes[0] ^= mask)
-    }
-
-    /// Fills a stretch with zeros, on the disk and in the cache: a sector that was lost.
-    ///
-    /// # Errors
-    /// As [`flip`](Self::flip).
-    pub fn zero(&self, path: &Path, offset: u64, len: u64) -> io::Result<()> {
-        self.machine().rot(path, offset, len, |bytes| bytes.fill(0))
     }
 
     /// This machine's disk behind the trait.

@@ -25,6 +25,7 @@ impl SimFs {
     }
 
     fn handle(&self, id: NodeId, path: &Path, mode: OpenMode) -> Box<dyn StoreFile> {
+        self.machine().open += 1;
         Box::new(SimFile {
             fs: self.clone(),
             id,
@@ -141,6 +142,10 @@ impl StoreFs for SimFs {
                 machine.state.dir(id)?;
                 match effect {
                     Some(Effect::Sync(FailedSync::KeepsDirty)) => Err(eio()),
+                    Some(Effect::Lie) => {
+                        machine.state.dir_mut(id)?.forget_pending();
+                        Ok(())
+                    }
                     Some(Effect::Sync(_)) => {
                         machine.state.dir_mut(id)?.forget_pending();
                         Err(eio())

@@ -9,6 +9,7 @@ use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_has
 use super::order::{Group, HEADER_ROOM, OrderedEvent};
 use crate::{
     Error, Misuse, Random,
+    config::{Bug, planted},
     layout::{Layout, MANIFEST, checkpoint_name},
     recover::unnamed,
     segment::{SegmentFile, SegmentWriter, headers_hash, offsets_name},
@@ -131,7 +132,11 @@ impl Baton {
             first_sequence: group.first,
             frames_len: frames_len as u32,
             // Groups are written one after another, each once the one before is synced.
-            durable: group.first,
+            durable: if planted(Bug::GroupCallsItselfDurable) {
+                group.first + group.events.len() as u64
+            } else {
+                group.first
+            },
             raw_clock: group.raw_clock,
             root: *span.root().as_bytes(),
             signatures: self
@@ -156,6 +161,12 @@ impl Baton {
             )?)),
             None => None,
         };
+        if let (Some(signer), Some(signed)) = (&self.signer, &signed)
+            && planted(Bug::SignedTooEarly)
+        {
+            let checkpoint = signed.claimed();
+            signer.remember(checkpoint.size(), checkpoint.root())?;
+        }
         writer.write_group(bytes, head.len())?;
         let place = |start: usize| (base + (start - HEADER_ROOM) as u64) as u32;
         let offsets = group
@@ -288,6 +299,9 @@ impl Baton {
     }
 
     fn sync_manifest(&self) -> Result<(), Error> {
+        if planted(Bug::ManifestNotSynced) {
+            return Ok(());
+        }
         let manifest = self.layout.manifest();
         let file = self
             .fs
@@ -375,7 +389,11 @@ impl Baton {
         }
         name(&mut manifest, &writer);
         manifest.incarnation = self.incarnation;
-        self.replace_manifest(manifest)?;
+        if planted(Bug::RollUnnamed) && self.writer.is_some() {
+            self.manifest = manifest;
+        } else {
+            self.replace_manifest(manifest)?;
+        }
         self.writer = Some(writer);
         self.ended = None;
         self.in_segment = 0;

@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     Clock, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
+    config::{Bug, planted},
     housekeeper::Signal,
     index::CODE as INDEX_DAMAGE,
     journal_events,
@@ -213,7 +214,7 @@ impl Writer {
         mut order: MutexGuard<'w, Order>,
         sequence: Option<u64>,
     ) -> Result<(), Error> {
-        let Some(sequence) = sequence else {
+        let Some(sequence) = sequence.filter(|_| !planted(Bug::AnswerTooEarly)) else {
             return Ok(());
         };
         while self.shared.view.load().durable <= sequence {
@@ -253,7 +254,9 @@ impl Writer {
                 stop(&mut order, error);
             }
         }
-        self.ended.notify_all();
+        if !planted(Bug::LostWakeup) {
+            self.ended.notify_all();
+        }
         order
     }
 
@@ -474,6 +477,9 @@ fn stop(order: &mut Order, error: Arc<Error>) {
     waiting
         .cell
         .end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
+    if planted(Bug::PoisonedGoesOn) {
+        return;
+    }
     order.stopped = Some(Stopped::Poisoned(error));
 }
 

@@ -13,7 +13,10 @@ use super::{
     generations::{Generations, RecentIds},
     receipt::GroupProof,
 };
-use crate::{Error, Expect, WriterFailure};
+use crate::{
+    Error, Expect, WriterFailure,
+    config::{Bug, planted},
+};
 
 /// Room in front of a group's frames for its commit header, so that header and frames are one write.
 /// A header with one Ed25519 signature needs 203 bytes; a longer one costs a copy.
@@ -224,6 +227,9 @@ impl Order {
         self.last_raw_clock = now;
         self.group.raw_clock = now;
         self.last_recorded = self.last_recorded.max(now);
+        if planted(Bug::TimeFalls) {
+            self.last_recorded = now;
+        }
         self.place(batch, &mut heads);
         for (coordinate, head) in batch.coordinates.iter().zip(heads) {
             if let Some(head) = head {
@@ -262,7 +268,9 @@ impl Order {
     fn heads_of(&mut self, batch: &Batch, resolved: &Resolved) -> Option<Vec<Option<Head>>> {
         let mut heads = Vec::with_capacity(batch.coordinates.len());
         for coordinate in &batch.coordinates {
+            let looked_up = resolved.heads.get(coordinate).copied();
             heads.push(match self.heads.get(coordinate) {
+                Some(head) if planted(Bug::StaleHead) => looked_up.unwrap_or(Some(head)),
                 Some(head) => Some(head),
                 None if self.heads.forgotten() > resolved.mark => return None,
                 None => *resolved.heads.get(coordinate)?,

@@ -1,8 +1,10 @@
 //! What a journal is opened with.
 
 mod options;
+mod planted;
 mod seams;
 
 pub(crate) use options::KeySource;
 pub use options::{Dangerous, Options, Recovery, SigningPolicy};
+pub(crate) use planted::{Bug, planted};
 pub use seams::{Clock, Random, SystemClock, SystemRandom};

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Damage, Error, Options, RecoveryReport, Refusal,
     commit::{Baton, DerivedFiles, Order, Writer, sign},
+    config::{Bug, planted},
     index::{IndexView, Tail},
     journal::{new_writer, shared},
     read::{MAX_GAP, Shared},
@@ -117,7 +118,7 @@ pub(crate) fn open(
     let mut baton = new_baton(options, found, signer, survey.frontier.clone());
     take_survey(&mut baton, found, &survey, view.signed.clone())?;
     let mut recovered = None;
-    if refused.is_none() {
+    if refused.is_none() && !planted(Bug::AppendBehindTear) {
         match recover(&mut baton, &survey, options.recovery) {
             Ok(done) => recovered = done,
             Err(error @ Error::Refused(Refusal::StrictRecovery(_))) => return Err(error),
@@ -177,12 +178,18 @@ fn take_survey(
         .map(|(_, generation)| generation + 1)
         .max()
         .unwrap_or(0);
-    baton.manifest.next_generation = baton.manifest.next_generation.max(highest);
+    if !planted(Bug::GenerationReused) {
+        baton.manifest.next_generation = baton.manifest.next_generation.max(highest);
+    }
     baton.incarnation = found.manifest.incarnation.max(survey.incarnation) + 1;
     baton.number = survey.number;
     baton.signed = signed;
     baton.stated = survey.stated;
-    if survey.clean {
+    if planted(Bug::AppendBehindTear) {
+        let segment = Arc::clone(&survey.segment);
+        let end = segment.len()?.next_multiple_of(8);
+        baton.writer = Some(SegmentWriter::resume(segment, end));
+    } else if survey.clean {
         let segment = Arc::clone(&survey.segment);
         baton.in_segment = survey.proven - segment.header.first_sequence;
         baton.writer = Some(SegmentWriter::resume(segment, survey.proven_end));
@@ -308,6 +315,9 @@ fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) 
         refused.get_or_insert(damage.clone().into());
         return;
     }
+    if planted(Bug::MemoryIgnored) {
+        return;
+    }
     let group = survey.unproven.as_ref();
     let whole = survey.proven + group.map_or(0, |group| u64::from(group.header.count));
     if let Some((remembered, _)) = floors.signer.filter(|(size, _)| *size > whole) {
@@ -423,7 +433,9 @@ fn follow_recovery(
             offsets.push(event.offset as u32);
         }
         let mut tail = view.index.tail().clone();
-        push(&mut tail, &group);
+        if !planted(Bug::CopyNotIndexed) {
+            push(&mut tail, &group);
+        }
         view.index = view.index.with_tail(&tail);
         view.durable = group.header.end_sequence();
         derived.append_leaves(&leaves);

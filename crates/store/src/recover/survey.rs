@@ -7,6 +7,7 @@ use factlog_proof::{Checkpoint, Frontier, Hash, NoteSignature, SignedCheckpoint,
 use super::{Floors, Found};
 use crate::{
     Damage, Error,
+    config::{Bug, planted},
     segment::{
         FrameReader, FrameStop, GroupScanner, ScanStop, ScannedGroup, SegmentFile,
         largest_statement,
@@ -148,7 +149,7 @@ impl<'f> Scan<'f> {
                     detail,
                     header,
                 }) => {
-                    if let Some(header) = header {
+                    if let Some(header) = header.filter(|_| !planted(Bug::StatementsIgnored)) {
                         self.durable = self.durable.max(header.durable);
                         self.incarnation = self.incarnation.max(header.incarnation);
                     }
@@ -229,7 +230,7 @@ impl<'f> Scan<'f> {
             .as_ref()
             .map_or(self.frontier.size(), CommitHeader::end_sequence);
         let torn = self.torn_bytes()?;
-        if torn > 0 {
+        if torn > 0 && !planted(Bug::StatementsIgnored) {
             self.durable = self
                 .durable
                 .max(largest_statement(&self.segment, self.end)?);
@@ -238,7 +239,10 @@ impl<'f> Scan<'f> {
             .stop
             .take()
             .unwrap_or((self.end, "the segment ends too early".to_owned()));
-        let lost = self.durable.max(floors.orphans) > whole || self.end < proven_end;
+        let short = self.end < proven_end && !planted(Bug::ProvenEndIgnored);
+        let lost = self.durable.max(floors.orphans) > whole
+            || short
+            || (torn > 0 && planted(Bug::TornIsCorrupt));
         let damage = lost.then(|| self.segment.damage(at, why).sequence(whole));
         let durable = self
             .durable
@@ -266,10 +270,11 @@ impl<'f> Scan<'f> {
         let Some((group, leaves, after)) = self.pending else {
             return Ok(survey);
         };
-        if whole <= durable || survey.damage.is_some() {
+        if whole <= durable || survey.damage.is_some() || planted(Bug::UnprovenBelieved) {
             absorb(&group, &leaves)?;
             survey.frontier = after;
-            if group.header.count == 0 && group.end > proven_end && survey.damage.is_none() {
+            let unstated = group.header.count == 0 && !planted(Bug::EmptyCommitBelieved);
+            if unstated && group.end > proven_end && survey.damage.is_none() {
                 // What it states is true, but nothing says that it is itself on the disk: after a
                 // failed sync it may be in the cache only. So the segment ends before it.
                 survey.proven_end = group.offset;
@@ -329,7 +334,8 @@ impl Survey {
         found: &Found,
     ) -> Result<(), Error> {
         let before = found.manifest.rows.iter().rev().nth(1);
-        let Some(row) = before.filter(|_| self.number == 0) else {
+        let due = self.number == 0 && !planted(Bug::NumbersRestart);
+        let Some(row) = before.filter(|_| due) else {
             return Ok(());
         };
         let path = found.layout.segment(row.first_sequence, row.generation);

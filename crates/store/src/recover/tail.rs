@@ -10,6 +10,7 @@ use super::{Survey, identity::read_manifest};
 use crate::{
     Damage, Error, Recovery, Refusal,
     commit::{Baton, MAX_HEADER, sign},
+    config::{Bug, planted},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
 };
 
@@ -63,6 +64,14 @@ pub(crate) fn recover(
     // With room to tell of it: once MANIFEST names the segment, a full disk must not keep it untold.
     let mut writer = baton.new_segment(survey.proven, MAX_HEADER + frames + ROOM_TO_TELL)?;
     let next = writer.segment.path.clone();
+    if planted(Bug::OldEndBeforeCopy) {
+        let manifest = baton.manifest.clone();
+        let early = SegmentWriter::resume(Arc::clone(&writer.segment), writer.end);
+        baton.ended = Some((Arc::clone(old), survey.proven_end));
+        baton.succeed(early)?;
+        baton.writer = None;
+        baton.manifest = manifest;
+    }
     if let Some(group) = &survey.unproven {
         copy_group(baton, old, group, survey.proven, &mut writer).inspect_err(|_| {
             // Nothing names it. One that can't be removed now is when the next session begins.
@@ -83,7 +92,12 @@ pub(crate) fn recover(
         Some(signer) => Some(Arc::new(sign(signer, frontier.size(), frontier.root())?)),
         None => baton.signed.clone(),
     };
-    baton.ended = Some((Arc::clone(old), survey.proven_end));
+    let end = if planted(Bug::SealedWithTear) {
+        old.len()?
+    } else {
+        survey.proven_end
+    };
+    baton.ended = Some((Arc::clone(old), end));
     baton.begin_recovered()?;
     baton.succeed(writer).inspect_err(|_| {
         // Unless the replace was seen by anyone, the new segment is no more than a leftover.
@@ -98,7 +112,9 @@ pub(crate) fn recover(
     baton.in_segment = copied;
     baton.signed = signed;
     if copied > 0 {
-        baton.frontier = frontier;
+        if !planted(Bug::CopyNotInTree) {
+            baton.frontier = frontier;
+        }
         baton.number += 1;
         baton.stated = false;
     }
@@ -146,7 +162,11 @@ fn copy_group(
     }
     let header = CommitHeader {
         incarnation: baton.incarnation,
-        durable: proven,
+        durable: if planted(Bug::CopyCallsItselfDurable) {
+            group.header.end_sequence()
+        } else {
+            proven
+        },
         frames_check: writer.segment.key.frames_check(crcs),
         ..group.header.clone()
     };

@@ -7,7 +7,10 @@ use super::{
     SegmentFile,
     frames::{FrameReader, FrameStop},
 };
-use crate::Error;
+use crate::{
+    Error,
+    config::{Bug, planted},
+};
 
 /// An event as a scan sees it: its place, its hash, and what the indexes need.
 #[derive(Clone, Debug)]
@@ -79,6 +82,7 @@ impl<'f> GroupScanner<'f> {
         let path = &self.segment.path;
         let stop = |stop: FrameStop, header: Option<&CommitHeader>| match stop {
             FrameStop::End if header.is_none() => ScanStop::End,
+            FrameStop::Io(_) if planted(Bug::ReadErrorIsEnd) => ScanStop::End,
             FrameStop::Io(error) => ScanStop::Failed(Error::io("read", path)(error)),
             FrameStop::Bad(FormatError::Unsupported(what)) => ScanStop::Failed(
                 crate::Damage::format("", path, FormatError::Unsupported(what))

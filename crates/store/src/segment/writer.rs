@@ -4,7 +4,10 @@ use factlog_format::{Digest, FrameType, HeadersHasher, SegmentHeader};
 use factlog_fs::{Access, StoreFs, write_all_at};
 
 use super::{FrameReader, SegmentFile, frames::FrameStop, segment_name};
-use crate::Error;
+use crate::{
+    Error,
+    config::{Bug, planted},
+};
 
 /// How many bytes of zeros are written ahead at a time, at least and at most. A sync after a write
 /// over them has no new blocks and no new length to make durable, which about halves its cost.
@@ -154,7 +157,11 @@ impl SegmentWriter {
         let path = &self.segment.path;
         let file = self.segment.file.as_ref();
         write_all_at(file, group, self.end).map_err(Error::io("write", path))?;
-        file.sync_data().map_err(Error::io("sync", path))?;
+        let mut synced = file.sync_data();
+        if planted(Bug::SyncRetried) {
+            synced = synced.or_else(|_| file.sync_data());
+        }
+        synced.map_err(Error::io("sync", path))?;
         if let Some(headers) = &mut self.headers {
             headers.add(group.get(..header_len).unwrap_or_default());
         }

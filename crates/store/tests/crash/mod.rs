@@ -5,8 +5,9 @@
 //! asked. A violation names seed, moment and power cut, which is all it takes to see it again.
 
 #![allow(
+    dead_code,
     unreachable_pub,
-    reason = "a module of a test program, which others may include"
+    reason = "included by several test programs, each of which uses a part of it"
 )]
 
 pub mod bugs;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod oracle;
 pub mod run;
 pub mod survive;
+pub mod verdict;
 pub mod workload;
 
 /// Where users' events are.

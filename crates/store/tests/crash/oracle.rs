@@ -59,6 +59,10 @@ pub const LOOKING: &[Oracle] = &[
         check: contents,
     },
     Oracle {
+        name: "times",
+        check: times,
+    },
+    Oracle {
         name: "released roots",
         check: released_roots,
     },
@@ -167,6 +171,18 @@ fn contents(case: &Case<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Recorded times never fall, whatever the clock did.
+fn times(case: &Case<'_>) -> Verdict {
+    match case
+        .found
+        .windows(2)
+        .position(|two| two[1].recorded_at < two[0].recorded_at)
+    {
+        None => Ok(()),
+        Some(at) => Err(format!("event {} was recorded before event {at}", at + 1)),
+    }
 }
 
 /// Whatever root was ever signed and released is a root of this history.

@@ -17,9 +17,25 @@ pub struct Record {
     pub scope: String,
     pub entity: String,
     pub revision: u64,
+    pub recorded_at: i64,
     pub hash: Digest,
     pub id: Option<Uuid>,
     pub payload: Vec<u8>,
+}
+
+/// What an event says.
+pub fn record_of(event: &factlog::Event) -> Record {
+    let facts = event.facts();
+    let data = event.data().and_then(|data| data.bytes());
+    Record {
+        scope: facts.map(|f| f.scope.to_owned()).unwrap_or_default(),
+        entity: facts.map(|f| f.entity.to_owned()).unwrap_or_default(),
+        revision: event.revision(),
+        recorded_at: event.recorded_at(),
+        hash: event.hash(),
+        id: event.id(),
+        payload: data.unwrap_or_default().to_vec(),
+    }
 }
 
 /// Every event of a journal, in order.
@@ -28,23 +44,7 @@ pub fn read_all(reader: &Reader) -> Result<Vec<Record>, Error> {
     for sequence in 0..reader.len() {
         let event = reader.get(sequence)?;
         let Some(event) = event else { break };
-        let facts = event.facts();
-        found.push(Record {
-            scope: facts
-                .map(|facts| facts.scope.to_owned())
-                .unwrap_or_default(),
-            entity: facts
-                .map(|facts| facts.entity.to_owned())
-                .unwrap_or_default(),
-            revision: event.revision(),
-            hash: event.hash(),
-            id: event.id(),
-            payload: event
-                .data()
-                .and_then(|data| data.bytes())
-                .unwrap_or_default()
-                .to_vec(),
-        });
+        found.push(record_of(&event));
     }
     Ok(found)
 }

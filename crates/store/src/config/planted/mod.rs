@@ -1,0 +1,93 @@
+//! Mistakes in the library's own logic, which the crash tests plant one at a time to show that they
+//! are found.
+//!
+//! They exist in one build only: that of this crate's own unit tests. In every other [`planted`] is
+//! constantly false, and nothing of them is left.
+
+#[cfg(test)]
+mod tests;
+
+/// A mistake that a store could make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A torn tail is taken for corruption.
+    TornIsCorrupt,
+    /// A commit header calls its own group durable.
+    GroupCallsItselfDurable,
+    /// So does the header of a group that recovery copies.
+    CopyCallsItselfDurable,
+    /// MANIFEST ends the old segment before the copied group is safe.
+    OldEndBeforeCopy,
+    /// The old segment is sealed with its torn bytes inside.
+    SealedWithTear,
+    /// A copied group is not put into the index.
+    CopyNotIndexed,
+    /// A copied group is not put into the tree.
+    CopyNotInTree,
+    /// An unproven group is believed where it stands, without a copy.
+    UnprovenBelieved,
+    /// An empty commit that nothing proves is believed.
+    EmptyCommitBelieved,
+    /// What a commit header beyond the damage calls durable is not looked for.
+    StatementsIgnored,
+    /// What MANIFEST calls proven is not compared with what is there.
+    ProvenEndIgnored,
+    /// What signer and kept checkpoints remember is not compared with what is there.
+    MemoryIgnored,
+    /// A read that fails counts as the end of what was written.
+    ReadErrorIsEnd,
+    /// Appends go on behind the torn bytes, in the same segment.
+    AppendBehindTear,
+    /// A generation is used again after a crash left a file of it.
+    GenerationReused,
+    /// Commits are numbered from one again after a roll and a crash.
+    NumbersRestart,
+    /// The first groups of a new segment are written before MANIFEST names it.
+    RollUnnamed,
+    /// Files are removed on the word of a MANIFEST that was not synced.
+    ManifestNotSynced,
+    /// JOURNAL is written before the first event is.
+    JournalFirst,
+    /// A signature is remembered as released before its group is synced.
+    SignedTooEarly,
+    /// A sync that failed is tried again and then believed.
+    SyncRetried,
+    /// A writer goes on after a failed write.
+    PoisonedGoesOn,
+    /// A close after a failed write records a clean end.
+    PoisonedCloses,
+    /// A recorded time falls when the clock steps back.
+    TimeFalls,
+    /// An answer that rests on an event is given before that event is durable.
+    AnswerTooEarly,
+    /// Those who wait for a group are not told that it has ended.
+    LostWakeup,
+    /// A stream's head that was looked up is trusted over one ordered since.
+    StaleHead,
+}
+
+/// Whether a mistake is planted.
+#[cfg(not(test))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether a mistake is planted, on this thread.
+#[cfg(test)]
+pub(crate) fn planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Does something with a mistake planted in whatever this thread does.
+#[cfg(test)]
+pub(crate) fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
+    PLANTED.set(Some(bug));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    PLANTED.set(None);
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,289 @@
+//! What a journal says of damage, held against what the simulator did.
+//!
+//! The simulator knows which bytes it spoiled, and which events nothing but the last commit itself
+//! vouched for. So it can tell a right answer from a wrong one: an acknowledged event may be
+//! missing only where the journal says so, or where no log with one copy could know.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use factlog::{Journal, Outcome, VerifyOptions, verify};
+use factlog_sim::{Moment, Rng, SimFs};
+
+use super::{
+    lab::{DIR, Lab},
+    run::{Record, Run, record_of},
+    survive::text_of,
+    workload::Workload,
+};
+
+/// A journal at rest, about which everything is known.
+pub struct Specimen {
+    pub run: Run,
+    pub now: Moment,
+    /// Events from here on are vouched for by nothing but the group that holds them.
+    pub stated: u64,
+    /// Whether it was closed, so that the signer remembers all of it.
+    pub closed: bool,
+}
+
+impl Specimen {
+    /// After a clean close.
+    pub fn closed(workload: Workload) -> Self {
+        let run = record(workload);
+        let now = run.moments.last().cloned().expect("a run has moments");
+        let stated = run.truth.len() as u64;
+        Self {
+            run,
+            now,
+            stated,
+            closed: true,
+        }
+    }
+
+    /// Right after the last acknowledgement, with everything on the disk.
+    pub fn abandoned(workload: Workload) -> Self {
+        let run = record(workload);
+        let last = run.log.acks.last().expect("a workload appends");
+        let at = run
+            .moments
+            .iter()
+            .rfind(|moment| moment.calls() <= last.call);
+        let now = at.cloned().expect("an append writes");
+        let (stated, end) = (last.first, last.first as usize + last.plans.len());
+        let mut run = run;
+        run.truth.truncate(end);
+        Self {
+            run,
+            now,
+            stated,
+            closed: false,
+        }
+    }
+
+    fn machine(&self) -> SimFs {
+        self.now.kill_process(1)
+    }
+
+    /// Files of the journal and how long they are.
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        let contents = self.machine().contents();
+        let files = contents
+            .into_iter()
+            .map(|(path, bytes)| (path, bytes.len() as u64));
+        files
+            .filter(|(path, len)| path.starts_with(DIR) && *len > 0)
+            .collect()
+    }
+}
+
+fn record(workload: Workload) -> Run {
+    let lab = Lab::new(SimFs::new(workload.seed), workload.seed);
+    Run::record(workload, &lab).expect("a workload without faults does its steps")
+}
+
+/// What a journal said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Said {
+    /// It opens, and every event is there.
+    Whole,
+    /// It opens and says that a torn write was set aside.
+    Torn,
+    /// It opens, and reading some event fails.
+    ReadFails,
+    /// It opens for reading only, with a reason.
+    ReadOnly,
+    /// It doesn't open.
+    Refused,
+}
+
+/// Verdicts by what was done, and what was wrong about some.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    pub said: BTreeMap<(&'static str, Said), u64>,
+    pub wrong: Vec<String>,
+}
+
+impl Verdicts {
+    pub fn of(&self, fault: &str) -> u64 {
+        let counts = self.said.iter().filter(|((name, _), _)| *name == fault);
+        counts.map(|(_, count)| count).sum()
+    }
+
+    /// Spoils a copy of the specimen and judges what the journal says of it.
+    fn judge(
+        &mut self,
+        specimen: &Specimen,
+        fault: &'static str,
+        path: &Path,
+        at: u64,
+        spoil: impl FnOnce(&SimFs) -> std::io::Result<()>,
+    ) {
+        let fs = specimen.machine();
+        if spoil(&fs).is_err() || fs.differences(&specimen.now).is_empty() {
+            return;
+        }
+        let said = catch_unwind(AssertUnwindSafe(|| examine(specimen, fault, path, &fs)));
+        let said =
+            said.unwrap_or_else(|panic| Err(format!("a panic: {}", text_of(panic.as_ref()))));
+        match said {
+            Ok(said) => *self.said.entry((fault, said)).or_default() += 1,
+            Err(why) => {
+                let (path, seed) = (path.display(), specimen.run.workload.seed);
+                let closed = specimen.closed;
+                self.wrong.push(format!(
+                    "{fault} at {at} of {path}, workload {seed}, closed {closed}: {why}"
+                ));
+            }
+        }
+    }
+}
+
+/// What is not needed to know the events, and is made again.
+fn is_derived(path: &Path) -> bool {
+    let dir = Path::new(DIR);
+    path.starts_with(dir.join("index"))
+        || path.starts_with(dir.join("tree"))
+        || path.extension().is_some_and(|e| e == "off")
+}
+
+fn examine(specimen: &Specimen, fault: &str, path: &Path, fs: &SimFs) -> Result<Said, String> {
+    let lab = Lab::later(fs.clone(), 9, 30);
+    verdict_of_verify(specimen, fault, path, &lab)?;
+    let journal = match lab.open() {
+        Ok(journal) => journal,
+        Err(_) if !is_derived(path) => return Ok(Said::Refused),
+        Err(error) => return Err(format!("a derived file blocks the open: {error}")),
+    };
+    let (there, failing) = read(specimen, &journal)?;
+    let truth = specimen.run.truth.len() as u64;
+    if let Some(why) = journal.read_only_reason() {
+        if is_derived(path) {
+            return Err(format!("a derived file makes it read-only: {why}"));
+        }
+        return Ok(Said::ReadOnly);
+    }
+    if there < specimen.stated {
+        return Err(format!(
+            "{there} of {truth} acknowledged events are there, {} were stated durable, and it is writable",
+            specimen.stated
+        ));
+    }
+    let torn = journal
+        .recovery()
+        .is_some_and(|report| report.set_aside > 0);
+    if torn && (specimen.closed || is_derived(path)) {
+        return Err("rot below a durable statement is called a torn tail".to_owned());
+    }
+    if there < truth && !torn {
+        return Err(format!(
+            "{there} of {truth} events are there, and nothing was said"
+        ));
+    }
+    Ok(match (torn, failing) {
+        (true, _) => Said::Torn,
+        (false, true) => Said::ReadFails,
+        (false, false) => Said::Whole,
+    })
+}
+
+/// How many of the events there are at least some kind of answer about, and whether some can't be
+/// read; or which one is wrong.
+fn read(specimen: &Specimen, journal: &Journal) -> Result<(u64, bool), String> {
+    let (mut there, mut failing) = (0, false);
+    let survivors = journal.recovery().map_or(u64::MAX, |report| report.events);
+    for (sequence, truth) in (0..survivors).zip(&specimen.run.truth) {
+        match journal.reader().get(sequence) {
+            Ok(Some(event)) => {
+                let record: Record = record_of(&event);
+                if record != *truth {
+                    return Err(format!("event {sequence} reads as another one"));
+                }
+            }
+            Ok(None) => break,
+            Err(_) => failing = true,
+        }
+        there = sequence + 1;
+    }
+    Ok((there, failing))
+}
+
+/// A verification must not call a spoiled journal whole, where there is anything to tell it by.
+fn verdict_of_verify(
+    specimen: &Specimen,
+    fault: &str,
+    path: &Path,
+    lab: &Lab,
+) -> Result<(), String> {
+    let key = specimen.run.log.policy.clone();
+    let mut options = VerifyOptions::new().file_system(lab.store());
+    // What its users were given is shown, so that a shorter or another history is found out.
+    if let Some((_, text)) = specimen.run.log.receipts.last() {
+        options = options.receipt(text.clone());
+    }
+    let sound = match verify(DIR, &options) {
+        Ok(report) => report.outcome(false) == Outcome::Holds && report.findings.is_empty(),
+        Err(_) => false,
+    };
+    drop(key);
+    // Nothing vouches for the very last group but itself; what only its user was given does.
+    let tail_only = !specimen.closed && path.extension().is_some_and(|e| e == "seg");
+    if sound && path.starts_with(DIR) && !tail_only {
+        return Err(format!("`verify` finds nothing after {fault}"));
+    }
+    Ok(())
+}
+
+/// Every byte flipped.
+pub fn flips(specimen: &Specimen, verdicts: &mut Verdicts, step: u64) {
+    for (path, len) in specimen.files() {
+        for at in (0..len).step_by(step.max(1) as usize) {
+            let mask = 1 << (at % 8);
+            verdicts.judge(specimen, "flip", &path, at, |fs| fs.flip(&path, at, mask));
+        }
+    }
+}
+
+/// Sectors zeroed, misdirected, gone stale; files exchanged.
+pub fn sectors(specimen: &Specimen, verdicts: &mut Verdicts) {
+    const SECTOR: u64 = 512;
+    let seed = specimen.run.workload.seed;
+    let mut rng = Rng::new(seed ^ 0x5ec);
+    let files = specimen.files();
+    for (path, len) in &files {
+        for at in (0..*len).step_by(SECTOR as usize) {
+            let n = SECTOR.min(len - at);
+            verdicts.judge(specimen, "zero", path, at, |fs| fs.zero(path, at, n));
+            let (other, other_len) = rng.pick(&files).expect("a journal has files");
+            let from = rng.below(other_len.saturating_sub(n) + 1) / SECTOR * SECTOR;
+            verdicts.judge(specimen, "misdirect", path, at, |fs| {
+                fs.misdirect((other, from), (path, at), n)
+            });
+            for _ in 0..3 {
+                let then = rng.pick(&specimen.run.moments).expect("a run has moments");
+                if then.calls() < specimen.now.calls() {
+                    verdicts.judge(specimen, "stale", path, at, |fs| {
+                        fs.stale(path, at, n, then)
+                    });
+                }
+            }
+        }
+        for (other, _) in &files {
+            verdicts.judge(specimen, "swap", path, 0, |fs| fs.swap(path, other));
+        }
+    }
+}
+
+/// The journal's directory put back as it was at any earlier moment, while its signer remembers.
+pub fn rollbacks(specimen: &Specimen, verdicts: &mut Verdicts) {
+    let created = specimen.run.log.created.unwrap_or(u64::MAX);
+    for then in &specimen.run.moments {
+        if (created..specimen.now.calls()).contains(&then.calls()) {
+            let dir = Path::new(DIR);
+            verdicts.judge(specimen, "rollback", dir, then.calls(), |fs| {
+                fs.restore(dir, then)
+            });
+        }
+    }
+}
