@@ -1,6 +1,7 @@
 //! Many crashes, counted.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use factlog_sim::{Moment, PowerCut, Rng, SimFs, Unsynced};
 
@@ -9,7 +10,7 @@ use super::{
     figures::Figures,
     lab::Lab,
     run::Run,
-    survive::{Before, Outcome, Violation, survive},
+    survive::{Before, Outcome, Violation, survive, text_of},
     workload::{Step, Workload, plan},
 };
 
@@ -161,17 +162,17 @@ impl<'f> Campaign<'f> {
             Some(bug) => Lab::with_bug(fs, bug, seed),
             None => Lab::new(fs, seed),
         };
-        match Run::record(workload, &lab) {
-            Ok(run) => {
+        let recorded = catch_unwind(AssertUnwindSafe(|| Run::record(workload, &lab)));
+        let detail = match recorded {
+            Ok(Ok(run)) => {
                 self.figures.workloads += 1;
-                Some(run)
+                return Some(run);
             }
-            Err(error) => {
-                let detail = format!("{}: {error}", error.code());
-                self.violated("no crash", detail, format!("workload {seed}"));
-                None
-            }
-        }
+            Ok(Err(error)) => format!("{}: {error}", error.code()),
+            Err(panic) => text_of(panic.as_ref()),
+        };
+        self.violated("no crash", detail, format!("workload {seed}"));
+        None
     }
 
     fn everywhere(&mut self, workload: Workload) {
@@ -289,8 +290,9 @@ impl<'f> Campaign<'f> {
             "{what}, crash {crash:?} after call {}, seed {seed}; then",
             moment.calls()
         );
+        let next = || Run::go_on(Workload::of_steps(seed, steps), &lab, log);
         // A first crash that an oracle objects to is reported by itself.
-        let Ok(next) = Run::go_on(Workload::of_steps(seed, steps), &lab, log) else {
+        let Ok(Ok(next)) = catch_unwind(AssertUnwindSafe(next)) else {
             return;
         };
         let (states, seen) = (self.figures.states, std::mem::take(&mut self.seen));

@@ -42,9 +42,26 @@ impl Failing {
     }
 }
 
+/// What is to fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    pub how: &'static [Failing],
+    /// Ends at so many violations.
+    pub violations: usize,
+    pub bug: Option<Bug>,
+}
+
+impl Faults {
+    pub const ALL: Self = Self {
+        how: &Failing::ALL,
+        violations: 20,
+        bug: None,
+    };
+}
+
 /// Does the workload once for each of its calls and ways to fail. After each the process ends and
 /// the journal is opened on the same cache, goes on, and then loses power as well.
-pub fn fail_everywhere(workload: &Workload, how: &[Failing], bug: Option<Bug>) -> Figures {
+pub fn fail_everywhere(workload: &Workload, faults: Faults) -> Figures {
     let seed = workload.seed;
     let lab = Lab::new(SimFs::new(seed), seed);
     let mut figures = Figures {
@@ -54,8 +71,11 @@ pub fn fail_everywhere(workload: &Workload, how: &[Failing], bug: Option<Bug>) -
     let run =
         Run::record(workload.clone(), &lab).expect("a workload without faults does its steps");
     for call in 0..lab.fs.calls() {
-        for failing in how {
-            let found = fail_at(&run, call, *failing, bug);
+        for failing in faults.how {
+            if figures.violations.len() >= faults.violations {
+                return figures;
+            }
+            let found = fail_at(&run, call, *failing, faults.bug);
             match found {
                 Ok(hit) => figures.states += u64::from(hit),
                 Err((oracle, detail)) => {
@@ -74,7 +94,7 @@ pub fn fail_everywhere(workload: &Workload, how: &[Failing], bug: Option<Bug>) -
 
 /// The same for the open after a crash: the journal is abandoned at every moment, and then each call
 /// of what follows fails, recovery first of all.
-pub fn fail_recovery(workload: &Workload, how: &[Failing], every: usize) -> Figures {
+pub fn fail_recovery(workload: &Workload, faults: Faults, every: usize) -> Figures {
     let seed = workload.seed;
     let lab = Lab::new(SimFs::new(seed), seed);
     let mut figures = Figures {
@@ -100,7 +120,10 @@ pub fn fail_recovery(workload: &Workload, how: &[Failing], every: usize) -> Figu
             continue;
         };
         for call in 0..whole.fs.calls() {
-            for failing in how {
+            for failing in faults.how {
+                if figures.violations.len() >= faults.violations {
+                    return figures;
+                }
                 let lab = machine();
                 match fail_open_at(&second, &log, lab, call, *failing) {
                     Ok(hit) => figures.states += u64::from(hit),

@@ -5,10 +5,13 @@
 //! missing only where the journal says so, or where no log with one copy could know.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use factlog::{Journal, Outcome, VerifyOptions, verify};
+use factlog_format::{CommitHeader, CrcSeed, Frame, FrameType, GroupKey, SegmentHeader};
 use factlog_sim::{Moment, Rng, SimFs};
 
 use super::{
@@ -22,10 +25,31 @@ use super::{
 pub struct Specimen {
     pub run: Run,
     pub now: Moment,
-    /// Events from here on are vouched for by nothing but the group that holds them.
-    pub stated: u64,
-    /// Whether it was closed, so that the signer remembers all of it.
+    /// Whether it was closed, so that MANIFEST and signer vouch for all of it.
     pub closed: bool,
+    statements: Vec<Statement>,
+}
+
+/// A commit header that says how many events are durable, and where it stands.
+struct Statement {
+    path: PathBuf,
+    bytes: Range<u64>,
+    durable: u64,
+}
+
+/// What is spoiled: a stretch of a file, or all of it.
+struct Damage<'d> {
+    fault: &'static str,
+    path: &'d Path,
+    bytes: Range<u64>,
+}
+
+impl Damage<'_> {
+    fn hits(&self, statement: &Statement) -> bool {
+        self.path == statement.path
+            && self.bytes.start < statement.bytes.end
+            && statement.bytes.start < self.bytes.end
+    }
 }
 
 impl Specimen {
@@ -33,12 +57,11 @@ impl Specimen {
     pub fn closed(workload: Workload) -> Self {
         let run = record(workload);
         let now = run.moments.last().cloned().expect("a run has moments");
-        let stated = run.truth.len() as u64;
         Self {
             run,
             now,
-            stated,
             closed: true,
+            statements: Vec::new(),
         }
     }
 
@@ -51,14 +74,24 @@ impl Specimen {
             .iter()
             .rfind(|moment| moment.calls() <= last.call);
         let now = at.cloned().expect("an append writes");
-        let (stated, end) = (last.first, last.first as usize + last.plans.len());
+        let end = last.first as usize + last.plans.len();
         let mut run = run;
         run.truth.truncate(end);
+        let statements = statements(&now.kill_process(1));
         Self {
             run,
             now,
-            stated,
             closed: false,
+            statements,
+        }
+    }
+
+    /// How many events something still vouches for that the damage left whole.
+    fn stated(&self, damage: &Damage<'_>) -> u64 {
+        let left = self.statements.iter().filter(|at| !damage.hits(at));
+        match self.closed {
+            true => self.run.truth.len() as u64,
+            false => left.map(|statement| statement.durable).max().unwrap_or(0),
         }
     }
 
@@ -76,6 +109,42 @@ impl Specimen {
             .filter(|(path, len)| path.starts_with(DIR) && *len > 0)
             .collect()
     }
+}
+
+/// The commit headers of every segment.
+fn statements(fs: &SimFs) -> Vec<Statement> {
+    let mut found = Vec::new();
+    for (path, bytes) in fs.contents() {
+        let segment = path.extension().is_some_and(|e| e == "seg");
+        let Some(header) = segment
+            .then(|| SegmentHeader::decode(&bytes).ok())
+            .flatten()
+        else {
+            continue;
+        };
+        let seed = CrcSeed::of(&header.journal);
+        let key = GroupKey::derive(
+            &header.salt,
+            &header.journal,
+            header.first_sequence,
+            header.generation,
+        );
+        let mut at = header.encode().len();
+        while let Ok(frame) = Frame::read(seed, bytes.get(at..).unwrap_or_default()) {
+            let end = at + frame.len;
+            if frame.kind == FrameType::Commit
+                && let Ok(commit) = CommitHeader::decode(&key, frame.body)
+            {
+                found.push(Statement {
+                    path: path.clone(),
+                    bytes: at as u64..end as u64,
+                    durable: commit.durable,
+                });
+            }
+            at = end;
+        }
+    }
+    found
 }
 
 fn record(workload: Workload) -> Run {
@@ -105,26 +174,53 @@ pub struct Verdicts {
     pub wrong: Vec<String>,
 }
 
+impl fmt::Display for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| spoiled by | said | count |\n|---|---|---|")?;
+        for ((fault, said), count) in &self.said {
+            writeln!(f, "| {fault} | {} | {count} |", said.name())?;
+        }
+        for wrong in self.wrong.iter().take(30) {
+            writeln!(f, "{wrong}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Said {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Torn => "torn tail",
+            Self::ReadFails => "an event can't be read",
+            Self::ReadOnly => "for reading only",
+            Self::Refused => "not opened",
+        }
+    }
+}
+
 impl Verdicts {
-    pub fn of(&self, fault: &str) -> u64 {
-        let counts = self.said.iter().filter(|((name, _), _)| *name == fault);
-        counts.map(|(_, count)| count).sum()
+    /// How often a fault was noticed by an open or a read.
+    pub fn noticed(&self, fault: &str) -> u64 {
+        let counts = self.said.iter();
+        let noticed = counts.filter(|((name, said), _)| *name == fault && *said != Said::Whole);
+        noticed.map(|(_, count)| count).sum()
     }
 
     /// Spoils a copy of the specimen and judges what the journal says of it.
     fn judge(
         &mut self,
         specimen: &Specimen,
-        fault: &'static str,
-        path: &Path,
-        at: u64,
+        damage: Damage<'_>,
         spoil: impl FnOnce(&SimFs) -> std::io::Result<()>,
     ) {
         let fs = specimen.machine();
         if spoil(&fs).is_err() || fs.differences(&specimen.now).is_empty() {
             return;
         }
-        let said = catch_unwind(AssertUnwindSafe(|| examine(specimen, fault, path, &fs)));
+        let said = catch_unwind(AssertUnwindSafe(|| examine(specimen, &damage, &fs)));
+        let Damage { fault, path, bytes } = damage;
+        let at = bytes.start;
         let said =
             said.unwrap_or_else(|panic| Err(format!("a panic: {}", text_of(panic.as_ref()))));
         match said {
@@ -148,9 +244,10 @@ fn is_derived(path: &Path) -> bool {
         || path.extension().is_some_and(|e| e == "off")
 }
 
-fn examine(specimen: &Specimen, fault: &str, path: &Path, fs: &SimFs) -> Result<Said, String> {
+fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said, String> {
     let lab = Lab::later(fs.clone(), 9, 30);
-    verdict_of_verify(specimen, fault, path, &lab)?;
+    let (path, stated) = (damage.path, specimen.stated(damage));
+    verdict_of_verify(specimen, damage, &lab)?;
     let journal = match lab.open() {
         Ok(journal) => journal,
         Err(_) if !is_derived(path) => return Ok(Said::Refused),
@@ -164,10 +261,9 @@ fn examine(specimen: &Specimen, fault: &str, path: &Path, fs: &SimFs) -> Result<
         }
         return Ok(Said::ReadOnly);
     }
-    if there < specimen.stated {
+    if there < stated {
         return Err(format!(
-            "{there} of {truth} acknowledged events are there, {} were stated durable, and it is writable",
-            specimen.stated
+            "{there} of {truth} acknowledged events are there, {stated} are stated durable, and it is writable"
         ));
     }
     let torn = journal
@@ -210,13 +306,8 @@ fn read(specimen: &Specimen, journal: &Journal) -> Result<(u64, bool), String> {
 }
 
 /// A verification must not call a spoiled journal whole, where there is anything to tell it by.
-fn verdict_of_verify(
-    specimen: &Specimen,
-    fault: &str,
-    path: &Path,
-    lab: &Lab,
-) -> Result<(), String> {
-    let key = specimen.run.log.policy.clone();
+fn verdict_of_verify(specimen: &Specimen, damage: &Damage<'_>, lab: &Lab) -> Result<(), String> {
+    let Damage { fault, path, .. } = damage;
     let mut options = VerifyOptions::new().file_system(lab.store());
     // What its users were given is shown, so that a shorter or another history is found out.
     if let Some((_, text)) = specimen.run.log.receipts.last() {
@@ -226,7 +317,6 @@ fn verdict_of_verify(
         Ok(report) => report.outcome(false) == Outcome::Holds && report.findings.is_empty(),
         Err(_) => false,
     };
-    drop(key);
     // Nothing vouches for the very last group but itself; what only its user was given does.
     let tail_only = !specimen.closed && path.extension().is_some_and(|e| e == "seg");
     if sound && path.starts_with(DIR) && !tail_only {
@@ -235,12 +325,18 @@ fn verdict_of_verify(
     Ok(())
 }
 
+fn stretch<'d>(fault: &'static str, path: &'d Path, at: u64, len: u64) -> Damage<'d> {
+    let bytes = at..at + len;
+    Damage { fault, path, bytes }
+}
+
 /// Every byte flipped.
 pub fn flips(specimen: &Specimen, verdicts: &mut Verdicts, step: u64) {
     for (path, len) in specimen.files() {
         for at in (0..len).step_by(step.max(1) as usize) {
             let mask = 1 << (at % 8);
-            verdicts.judge(specimen, "flip", &path, at, |fs| fs.flip(&path, at, mask));
+            let damage = stretch("flip", &path, at, 1);
+            verdicts.judge(specimen, damage, |fs| fs.flip(&path, at, mask));
         }
     }
 }
@@ -254,23 +350,26 @@ pub fn sectors(specimen: &Specimen, verdicts: &mut Verdicts) {
     for (path, len) in &files {
         for at in (0..*len).step_by(SECTOR as usize) {
             let n = SECTOR.min(len - at);
-            verdicts.judge(specimen, "zero", path, at, |fs| fs.zero(path, at, n));
+            let damage = |fault| stretch(fault, path, at, n);
+            verdicts.judge(specimen, damage("zero"), |fs| fs.zero(path, at, n));
             let (other, other_len) = rng.pick(&files).expect("a journal has files");
             let from = rng.below(other_len.saturating_sub(n) + 1) / SECTOR * SECTOR;
-            verdicts.judge(specimen, "misdirect", path, at, |fs| {
+            verdicts.judge(specimen, damage("misdirect"), |fs| {
                 fs.misdirect((other, from), (path, at), n)
             });
             for _ in 0..3 {
                 let then = rng.pick(&specimen.run.moments).expect("a run has moments");
                 if then.calls() < specimen.now.calls() {
-                    verdicts.judge(specimen, "stale", path, at, |fs| {
-                        fs.stale(path, at, n, then)
-                    });
+                    let damage = damage("stale");
+                    verdicts.judge(specimen, damage, |fs| fs.stale(path, at, n, then));
                 }
             }
         }
-        for (other, _) in &files {
-            verdicts.judge(specimen, "swap", path, 0, |fs| fs.swap(path, other));
+        // Two files are spoiled; what is said is about the one that matters more.
+        for (other, _) in files.iter().filter(|(other, _)| path < other) {
+            let worse = if is_derived(path) { other } else { path };
+            let damage = stretch("swap", worse, 0, 1 << 40);
+            verdicts.judge(specimen, damage, |fs| fs.swap(path, other));
         }
     }
 }
@@ -281,9 +380,8 @@ pub fn rollbacks(specimen: &Specimen, verdicts: &mut Verdicts) {
     for then in &specimen.run.moments {
         if (created..specimen.now.calls()).contains(&then.calls()) {
             let dir = Path::new(DIR);
-            verdicts.judge(specimen, "rollback", dir, then.calls(), |fs| {
-                fs.restore(dir, then)
-            });
+            let damage = stretch("rollback", dir, then.calls(), 1);
+            verdicts.judge(specimen, damage, |fs| fs.restore(dir, then));
         }
     }
 }

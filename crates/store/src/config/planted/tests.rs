@@ -1,1 +1,117 @@
+//! Each mistake is found by the tests that a sound journal passes.
 
+use super::{Bug, with};
+use crate::crash::{
+    campaign::{Budget, campaign},
+    fault::{Failing, Faults, fail_everywhere, fail_recovery},
+    verdict::{Specimen, Verdicts, flips, rollbacks, sectors},
+    workload::Workload,
+};
+
+/// What finds a mistake.
+enum Found {
+    /// Crashes of the workloads of the first so many seeds.
+    Crash(u64),
+    /// Failing calls of the workload of this seed.
+    Fault(u64),
+    /// Failing calls of recoveries of the workload of this seed.
+    FaultOfRecovery(u64),
+    /// Rot in the journal of this seed.
+    Rot(u64),
+}
+
+fn finds(by: &Found) -> bool {
+    let faults = |how: &'static [Failing]| Faults {
+        how,
+        violations: 1,
+        bug: None,
+    };
+    match by {
+        Found::Crash(seeds) => {
+            let budget = Budget {
+                violations: 1,
+                ..Budget::ORDINARY
+            };
+            !campaign(0..*seeds, budget, None).violations.is_empty()
+        }
+        Found::Fault(seed) => {
+            let figures = fail_everywhere(&Workload::of(*seed), faults(&Failing::ALL));
+            !figures.violations.is_empty()
+        }
+        Found::FaultOfRecovery(seed) => {
+            let figures = fail_recovery(&Workload::of(*seed), faults(&Failing::ALL), 5);
+            !figures.violations.is_empty()
+        }
+        Found::Rot(seed) => {
+            let mut verdicts = Verdicts::default();
+            for specimen in [
+                Specimen::closed(Workload::of(*seed)),
+                Specimen::abandoned(Workload::of(*seed)),
+            ] {
+                flips(&specimen, &mut verdicts, 61);
+                sectors(&specimen, &mut verdicts);
+                if specimen.closed {
+                    rollbacks(&specimen, &mut verdicts);
+                }
+            }
+            !verdicts.wrong.is_empty()
+        }
+    }
+}
+
+#[track_caller]
+fn all_found(bugs: &[(Bug, Found)]) {
+    let missed: Vec<_> = bugs
+        .iter()
+        .filter(|(bug, by)| {
+            let start = std::time::Instant::now();
+            let found = with(*bug, || finds(by));
+            println!("{bug:?}: {found} {:?}", start.elapsed());
+            !found
+        })
+        .map(|(bug, _)| bug)
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn mistakes_that_crashes_find() {
+    all_found(&[
+        (Bug::TornIsCorrupt, Found::Crash(1)),
+        (Bug::GroupCallsItselfDurable, Found::Crash(1)),
+        (Bug::CopyCallsItselfDurable, Found::Crash(6)),
+        (Bug::OldEndBeforeCopy, Found::Crash(6)),
+        (Bug::SealedWithTear, Found::Crash(2)),
+        (Bug::CopyNotIndexed, Found::Crash(2)),
+        (Bug::CopyNotInTree, Found::Crash(2)),
+        (Bug::AppendBehindTear, Found::Crash(2)),
+        (Bug::GenerationReused, Found::Crash(6)),
+        (Bug::NumbersRestart, Found::Crash(6)),
+        (Bug::RollUnnamed, Found::Crash(6)),
+        (Bug::JournalFirst, Found::Crash(2)),
+        (Bug::SignedTooEarly, Found::Crash(2)),
+        (Bug::TimeFalls, Found::Crash(6)),
+    ]);
+}
+
+#[test]
+fn mistakes_that_failing_calls_find() {
+    all_found(&[
+        (Bug::SyncRetried, Found::Fault(1)),
+        (Bug::PoisonedGoesOn, Found::Fault(1)),
+        (Bug::PoisonedCloses, Found::Fault(1)),
+        (Bug::ReadErrorIsEnd, Found::FaultOfRecovery(1)),
+        (Bug::UnprovenBelieved, Found::Fault(1)),
+        (Bug::EmptyCommitBelieved, Found::Fault(1)),
+        (Bug::ManifestNotSynced, Found::Fault(0)),
+    ]);
+}
+
+#[test]
+fn mistakes_that_rot_finds() {
+    all_found(&[
+        (Bug::StatementsIgnored, Found::Rot(1)),
+        (Bug::ProvenEndIgnored, Found::Rot(1)),
+        (Bug::MemoryIgnored, Found::Rot(1)),
+    ]);
+}
