@@ -1,5 +1,5 @@
 //! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask kill`,
-//! `cargo xtask bench`.
+//! `cargo xtask sim`, `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod bench;
 mod kill;
 mod lint;
 mod run;
+mod sim;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Chore {
         /// One benchmark: append or import; all if none is named
         name: Option<String>,
     },
+    /// Crashes journals on a simulated disk, seed after seed, until one fails or time is up
+    Sim(sim::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -51,5 +54,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Lint => lint::run(),
         Chore::Kill { times, seed } => kill::run(times, seed),
         Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Sim(args) => sim::run(&args),
     }
 }

@@ -49,7 +49,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! The example `find_the_bug` does this to a tiny write-ahead log with a planted bug. For what
+//! When a run fails, [`shrink`] drops what it can do without, and [`SimFs::trace`] prints what is
+//! left call by call. The example `find_the_bug` does this to a tiny write-ahead log with a planted bug. For what
 //! else decides a run there are [`SimClock`] and [`SimRandom`], to be wrapped in the traits of
 //! the code under test.
 #![forbid(unsafe_code)]
@@ -60,6 +61,7 @@ mod disk;
 mod fault;
 mod fs;
 mod rng;
+mod shrink;
 mod trace;
 
 pub use clock::SimClock;
@@ -67,4 +69,5 @@ pub use disk::{FailedSync, Garbage, PowerCut, Unsynced};
 pub use fault::{Failure, Fault};
 pub use fs::{Moment, SimFs};
 pub use rng::{Rng, SimRandom};
+pub use shrink::shrink;
 pub use trace::{Call, Trace};

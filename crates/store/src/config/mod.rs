@@ -6,5 +6,7 @@ mod seams;
 
 pub(crate) use options::KeySource;
 pub use options::{Dangerous, Options, Recovery, SigningPolicy};
+#[cfg(test)]
+pub(crate) use planted::with;
 pub(crate) use planted::{Bug, planted};
 pub use seams::{Clock, Random, SystemClock, SystemRandom};

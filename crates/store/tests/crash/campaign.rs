@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use factlog_sim::{Moment, PowerCut, Rng, SimFs, Unsynced};
+use factlog_sim::{Moment, PowerCut, Rng, SimFs, Unsynced, shrink};
 
 use super::{
     bugs::Bug,
@@ -89,12 +89,31 @@ impl Budget {
 pub fn campaign(seeds: impl Iterator<Item = u64>, budget: Budget, bug: Option<Bug>) -> Figures {
     let mut figures = Figures::default();
     for seed in seeds {
-        Campaign::of(budget, bug, &mut figures).everywhere(Workload::of(seed));
+        let workload = Workload::of(seed);
+        Campaign::of(budget, bug, &mut figures).everywhere(workload.clone());
+        if figures.failed.is_none() && !figures.violations.is_empty() {
+            figures.failed = Some(workload);
+        }
         if figures.violations.len() >= budget.violations {
             break;
         }
     }
     figures
+}
+
+/// The same workload without the steps that it fails without as well.
+pub fn minimal(workload: &Workload) -> Workload {
+    let of = |steps: &[Step]| Workload::of_steps(workload.seed, steps.to_vec());
+    let steps = shrink(&workload.steps, |steps| {
+        let budget = Budget {
+            violations: 1,
+            ..Budget::ORDINARY
+        };
+        let mut figures = Figures::default();
+        Campaign::of(budget, None, &mut figures).everywhere(of(steps));
+        !figures.violations.is_empty()
+    });
+    of(&steps)
 }
 
 /// Crashes each of these workloads at every change of its last step only: what came before is a

@@ -6,6 +6,7 @@ use std::fmt;
 use super::{
     campaign::Crash,
     survive::{Outcome, Violation},
+    workload::Workload,
 };
 
 /// Counts, and what went wrong.
@@ -27,6 +28,8 @@ pub struct Figures {
     pub recovered: u64,
     pub torn: u64,
     pub violations: Vec<Violation>,
+    /// The first workload that a violation was found in.
+    pub failed: Option<Workload>,
 }
 
 impl Figures {
@@ -66,6 +69,7 @@ impl Figures {
             *sum = (sum.0 + all, sum.1 + changed);
         }
         self.violations.extend(other.violations);
+        self.failed = self.failed.take().or(other.failed);
     }
 }
 

@@ -243,20 +243,26 @@ fn perform_steps(
         log.steps.push(lab.fs.calls());
         match step {
             Step::Append(plans) => {
-                let done = log.append(lab, &journal, plans);
-                done.inspect_err(|error| refuses_after_failure(lab, &journal, error))?;
+                if let Err(error) = log.append(lab, &journal, plans) {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
             }
             Step::Fill { multiple, beyond } => {
                 let number = workload.seed << 8 | 0x80 | at as u64;
                 let plan = Plan::sized(number, fill(lab, *multiple, *beyond));
-                let done = log.append(lab, &journal, &[plan]);
-                done.inspect_err(|error| refuses_after_failure(lab, &journal, error))?;
+                if let Err(error) = log.append(lab, &journal, &[plan]) {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
             }
             Step::Repeat(which) => repeat(log, &journal, *which)?,
             Step::Conflict => conflict(&journal)?,
             Step::Housekeep => {
-                let done = journal.housekeep();
-                done.inspect_err(|error| refuses_after_failure(lab, &journal, error))?;
+                if let Err(error) = journal.housekeep() {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
                 log.note_checkpoint(lab, &journal);
             }
             Step::Reopen => {
@@ -316,7 +322,7 @@ pub fn writable(journal: Journal) -> Result<Journal, Error> {
 
 /// After a failed write the writer takes nothing more, and nothing panics. Derived files of what
 /// is durable may still be written.
-fn refuses_after_failure(lab: &Lab, journal: &Journal, error: &Error) {
+fn refuses_after_failure(lab: &Lab, journal: Journal, error: &Error) {
     if !matches!(error, Error::Writer(_)) {
         // A read failed, and nothing was written.
         return;
@@ -329,6 +335,7 @@ fn refuses_after_failure(lab: &Lab, journal: &Journal, error: &Error) {
         "after a failed write: {code}"
     );
     let _ = journal.housekeep();
+    assert!(journal.close().is_err(), "a poisoned writer closed");
     let mut changed = lab.fs.differences(&before);
     changed
         .retain(|path| path.ends_with("MANIFEST") || path.extension().is_some_and(|e| e == "seg"));

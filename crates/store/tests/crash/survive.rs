@@ -48,6 +48,9 @@ pub struct Before<'b> {
     pub call: u64,
 }
 
+/// In one state of so many, derived files are made again from nothing.
+const DERIVED_EVERY: u64 = 5;
+
 type Found = Result<Outcome, (&'static str, String)>;
 
 /// Opens the journal on this machine and asks every oracle. `again` adds a power cut after the
@@ -120,6 +123,10 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
     journal.close().map_err(|e| ("closes", e.to_string()))?;
     second_open(lab, &now)?;
     judge("no temporary files", oracle::no_temporaries(lab))?;
+    judge("no handles", oracle::no_handles(lab))?;
+    if seed.is_multiple_of(DERIVED_EVERY) {
+        judge("derived again", oracle::derived_again(lab))?;
+    }
     judge("verifies", oracle::verifies(lab, before.log, before.call))?;
     Ok(outcome)
 }

@@ -16,6 +16,7 @@ use factlog_sim::{Moment, Rng, SimFs};
 
 use super::{
     lab::{DIR, Lab},
+    oracle::is_derived,
     run::{Record, Run, record_of},
     survive::text_of,
     workload::Workload,
@@ -65,25 +66,24 @@ impl Specimen {
         }
     }
 
-    /// Right after the last acknowledgement, with everything on the disk.
-    pub fn abandoned(workload: Workload) -> Self {
+    /// Right after the last acknowledgement, with everything on the disk; `None` if nothing was
+    /// appended.
+    pub fn abandoned(workload: Workload) -> Option<Self> {
         let run = record(workload);
-        let last = run.log.acks.last().expect("a workload appends");
-        let at = run
-            .moments
-            .iter()
-            .rfind(|moment| moment.calls() <= last.call);
-        let now = at.cloned().expect("an append writes");
+        let last = run.log.acks.last()?;
+        let moments = run.moments.iter();
+        let now = moments.rev().find(|moment| moment.calls() <= last.call)?;
+        let now = now.clone();
         let end = last.first as usize + last.plans.len();
         let mut run = run;
         run.truth.truncate(end);
         let statements = statements(&now.kill_process(1));
-        Self {
+        Some(Self {
             run,
             now,
             closed: false,
             statements,
-        }
+        })
     }
 
     /// How many events something still vouches for that the damage left whole.
@@ -200,6 +200,14 @@ impl Said {
 }
 
 impl Verdicts {
+    /// Adds other verdicts.
+    pub fn add(&mut self, other: Self) {
+        for (what, count) in other.said {
+            *self.said.entry(what).or_default() += count;
+        }
+        self.wrong.extend(other.wrong);
+    }
+
     /// How often a fault was noticed by an open or a read.
     pub fn noticed(&self, fault: &str) -> u64 {
         let counts = self.said.iter();
@@ -234,14 +242,6 @@ impl Verdicts {
             }
         }
     }
-}
-
-/// What is not needed to know the events, and is made again.
-fn is_derived(path: &Path) -> bool {
-    let dir = Path::new(DIR);
-    path.starts_with(dir.join("index"))
-        || path.starts_with(dir.join("tree"))
-        || path.extension().is_some_and(|e| e == "off")
 }
 
 fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said, String> {
@@ -352,8 +352,9 @@ pub fn sectors(specimen: &Specimen, verdicts: &mut Verdicts) {
             let n = SECTOR.min(len - at);
             let damage = |fault| stretch(fault, path, at, n);
             verdicts.judge(specimen, damage("zero"), |fs| fs.zero(path, at, n));
-            let (other, other_len) = rng.pick(&files).expect("a journal has files");
-            let from = rng.below(other_len.saturating_sub(n) + 1) / SECTOR * SECTOR;
+            let long: Vec<_> = files.iter().filter(|(_, len)| *len >= n).collect();
+            let (other, other_len) = rng.pick(&long).expect("one of them is this file");
+            let from = rng.below(other_len - n + 1) / 8 * 8;
             verdicts.judge(specimen, damage("misdirect"), |fs| {
                 fs.misdirect((other, from), (path, at), n)
             });

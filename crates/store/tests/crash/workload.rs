@@ -139,7 +139,16 @@ impl Workload {
         all.into_iter().skip(1).map(workload).collect()
     }
 
-    /// The same steps and then others.
+    /// The first letter of a short workload.
+    pub fn letter(&self) -> usize {
+        let mut seed = self.seed;
+        while seed >= 7 * 8 + 8 {
+            seed /= 8;
+        }
+        (seed % 8) as usize
+    }
+
+    /// These steps.
     pub fn of_steps(seed: u64, steps: Vec<Step>) -> Self {
         Self { seed, steps }
     }

@@ -44,8 +44,6 @@ pub(crate) enum Bug {
     NumbersRestart,
     /// The first groups of a new segment are written before MANIFEST names it.
     RollUnnamed,
-    /// Files are removed on the word of a MANIFEST that was not synced.
-    ManifestNotSynced,
     /// JOURNAL is written before the first event is.
     JournalFirst,
     /// A signature is remembered as released before its group is synced.

@@ -1,8 +1,3 @@
-//! The locks and condition variables of the whole crate, so that a scheduler can be put under them.
-//!
-//! A panic while a lock is held doesn't poison it: state that a panic could leave half made is guarded
-//! where it is changed.
-
 use std::{sync, time::Duration};
 
 pub(crate) use std::sync::MutexGuard;

@@ -1,0 +1,133 @@
+//! The same locks, made by whichever scheduler there is when they are made: the system's, or one
+//! that decides by a seed who goes on.
+
+use std::{
+    cell::Cell,
+    ops::{Deref, DerefMut},
+    sync::{self, PoisonError},
+    time::Duration,
+};
+
+thread_local! {
+    static SCHEDULED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something in which locks belong to the scheduler that runs it.
+pub(crate) fn with_scheduler(work: impl FnOnce()) {
+    SCHEDULED.set(true);
+    work();
+    SCHEDULED.set(false);
+}
+
+#[derive(Debug)]
+pub(crate) enum Mutex<T> {
+    Real(sync::Mutex<T>),
+    Scheduled(shuttle::sync::Mutex<T>),
+}
+
+#[derive(Debug)]
+pub(crate) enum MutexGuard<'g, T> {
+    Real(sync::MutexGuard<'g, T>),
+    Scheduled(shuttle::sync::MutexGuard<'g, T>),
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        if SCHEDULED.get() {
+            Self::Scheduled(shuttle::sync::Mutex::new(value))
+        } else {
+            Self::Real(sync::Mutex::new(value))
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        match self {
+            Self::Real(lock) => {
+                MutexGuard::Real(lock.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            Self::Scheduled(lock) => {
+                MutexGuard::Scheduled(lock.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Real(guard) => guard,
+            Self::Scheduled(guard) => guard,
+        }
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match self {
+            Self::Real(guard) => guard,
+            Self::Scheduled(guard) => guard,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Condvar {
+    Real(sync::Condvar),
+    Scheduled(shuttle::sync::Condvar),
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        if SCHEDULED.get() {
+            Self::Scheduled(shuttle::sync::Condvar::new())
+        } else {
+            Self::Real(sync::Condvar::new())
+        }
+    }
+}
+
+impl Condvar {
+    pub(crate) fn wait<'g, T>(&self, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
+        match (self, guard) {
+            (Self::Real(condvar), MutexGuard::Real(guard)) => {
+                let guard = condvar.wait(guard);
+                MutexGuard::Real(guard.unwrap_or_else(PoisonError::into_inner))
+            }
+            (Self::Scheduled(condvar), MutexGuard::Scheduled(guard)) => {
+                let guard = condvar.wait(guard);
+                MutexGuard::Scheduled(guard.unwrap_or_else(PoisonError::into_inner))
+            }
+            _ => unreachable!("lock and condition variable belong to one scheduler"),
+        }
+    }
+
+    pub(crate) fn wait_for<'g, T>(
+        &self,
+        guard: MutexGuard<'g, T>,
+        most: Duration,
+    ) -> MutexGuard<'g, T> {
+        match (self, guard) {
+            (Self::Real(condvar), MutexGuard::Real(guard)) => {
+                let woken = condvar.wait_timeout(guard, most);
+                MutexGuard::Real(woken.unwrap_or_else(PoisonError::into_inner).0)
+            }
+            // Time doesn't pass under a scheduler; only the housekeeper's thread waits for it.
+            (condvar, guard) => condvar.wait(guard),
+        }
+    }
+
+    pub(crate) fn notify_all(&self) {
+        match self {
+            Self::Real(condvar) => condvar.notify_all(),
+            Self::Scheduled(condvar) => condvar.notify_all(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Appenders, readers and the housekeeper in many orders, each decided by a seed.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use factlog_sim::SimFs;
+use shuttle::{
+    Config, Runner,
+    scheduler::{PctScheduler, RandomScheduler, Scheduler},
+    thread,
+};
+
+use super::scheduled::with_scheduler;
+use crate::{
+    Conflict, Error, Expect, Journal, Query,
+    config::{Bug, with},
+    crash::{
+        SCOPE,
+        lab::Lab,
+        oracle::verifies,
+        run::{Log, read_all},
+        workload::Plan,
+    },
+};
+
+const APPENDERS: u64 = 3;
+const EACH: u64 = 2;
+
+/// What an answer rests on must be visible to whoever was given it.
+fn visible(journal: &Journal, sequence: u64, hash: &crate::Digest) {
+    let reader = journal.reader();
+    assert!(reader.len() > sequence, "acknowledged, and not visible");
+    let event = reader.get(sequence).unwrap().unwrap();
+    assert_eq!(event.hash(), *hash, "another event was acknowledged");
+}
+
+/// Appends to the one stream that all share, with the revision last seen, until it is right.
+fn append(journal: &Journal, number: u64) {
+    let mut expect = Expect::NoStream;
+    loop {
+        let event = Plan::small(number).event().expect(expect);
+        match journal.append(event) {
+            Ok(receipt) => {
+                visible(journal, receipt.sequence(), &receipt.event_hash());
+                break;
+            }
+            Err(Error::Conflict(Conflict::Expectation { found, .. })) => {
+                let revision = found.expect("some stream was expected to be none");
+                let stream = journal.reader().read(Query::stream(SCOPE, "account-0"));
+                let seen = stream.count() as u64;
+                assert!(seen > revision, "a conflict with what isn't there yet");
+                expect = Expect::Revision(revision);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // A retry by somebody else is answered from the same event.
+    let again = journal.append(Plan::small(number).event()).unwrap();
+    assert!(again.already());
+    visible(journal, again.sequence(), &again.event_hash());
+}
+
+/// The same event from two threads is appended once.
+fn append_same(journal: &Journal) {
+    let receipt = journal.append(Plan::small(999).event()).unwrap();
+    visible(journal, receipt.sequence(), &receipt.event_hash());
+}
+
+fn read(journal: &Journal) {
+    let mut before = 0;
+    for _ in 0..4 {
+        let now = journal.reader().len();
+        assert!(now >= before, "events went away");
+        before = now;
+        for sequence in 0..now {
+            let event = journal.reader().get(sequence).unwrap().unwrap();
+            assert_eq!(event.sequence(), sequence);
+        }
+        thread::yield_now();
+    }
+}
+
+fn scene() {
+    with_scheduler(|| {
+        let lab = Lab::new(SimFs::new(7), 7);
+        let journal = Arc::new(lab.create().unwrap());
+        let mut threads = Vec::new();
+        for appender in 0..APPENDERS {
+            let journal = Arc::clone(&journal);
+            threads.push(thread::spawn(move || {
+                for at in 0..EACH {
+                    append(&journal, 1 + appender * EACH + at);
+                }
+                append_same(&journal);
+            }));
+        }
+        for work in [read, |journal: &Journal| {
+            for _ in 0..3 {
+                journal.housekeep().unwrap();
+                thread::yield_now();
+            }
+        }] {
+            let journal = Arc::clone(&journal);
+            threads.push(thread::spawn(move || work(&journal)));
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let found = read_all(journal.reader()).unwrap();
+        let ours = found.iter().filter(|record| record.scope == SCOPE);
+        let revisions: Vec<u64> = ours.map(|record| record.revision).collect();
+        let wanted: Vec<u64> = (0..=APPENDERS * EACH).collect();
+        assert_eq!(
+            revisions, wanted,
+            "events are missing, doubled or out of order"
+        );
+        let journal = Arc::into_inner(journal).expect("all threads have ended");
+        journal.close().unwrap();
+        verifies(&lab, &Log::default(), 0).unwrap();
+    });
+}
+
+fn explore(scheduler: impl Scheduler + 'static) {
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    Runner::new(scheduler, config).run(scene);
+}
+
+#[test]
+fn appends_and_reads_in_any_order_keep_every_promise() {
+    explore(RandomScheduler::new_from_seed(1, 1_000));
+    explore(PctScheduler::new_from_seed(2, 3, 1_000));
+}
+
+#[test]
+fn mistakes_that_only_some_orders_show_are_found() {
+    for bug in [Bug::AnswerTooEarly, Bug::LostWakeup, Bug::StaleHead] {
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            with(bug, || explore(RandomScheduler::new_from_seed(3, 200)));
+        }));
+        assert!(found.is_err(), "{bug:?} was not found in 200 orders");
+    }
+}
