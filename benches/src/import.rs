@@ -8,38 +8,54 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::report::Report;
+use crate::meter::peak_of;
 
 /// Imports JSON lines of about 256 bytes in 1,000 streams through the command.
-pub(crate) fn run(command: &Path, scratch: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn run(
+    command: &Path,
+    scratch: &Path,
+    quick: bool,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let mut report = Vec::new();
     let mut peaks = Vec::new();
-    for lines in [300_000u64, 1_000_000, 3_000_000] {
+    let part = if quick { 100 } else { 1 };
+    for lines in [300_000u64, 1_000_000, 3_000_000].map(|lines| lines / part) {
         let source = scratch.join(format!("{lines}.jsonl"));
         write_lines(&source, lines)?;
         let journal = scratch.join(format!("journal-{lines}"));
         run_command(command, scratch, &["init".as_ref(), journal.as_os_str()])?;
-        let fields = ["--format", "jsonl", "--scope", "bench", "--entity", "stream", "--kind", "kind"];
+        let fields = [
+            "--format", "jsonl", "--scope", "bench", "--entity", "stream", "--kind", "kind",
+        ];
         let mut arguments = vec!["import".as_ref(), journal.as_os_str(), source.as_os_str()];
         arguments.extend(fields.iter().map(std::ffi::OsStr::new));
-        arguments.extend(["--id", "id", "--time", "time"].iter().map(std::ffi::OsStr::new));
+        arguments.extend(
+            ["--id", "id", "--time", "time"]
+                .iter()
+                .map(std::ffi::OsStr::new),
+        );
         let (seconds, peak) = run_command(command, scratch, &arguments)?;
-        report.add(
+        report.push((
             format!("import of {lines} JSON lines"),
             format!("{:.0} events/s, peak {peak:.0} MiB", lines as f64 / seconds),
-        );
+        ));
         peaks.push(peak);
-        let (seconds, peak) = run_command(command, scratch, &["verify".as_ref(), journal.as_os_str()])?;
-        report.add(
+        let (seconds, peak) =
+            run_command(command, scratch, &["verify".as_ref(), journal.as_os_str()])?;
+        report.push((
             format!("verify of {lines} events"),
             format!("{:.0} events/s, peak {peak:.0} MiB", lines as f64 / seconds),
-        );
+        ));
         std::fs::remove_file(source)?;
         std::fs::remove_dir_all(journal)?;
     }
     if let (Some(first), Some(last)) = (peaks.first(), peaks.last()) {
-        report.add("peak memory, 3,000,000 lines against 300,000", format!("{:.3}", last / first));
+        report.push((
+            "peak memory, 3,000,000 lines against 300,000".to_owned(),
+            format!("{:.3}", last / first),
+        ));
     }
-    Ok(())
+    Ok(report)
 }
 
 fn write_lines(path: &Path, lines: u64) -> anyhow::Result<()> {
@@ -47,7 +63,9 @@ fn write_lines(path: &Path, lines: u64) -> anyhow::Result<()> {
     let filler = "x".repeat(96);
     let mut state = 1u64;
     for line in 0..lines {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         writeln!(
             out,
             "{{\"id\":\"{line:012}\",\"stream\":\"account-{}\",\"kind\":\"account.noted\",\
@@ -88,11 +106,4 @@ fn run_command(
     let seconds = start.elapsed().as_secs_f64();
     ensure!(exit.success(), "{arguments:?} ended with {exit}");
     Ok((seconds, peak))
-}
-
-/// The high-water mark in a process's status, in MiB.
-fn peak_of(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -40,10 +40,7 @@ enum Chore {
         seed: u64,
     },
     /// Figures beside what the machine can do at most; they gate nothing
-    Bench {
-        /// One benchmark: append or import; all if none is named
-        name: Option<String>,
-    },
+    Bench(bench::Bench),
     /// Crashes journals on a simulated disk, seed after seed, until one fails or time is up
     Sim(sim::Args),
 }
@@ -53,7 +50,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Test { args } => test::run(&args),
         Chore::Lint => lint::run(),
         Chore::Kill { times, seed } => kill::run(times, seed),
-        Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Bench(bench) => bench::run(&bench),
         Chore::Sim(args) => sim::run(&args),
     }
 }
