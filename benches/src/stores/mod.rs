@@ -1,6 +1,8 @@
 //! One file per store; here the names by which they are called.
 
 mod factlog;
+#[cfg(feature = "peers")]
+mod peers;
 mod raw;
 
 use crate::store::Store;
@@ -31,4 +33,20 @@ stores! {
     "factlog-unsigned" => factlog::Factlog<false>,
     "raw" => raw::Raw<false>,
     "raw-zeroed" => raw::Raw<true>,
+    #[cfg(feature = "peers")]
+    "batpak" => peers::Batpak,
+    #[cfg(feature = "peers")]
+    "tephra" => peers::Tephra,
+    #[cfg(feature = "peers")]
+    "umadb" => peers::Umadb,
+    #[cfg(feature = "peers")]
+    "redb" => peers::Redb,
+    #[cfg(feature = "peers")]
+    "fjall" => peers::Fjall,
+    #[cfg(feature = "peers")]
+    "sqlite" => peers::Sqlite,
+    #[cfg(feature = "peers")]
+    "raft-engine" => peers::RaftEngine,
+    #[cfg(feature = "peers")]
+    "okaywal" => peers::OkayWal,
 }
