@@ -151,32 +151,30 @@ pub(crate) fn core() -> Vec<Cell> {
         events,
         producers,
     };
-    let mut cells = vec![
-        cell(Bulk, 256, 1000, 1_000_000, 1),
+    let large = |workload| cell(workload, 256, 1000, 1_000_000, 1);
+    let small = |workload| cell(workload, 256, 1000, 100_000, 1);
+    // Those with the same events stand together, so that they read the same stores.
+    let mut cells = Vec::from([Bulk, Scan, Open, OpenKilled, Verify].map(large));
+    cells.extend([
         cell(Bulk, 256, 1000, 100_000, 2),
         cell(Bulk, 256, 1, 100_000, 1),
         cell(Bulk, 64, 1000, 100_000, 1),
         cell(Bulk, 4096, 1000, 100_000, 1),
         cell(Bulk, 65536, 1000, 5_000, 1),
-        cell(Durable, 256, 1000, 10_000, 1),
-        cell(Durable, 256, 1000, 20_000, 4),
-        cell(Durable, 256, 1000, 50_000, 16),
-        cell(Durable, 256, 1000, 100_000, 64),
-    ];
+    ]);
+    cells.extend(
+        [(1, 5_000), (4, 10_000), (16, 25_000), (64, 50_000)]
+            .map(|(producers, events)| cell(Durable, 256, 1000, events, producers)),
+    );
     let readers = [
         GetSequence,
         GetId,
         Stream,
         Filter,
-        Scan,
-        Open,
-        OpenKilled,
-        Verify,
+        BulkScanned,
+        DurableScanned,
     ];
-    cells.extend(readers.map(|workload| cell(workload, 256, 1000, 1_000_000, 1)));
-    cells.extend(
-        [BulkScanned, DurableScanned].map(|workload| cell(workload, 256, 1000, 100_000, 1)),
-    );
+    cells.extend(readers.map(small));
     cells
 }
 

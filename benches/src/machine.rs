@@ -19,6 +19,7 @@ pub(crate) fn run(scratch: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let verifier = key.verifying_key();
     let mut report = Vec::new();
     let mut add = |what: &str, figure: String| report.push((what.to_owned(), figure));
+    add("processor", processor());
     let per_byte =
         |nanos: f64, length: usize| format!("{nanos:.0} ns, {:.1} GB/s", length as f64 / nanos);
 
@@ -83,6 +84,16 @@ pub(crate) fn run(scratch: &Path) -> anyhow::Result<Vec<(String, String)>> {
         format!("{nanos:.0} ns"),
     );
     Ok(report)
+}
+
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{model}, {cores} threads")
 }
 
 /// Nanoseconds of one of `count`, median of some rounds.

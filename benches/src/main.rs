@@ -86,7 +86,7 @@ fn main() -> anyhow::Result<()> {
     let wants = |name| args.name.as_deref().is_none_or(|wanted| wanted == name);
     // Beside the build, so that it is on a real disk.
     let scratch = tempfile::Builder::new()
-        .prefix("scratch-")
+        .prefix(".scratch-")
         .tempdir_in(".")?;
     let mut page = Page::new(&args);
     if wants("machine") {

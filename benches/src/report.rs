@@ -13,6 +13,7 @@ use crate::{
     Args,
     cell::{Cell, Workload},
     chart,
+    matrix::LONG,
     meter::{Figures, median},
 };
 
@@ -36,6 +37,8 @@ const COLUMNS: [&str; 12] = [
 pub(crate) struct CellResult {
     pub(crate) cell: Cell,
     stores: Vec<(&'static str, Vec<Figures>)>,
+    /// Stores that take long, and ran once.
+    once: Vec<String>,
     failed: BTreeMap<String, String>,
 }
 
@@ -45,11 +48,15 @@ impl CellResult {
         Self {
             cell,
             stores,
+            once: Vec::new(),
             failed: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, store: &str, figures: Figures) {
+    pub(crate) fn add(&mut self, store: &str, figures: Figures, long: bool) {
+        if long {
+            self.once.push(store.to_owned());
+        }
         let found = self.stores.iter_mut().find(|(name, _)| *name == store);
         found
             .into_iter()
@@ -60,12 +67,13 @@ impl CellResult {
         self.failed.insert(store.to_owned(), why);
     }
 
-    /// Not after a failure, and not if the store can't do it.
+    /// Not after a failure, nor if it takes long or the store can't do it.
     pub(crate) fn wants_more(&self, store: &str) -> bool {
         let cannot = |(name, rounds): &(&str, Vec<Figures>)| {
             *name == store && rounds.iter().any(Figures::is_empty)
         };
-        !self.failed.contains_key(store) && !self.stores.iter().any(cannot)
+        let once = self.once.iter().any(|name| name == store);
+        !once && !self.failed.contains_key(store) && !self.stores.iter().any(cannot)
     }
 
     /// The median of each column, by store; stores without any figure are left out.
@@ -105,15 +113,26 @@ impl CellResult {
 /// The page with marked parts; what was measured replaces the part of its name.
 pub(crate) struct Page {
     path: Option<PathBuf>,
+    rounds: usize,
     parts: Vec<(String, String)>,
     results: Vec<CellResult>,
 }
 
 impl Page {
+    /// Only whole tables of the core, of all stores, are written.
     pub(crate) fn new(args: &Args) -> Self {
-        let path = args.page.clone().filter(|_| !args.quick);
+        let mut names = Workload::ALL
+            .iter()
+            .map(|(_, name)| *name)
+            .chain(["machine", "import"]);
+        let whole = args
+            .name
+            .as_deref()
+            .is_none_or(|name| names.any(|other| other == name));
+        let partly = args.quick || args.full || !args.stores.is_empty();
         Self {
-            path,
+            path: args.page.clone().filter(|_| whole && !partly),
+            rounds: args.rounds,
             parts: Vec::new(),
             results: Vec::new(),
         }
@@ -130,7 +149,18 @@ impl Page {
             let _ = writeln!(text, "| {what} | {figure} |");
         }
         println!("{text}");
+        let _ = write!(text, "\nMade by `cargo xtask bench {name}`.");
         self.parts.push((name.to_owned(), text));
+    }
+
+    /// What else the command says.
+    fn how(&self) -> String {
+        let peers = if cfg!(feature = "peers") {
+            " --peers"
+        } else {
+            ""
+        };
+        format!("{peers} -- --rounds {}", self.rounds)
     }
 
     pub(crate) fn add_cell(&mut self, result: CellResult) {
@@ -161,6 +191,11 @@ impl Page {
                 let _ = writeln!(text, "![{name}]({folder}/{name}.svg)\n");
             }
             text.push_str(&table(&results));
+            let _ = write!(
+                text,
+                "\nMade by `cargo xtask bench {name}{}`, a row by its cell in place of `{name}`.",
+                self.how()
+            );
             self.parts.push((name.to_owned(), text));
         }
         let mut page = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -217,6 +252,14 @@ fn table(results: &[&CellResult]) -> String {
         text.push('\n');
     }
     for result in results {
+        if !result.once.is_empty() {
+            let (stores, seconds) = (result.once.join(", "), LONG.as_secs());
+            let _ = writeln!(
+                text,
+                "\n`{}` with {stores}: one run, of more than {seconds} s.",
+                result.cell
+            );
+        }
         for (store, why) in &result.failed {
             let _ = writeln!(text, "\n`{}` failed with {store}: {why}", result.cell);
         }

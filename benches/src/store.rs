@@ -41,6 +41,14 @@ pub(crate) trait Store: Sized + Sync {
         unsupported()
     }
 
+    /// The ids of the events at some places.
+    fn ids(&self, sequences: &[u64]) -> anyhow::Result<Vec<Id>> {
+        sequences
+            .iter()
+            .map(|sequence| self.id_at(*sequence))
+            .collect()
+    }
+
     /// The length of the payload of the event with an id.
     fn get_by_id(&self, _id: &Id) -> anyhow::Result<usize> {
         unsupported()

@@ -22,8 +22,8 @@ use crate::{
 const BATCH: u64 = 1000;
 const BATCH_BYTES: u64 = 4 << 20;
 /// How long reading goes on, if it isn't over before.
-const READING: Duration = Duration::from_secs(1);
-const MIXED: Duration = Duration::from_secs(2);
+const READING: Duration = Duration::from_millis(600);
+const MIXED: Duration = Duration::from_secs(1);
 const READS: u64 = 200_000;
 const IDS: u64 = 20_000;
 /// Of so many quick reads one is timed.
@@ -234,8 +234,8 @@ fn read<S: Store>(store: &S, cell: Cell, figures: &mut Figures) -> anyhow::Resul
             Ok(())
         })?,
         Workload::GetId => {
-            let ids = (0..IDS).map(|number| store.id_at(place(number)));
-            let ids: Vec<_> = ids.collect::<anyhow::Result<_>>()?;
+            let places: Vec<_> = (0..IDS).map(place).collect();
+            let ids = store.ids(&places)?;
             points(figures, &mut histogram, |number| {
                 let id = &ids[(mix(number) % IDS) as usize];
                 ensure!(store.get_by_id(id)? == size, "another payload");

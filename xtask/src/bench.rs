@@ -13,7 +13,7 @@ pub(crate) struct Bench {
     /// Measures other stores, too
     #[arg(long)]
     peers: bool,
-    /// Every workload with every size: takes hours, and goes to a page of its own
+    /// Every workload with every size: takes hours, and is only printed
     #[arg(long)]
     full: bool,
     /// Passed on, as --rounds 5, --stores factlog,raw, --quick
@@ -21,18 +21,12 @@ pub(crate) struct Bench {
     rest: Vec<String>,
 }
 
-/// Builds the command and the benchmarks, runs them, and writes their page.
+/// Builds the command and the benchmarks, runs them, and writes the tables of the page.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     let build = ["build", "--release", "--locked", "--package", "factlog-cli"];
     step("the command", &mut cargo(&build))?;
     let target = std::env::var_os("CARGO_TARGET_DIR");
     let target = target.map_or_else(|| root().join("target"), Into::into);
-    let page = if bench.full {
-        "docs/performance-full.md"
-    } else {
-        "docs/performance.md"
-    };
-
     let mut command = cargo(&["run", "--release", "--locked", "--quiet"]);
     command.current_dir(root().join("benches"));
     if bench.peers {
@@ -43,7 +37,9 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         command.arg("--full");
     }
     command.arg("--command").arg(target.join("release/factlog"));
-    command.arg("--page").arg(root().join(page));
+    command
+        .arg("--page")
+        .arg(root().join("docs/performance.md"));
     command.args(&bench.rest);
     step("the benchmarks", &mut command)
 }

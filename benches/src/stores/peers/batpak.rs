@@ -18,7 +18,6 @@ use crate::{
 pub(crate) struct Batpak(BatpakStore);
 
 const SCOPE: &str = "bench";
-const PAGE: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes that are encoded as bytes and not as a list of numbers.
@@ -50,22 +49,15 @@ fn kind(kind: u8) -> EventKind {
 }
 
 impl Batpak {
-    /// A page of the index at a time, and each event from the disk.
+    /// The index first, then each event from the disk; asking for pages looks through all each time.
     fn read(&self, region: &Region, each: Each<'_>) -> anyhow::Result<()> {
-        let mut after = None;
-        loop {
-            let page = self.0.query_entries_after(region, after, PAGE);
-            for entry in &page {
-                after = Some(entry.global_sequence());
-                let found = self.0.read_raw(EventId::from(entry.event_id()))?;
-                if !each(bytes_of(&found.event.payload)?) {
-                    return Ok(());
-                }
-            }
-            if page.len() < PAGE {
-                return Ok(());
+        for entry in self.0.query(region) {
+            let found = self.0.read_raw(EventId::from(entry.event_id()))?;
+            if !each(bytes_of(&found.event.payload)?) {
+                break;
             }
         }
+        Ok(())
     }
 }
 
@@ -107,12 +99,13 @@ impl Store for Batpak {
         Ok(())
     }
 
-    fn id_at(&self, sequence: u64) -> anyhow::Result<Id> {
-        // Its own events stand among ours, so that the next of ours has to do.
-        let region = Region::all().with_fact(KindFilter::Any);
-        let page = self.0.query_entries_after(&region, Some(sequence), 8);
-        let ours = page.iter().find(|entry| entry.coord().scope() == SCOPE);
-        Ok(u128::from(ours.context("no such event")?.event_id()).to_be_bytes())
+    fn ids(&self, sequences: &[u64]) -> anyhow::Result<Vec<Id>> {
+        let all = self.0.query(&Region::scope(SCOPE));
+        let id = |sequence: &u64| {
+            let entry = all.get(*sequence as usize).context("no such event")?;
+            Ok(u128::from(entry.event_id()).to_be_bytes())
+        };
+        sequences.iter().map(id).collect()
     }
 
     fn get_by_id(&self, id: &Id) -> anyhow::Result<usize> {
