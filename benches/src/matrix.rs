@@ -250,7 +250,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 const SLOW: Duration = Duration::from_millis(1);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes out what is dirty, and waits until the disk answers a sync as quickly as it can: some are
 /// slow for a while after much was written.
