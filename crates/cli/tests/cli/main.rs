@@ -4,6 +4,7 @@
 
 mod commands;
 mod demo;
+mod faults;
 mod git;
 mod import;
 mod output;

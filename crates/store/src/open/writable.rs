@@ -209,6 +209,9 @@ fn looks_clean(options: &Options, found: &Found) -> bool {
     matches!(metadata, Ok(Some(metadata)) if row.proven_end > 0 && metadata.len == row.proven_end)
 }
 
+/// An index that is ahead is cut once, and a tree of other leaves made again once.
+const MOST_REMAKES: u32 = 3;
+
 type Active = (Survey, Tail, Vec<u32>);
 
 /// Surveys the active segment and brings the derived files up to it, making again what is missing.
@@ -220,6 +223,7 @@ fn read_active(
 ) -> Result<Active, Error> {
     let fs = options.fs.as_ref();
     let mut scan_all = false;
+    let mut remade = 0;
     loop {
         let covered = derived.index.covered();
         let behind = covered.min(derived.leaves());
@@ -243,7 +247,7 @@ fn read_active(
         let fast = fast.filter(|fast| wanted.contains(&fast.start.frontier.size()));
         let (start, mut offsets) = begin(fast, &mut catch_up.tail);
         let is_fast = start.is_some();
-        let survey = survey(
+        let mut survey = survey(
             fs,
             OpenMode::Write,
             found,
@@ -261,7 +265,16 @@ fn read_active(
             continue;
         }
         if derived.cut_to(survey.proven, survey.frontier.root()) {
-            continue;
+            remade += 1;
+            if remade < MOST_REMAKES {
+                continue;
+            }
+            // Made from the segments themselves, and yet of another tree than the active one goes on.
+            let detail = "the sealed segments don't lead to the tree that this one continues";
+            let damage = survey.segment.damage(0, detail);
+            derived.fail(damage.clone().into());
+            survey.damage.get_or_insert(damage);
+            return Ok((survey, tail, offsets));
         }
         derived.keep_offsets(&survey.segment, &offsets);
         return Ok((survey, tail, offsets));

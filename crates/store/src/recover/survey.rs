@@ -327,14 +327,16 @@ impl Survey {
     }
 
     /// Takes number and clock of the last commit from the segment before, where this one holds no
-    /// whole group yet: a crash came between a roll and its first group.
+    /// event yet: a crash came between a roll, or the end of a creation, and its first group.
     pub(crate) fn continue_numbers(
         &mut self,
         fs: &dyn StoreFs,
         found: &Found,
     ) -> Result<(), Error> {
         let before = found.manifest.rows.iter().rev().nth(1);
-        let due = self.number == 0 && !planted(Bug::NumbersRestart);
+        // Without events it leaves MANIFEST as soon as another follows, and its empty commits with it.
+        let leaves = !self.clean && self.proven == self.segment.header.first_sequence;
+        let due = (self.number == 0 || leaves) && !planted(Bug::NumbersRestart);
         let Some(row) = before.filter(|_| due) else {
             return Ok(());
         };

@@ -161,6 +161,7 @@ fn copy_group(
         rest = rest.get(frame.len..).unwrap_or_default();
     }
     let header = CommitHeader {
+        number: baton.number + 1,
         incarnation: baton.incarnation,
         durable: if planted(Bug::CopyCallsItselfDurable) {
             group.header.end_sequence()
