@@ -14,6 +14,10 @@ use crash::workload::Workload;
 use factlog_sim::{Failure, SimFs};
 
 #[track_caller]
+#[expect(
+    clippy::use_debug,
+    reason = "a workload is shown as it would be written"
+)]
 fn green(figures: &Figures) {
     println!("{figures}");
     if let Some(workload) = &figures.failed {

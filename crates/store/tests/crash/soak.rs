@@ -135,6 +135,10 @@ fn progress(sum: &Sum, start: Instant) {
     let _ = std::io::stdout().flush();
 }
 
+#[expect(
+    clippy::use_debug,
+    reason = "a workload is shown as it would be written"
+)]
 fn report(seed: u64, done: &Sum) {
     println!("\nseed {seed} fails:\n{}{}", done.figures, done.rot);
     println!("again: cargo xtask sim --from {seed} --seeds 1");
