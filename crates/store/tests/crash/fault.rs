@@ -194,7 +194,7 @@ pub fn fill_the_disk(workload: &Workload, step: usize) -> Figures {
     for space in (0..lab.fs.used()).step_by(step) {
         let lab = Lab::new(SimFs::new(seed), seed);
         lab.fs.set_space(Some(space));
-        let mut log = Log::default();
+        let mut log = Log::under_faults();
         let done = catch_unwind(AssertUnwindSafe(|| perform(workload, &lab, &mut log, None)));
         let found = match done {
             Ok(_) => {
@@ -267,7 +267,7 @@ fn fail_at(
         None => Lab::new(fs, seed),
     };
     lab.fs.inject(failing.fault(call));
-    let mut log = Log::default();
+    let mut log = Log::under_faults();
     let done = catch_unwind(AssertUnwindSafe(|| {
         perform(&run.workload, &lab, &mut log, None)
     }));

@@ -81,9 +81,20 @@ pub struct Log {
     pub model: Model,
     /// How many calls there had been when each step began.
     pub steps: Vec<u64>,
+    /// Whether calls failed: a segment more or less then draws from chance and clock, so that later
+    /// events say the same with other salts and times than they do without a fault.
+    pub under_faults: bool,
 }
 
 impl Log {
+    /// One of a run in which calls fail.
+    pub fn under_faults() -> Self {
+        Self {
+            under_faults: true,
+            ..Self::default()
+        }
+    }
+
     /// The same promises, all of them made before a machine's first call.
     pub fn settled(&self, call: u64) -> Self {
         let mut log = self.clone();

@@ -244,14 +244,26 @@ impl Verdicts {
     }
 }
 
+/// Whether it is a segment that another one follows, and not the one with sequence 0: where that can't
+/// be read, nothing says what journal this is.
+fn is_sealed(fs: &SimFs, path: &Path) -> bool {
+    let is_segment = |path: &Path| path.extension().is_some_and(|extension| extension == "seg");
+    let mut files = fs.contents().into_keys();
+    let first = path.file_name().is_some_and(|name| {
+        let zeros = b"0000000000000000-";
+        name.as_encoded_bytes().starts_with(zeros)
+    });
+    is_segment(path) && !first && files.any(|other| is_segment(&other) && other.as_path() > path)
+}
+
 fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said, String> {
     let lab = Lab::later(fs.clone(), 9, 30);
     let (path, stated) = (damage.path, specimen.stated(damage));
     verdict_of_verify(specimen, damage, &lab)?;
     let journal = match lab.open() {
         Ok(journal) => journal,
-        Err(_) if !is_derived(path) => return Ok(Said::Refused),
-        Err(error) => return Err(format!("a derived file blocks the open: {error}")),
+        Err(_) if !is_derived(path) && !is_sealed(fs, path) => return Ok(Said::Refused),
+        Err(error) => return Err(format!("{} blocks the open: {error}", path.display())),
     };
     let (there, failing) = read(specimen, &journal)?;
     let truth = specimen.run.truth.len() as u64;
