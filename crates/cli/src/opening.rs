@@ -53,7 +53,16 @@ pub(crate) struct WriteArgs {
 
 /// Opens for reading, without a lock.
 pub(crate) fn reader(dir: &Path) -> Result<Reader> {
-    Ok(Journal::open_read_only(dir, Options::new())?)
+    let reader = Journal::open_read_only(dir, Options::new())?;
+    for damage in reader.damage() {
+        note(format!("Read without what is damaged: {damage}."));
+    }
+    if let Some(first) = reader.unproven_from() {
+        note(format!(
+            "Event {first} and what follows was written, but nothing proves yet that it is durable."
+        ));
+    }
+    Ok(reader)
 }
 
 /// Opens for appending, with the key named, the one that the known journals name, or the one of the

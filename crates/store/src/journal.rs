@@ -14,8 +14,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    BatchReceipt, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader, Receipt,
-    RecoveryReport, Refusal, SigningPolicy, WriterFailure,
+    BatchReceipt, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options, Reader,
+    Receipt, RecoveryReport, Refusal, SigningPolicy, WriterFailure,
     commit::{Baton, Stopped, Writer},
     config::{Bug, KeySource, planted},
     housekeeper::{Housekeeper, Signal},
@@ -205,10 +205,14 @@ impl Journal {
             let there = matches!(fs.metadata(&lock), Ok(Some(_)));
             there && fs.lock(&lock).is_ok()
         };
-        let (view, survey) = read_view(fs, &found, &floors, &nobody_writes)?;
+        let (view, mut survey) = read_view(fs, &found, &floors, &nobody_writes)?;
         let follower = Some(Follower::after(&survey));
+        let mut shared = shared(fs, found, view, follower);
+        let damage = survey.damage.take().or(survey.bad_signature.take());
+        // Beside a writer, what it is just writing may look so.
+        shared.damage.extend(damage.filter(|_| nobody_writes()));
         Ok(Reader {
-            shared: Arc::new(shared(fs, found, view, follower)),
+            shared: Arc::new(shared),
         })
     }
 
@@ -556,9 +560,11 @@ fn same_key(key: &SigningKey) -> Result<SigningKey, Error> {
 
 /// Under `Required` a missing key refuses before anything is touched.
 fn require_key(options: &Options, found: &Found) -> Result<(), Error> {
-    let required = found.created.signing == SigningPolicyCode::Required
-        || (options.signing == SigningPolicy::Required && found.key.is_some());
-    if !required {
+    let demanded = options.signing == SigningPolicy::Required;
+    if demanded && found.key.is_none() {
+        return Err(Misuse::Unsigned.into());
+    }
+    if !demanded && found.created.signing != SigningPolicyCode::Required {
         return Ok(());
     }
     let there = match &options.key {
@@ -626,9 +632,22 @@ fn floors(options: &Options, found: &Found, signer: Option<&Signer>) -> Result<F
         .map(|row| (row.first_sequence, row.generation))
         .collect();
     floors.consider_orphans(fs, &found.layout, &found.identity.journal, &named)?;
+    floors.foreign = floors.checkpoints.len();
     if let Some(known) = &options.known {
         known.check_path(&absolute(&found.layout.dir), &found.identity.journal)?;
         if let Some(known) = known.find(&found.identity.journal)? {
+            if known.key.as_ref() != key {
+                // Else a journal that was rewritten without a key would pass for an unsigned one.
+                let text = |key: Option<&VerifierKey>| {
+                    key.map_or_else(|| "unsigned".to_owned(), ToString::to_string)
+                };
+                return Err(KnownError::KeyDiffers {
+                    id: found.identity.journal,
+                    pinned: text(known.key.as_ref()),
+                    shown: text(key),
+                }
+                .into());
+            }
             for checkpoint in &known.checkpoints {
                 floors.consider(checkpoint, key);
             }

@@ -269,3 +269,19 @@ fn small_and_large_appends_follow_each_other_in_any_order() {
         101
     );
 }
+
+/// It was hashed and allocated for before it was refused: a terabyte of what borrows one slice.
+#[test]
+fn a_batch_that_borrows_one_payload_again_and_again_is_refused_at_once() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let payload = vec![1; 16 << 20];
+    let batch: Vec<_> = (0..65_536)
+        .map(|_| NewEvent::new("bank", "a", "b.c").data(Encoding::Raw, payload.as_slice()))
+        .collect();
+    assert_eq!(
+        journal.append_batch(&batch).unwrap_err().code(),
+        "batch.size"
+    );
+    assert_eq!(journal.reader().len(), 1);
+}

@@ -4,6 +4,8 @@
 mod creation;
 #[path = "recovery/derived.rs"]
 mod derived;
+#[path = "recovery/doubts.rs"]
+mod doubts;
 #[path = "recovery/faulty.rs"]
 mod faulty;
 #[path = "recovery/handles.rs"]

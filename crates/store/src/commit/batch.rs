@@ -58,8 +58,18 @@ impl Preparer<'_> {
         if events.is_empty() || events.len() > MAX_BATCH_EVENTS {
             return Err(Misuse::BatchSize.into());
         }
+        let mut payload = 0;
         for event in events {
             self.check(event)?;
+            // Before anything is hashed or allocated for: many events may borrow one large payload.
+            payload += event
+                .sections
+                .iter()
+                .map(|section| section.bytes.len())
+                .sum::<usize>();
+            if payload > MAX_BATCH_BYTES {
+                return Err(Misuse::BatchSize.into());
+            }
         }
         let mut random = vec![0u8; RANDOM_LEN * events.len()];
         self.random.fill(&mut random);

@@ -376,20 +376,22 @@ impl Baton {
     pub(crate) fn succeed(&mut self, writer: SegmentWriter) -> Result<(), Error> {
         let mut manifest = self.manifest.clone();
         let first = writer.segment.header.first_sequence;
-        match (&mut self.writer, &self.ended) {
-            (Some(old), _) => {
-                old.cut()?;
-                seal(&mut manifest, first, old.end, old.headers_hash()?);
-            }
+        match (&self.writer, &self.ended) {
+            (Some(old), _) => seal(&mut manifest, first, old.end, old.headers_hash()?),
             (None, Some((old, end))) => seal(&mut manifest, first, *end, headers_hash(old, *end)?),
             (None, None) => {}
         }
         name(&mut manifest, &writer);
         manifest.incarnation = self.incarnation;
+        let replacement = self.prepare_manifest(&manifest)?;
+        if let Some(old) = &mut self.writer {
+            // Only now: on a full disk the old segment goes on, and needs the space behind its groups.
+            old.cut()?;
+        }
         if planted(Bug::RollUnnamed) && self.writer.is_some() {
             self.manifest = manifest;
         } else {
-            self.replace_manifest(manifest)?;
+            self.put_manifest(replacement, manifest)?;
         }
         self.writer = Some(writer);
         self.ended = None;
@@ -419,13 +421,20 @@ impl Baton {
     }
 
     pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), Error> {
-        let dir = &self.layout.dir;
-        let bytes = manifest.encode();
+        let replacement = self.prepare_manifest(&manifest)?;
+        self.put_manifest(replacement, manifest)
+    }
+
+    fn prepare_manifest(&self, manifest: &Manifest) -> Result<Replacement, Error> {
+        let (fs, dir) = (self.fs.as_ref(), &self.layout.dir);
+        Replacement::prepare(fs, dir, MANIFEST, &manifest.encode(), Access::Shared)
+            .map_err(Error::space("replace", &self.layout.manifest()))
+    }
+
+    fn put_manifest(&mut self, new: Replacement, manifest: Manifest) -> Result<(), Error> {
         let path = self.layout.manifest();
-        let fs = self.fs.as_ref();
-        let replacement = Replacement::prepare(fs, dir, MANIFEST, &bytes, Access::Shared)
-            .map_err(Error::space("replace", &path))?;
-        replacement.put(fs).map_err(Error::io("replace", &path))?;
+        new.put(self.fs.as_ref())
+            .map_err(Error::io("replace", &path))?;
         self.manifest = manifest;
         Ok(())
     }

@@ -89,8 +89,13 @@ impl Writer {
             if now < order.last_raw_clock && !internal {
                 let before = std::mem::replace(&mut order.last_raw_clock, now);
                 drop(order);
-                self.append(&[journal_events::clock_stepped_back(before, now)], true)?;
+                let told = self.append(&[journal_events::clock_stepped_back(before, now)], true);
                 order = self.order.lock();
+                if let Err(error) = told {
+                    // The next append tells of it instead.
+                    order.last_raw_clock = order.last_raw_clock.max(before);
+                    return Err(error);
+                }
                 continue;
             }
             match order.decide(&mut batch, &resolved, now) {
@@ -189,6 +194,7 @@ impl Writer {
             if let Some(outcome) = cell.outcome() {
                 return Ok(outcome?);
             }
+            self.refuse_if_stopped(&order)?;
             order = if order.leading {
                 self.ended.wait(order)
             } else {
@@ -236,6 +242,7 @@ impl Writer {
         let cell = Arc::clone(&group.cell);
         let mut guard = LeadGuard {
             writer: self,
+            group: Some(Arc::clone(&cell)),
             done: false,
         };
         let outcome = self.commit(group);
@@ -283,6 +290,7 @@ impl Writer {
         drop(order);
         let mut guard = LeadGuard {
             writer: self,
+            group: None,
             done: false,
         };
         let mut baton = self.baton.lock();
@@ -486,6 +494,8 @@ fn stop(order: &mut Order, error: Arc<Error>) {
 /// Were a leader to panic, its followers would wait for ever.
 struct LeadGuard<'w> {
     writer: &'w Writer,
+    /// The group that is being written.
+    group: Option<Arc<GroupCell>>,
     done: bool,
 }
 
@@ -498,7 +508,11 @@ impl Drop for LeadGuard<'_> {
         order.leading = false;
         let dir = &self.writer.shared.layout.dir;
         let error = std::io::Error::other("the commit panicked");
-        stop(&mut order, Arc::new(Error::io("commit to", dir)(error)));
+        let error = Arc::new(Error::io("commit to", dir)(error));
+        if let Some(group) = self.group.take() {
+            group.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
+        }
+        stop(&mut order, error);
         self.writer.ended.notify_all();
     }
 }

@@ -377,14 +377,16 @@ fn check_roots(reader: &crate::Reader, floors: &Floors) -> Result<Option<Error>,
     {
         return Ok(Some(Refusal::HistoryMismatch { remembered: size }.into()));
     }
-    let newest = floors
+    // Of its own the newest is enough; each from elsewhere may speak of another history.
+    let (own, foreign) = floors
         .checkpoints
-        .iter()
-        .filter(|(size, _)| *size <= reader.len())
-        .max();
-    if let Some((size, root)) = newest
-        && reader.root_at(*size)? != *root
-    {
+        .split_at(floors.foreign.min(floors.checkpoints.len()));
+    let here = |(size, _): &&(u64, Hash)| *size <= reader.len();
+    let newest = own.iter().filter(here).max();
+    for (size, root) in newest.into_iter().chain(foreign.iter().filter(here)) {
+        if reader.root_at(*size)? == *root {
+            continue;
+        }
         let detail = format!("the first {size} events are others than a checkpoint says");
         return Ok(Some(
             Damage::new("history.forked", reader.path(), detail).into(),

@@ -16,8 +16,9 @@ use crate::{
 const TITLE: &[u8] = b"factlog journal";
 /// What every MANIFEST begins with, in all versions.
 const MANIFEST_MAGIC: &[u8] = b"FACTMAN\0";
-/// No header of a first segment is longer.
-const FIRST_HEADER: u64 = 4096;
+/// The length of a segment's header without edge and inputs, and of a hash of the edge.
+const BARE_HEADER: u64 = 112;
+const EDGE_HASH: u64 = 32;
 
 /// What stands in a directory, by name and kind: what is a journal's, and what is not.
 #[derive(Debug, Default)]
@@ -128,7 +129,12 @@ impl Contents {
         if kept || !self.strangers.is_empty() || self.segments.len() > 1 {
             return Ok(false);
         }
-        if let Ok(manifest) = super::identity::read_manifest(fs, layout) {
+        let listed = self.has(&layout.manifest());
+        if listed {
+            // It comes whole or not at all.
+            let Ok(manifest) = super::identity::read_manifest(fs, layout) else {
+                return Ok(false);
+            };
             let begun = manifest
                 .rows
                 .iter()
@@ -143,19 +149,26 @@ impl Contents {
         if *first != 0 {
             return Ok(false);
         }
-        holds_nothing(fs, &layout.segment(*first, *generation))
+        holds_nothing(fs, &layout.segment(*first, *generation), listed)
     }
+}
+
+/// The length of the header of a segment that no compaction made.
+pub(crate) fn header_len(first: u64) -> u64 {
+    BARE_HEADER + EDGE_HASH * u64::from(first.count_ones())
 }
 
 /// Whether a segment of sequence 0 on holds no whole group, and no statement that there was any. A
 /// commit header whose group is torn is none: nothing was acknowledged on its word.
-fn holds_nothing(fs: &dyn StoreFs, path: &Path) -> Result<bool, Error> {
+///
+/// MANIFEST lists a segment only once its header is durable: `listed` makes a damaged one rot.
+fn holds_nothing(fs: &dyn StoreFs, path: &Path, listed: bool) -> Result<bool, Error> {
     let segment = match SegmentFile::open_any(fs, path) {
         Ok(segment) => segment,
         // The first group comes after the header is durable, so without one there is none. Space
         // may have been secured, as zeros.
-        Err(Error::Damaged(damage)) if damage.code == "segment.header" => {
-            return only_zeros_behind(fs, path, FIRST_HEADER);
+        Err(Error::Damaged(damage)) if damage.code == "segment.header" && !listed => {
+            return only_zeros_behind(fs, path, header_len(0));
         }
         Err(Error::Damaged(_)) => return Ok(false),
         Err(error) => return Err(error),
@@ -166,7 +179,8 @@ fn holds_nothing(fs: &dyn StoreFs, path: &Path) -> Result<bool, Error> {
     Ok(whole.is_err() && stated == 0)
 }
 
-fn only_zeros_behind(fs: &dyn StoreFs, path: &Path, offset: u64) -> Result<bool, Error> {
+/// Whether a file holds nothing but zeros from `offset` on.
+pub(crate) fn only_zeros_behind(fs: &dyn StoreFs, path: &Path, offset: u64) -> Result<bool, Error> {
     let file = fs
         .open(path, OpenMode::Read)
         .map_err(Error::io("open", path))?;

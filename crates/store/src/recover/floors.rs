@@ -21,6 +21,8 @@ pub(crate) struct Floors {
     pub(crate) checkpoints: Vec<(u64, Hash)>,
     /// What the signer remembers.
     pub(crate) signer: Option<(u64, Hash)>,
+    /// Where in `checkpoints` those begin that come from outside the journal.
+    pub(crate) foreign: usize,
     /// The largest of the journal's own signed checkpoints.
     pub(crate) kept: Option<SignedCheckpoint>,
 }

@@ -138,17 +138,15 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
         }
         Err(error) => return Err(error),
     };
-    let wrong = survey.damage.iter().chain(&survey.bad_signature);
-    for damage in wrong {
-        writable = false;
-        inspection.damage.push(damage.clone());
-    }
     inspection.events = survey.proven;
-    inspection.unproven = survey
-        .unproven
-        .as_ref()
-        .map_or(0, |group| u64::from(group.header.count));
+    // What a writer is just writing looks torn, and is nobody's damage.
     if !inspection.in_use {
+        for damage in survey.damage.iter().chain(&survey.bad_signature) {
+            writable = false;
+            inspection.damage.push(damage.clone());
+        }
+        let unproven = survey.unproven.as_ref();
+        inspection.unproven = unproven.map_or(0, |group| u64::from(group.header.count));
         inspection.torn = survey.torn;
     }
     inspection.opens = match writable {

@@ -1,12 +1,17 @@
 //! The list of segments as it can be told without MANIFEST.
 
+use std::path::Path;
+
 use factlog_format::{CommitHeader, FrameType, HeadersHasher, JournalId, Manifest, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 
 use crate::{
     Damage, Error,
     layout::Layout,
-    segment::{FrameReader, GroupScanner, ScanStop, SegmentFile, largest_statement},
+    recover::contents::{header_len, only_zeros_behind},
+    segment::{
+        FrameReader, GroupScanner, ScanStop, SegmentFile, largest_statement, parse_segment_name,
+    },
 };
 
 /// One segment of a rebuilt list.
@@ -107,9 +112,16 @@ pub(crate) fn rebuild(
             named.push(*name);
         }
     }
+    let mut gaps = Vec::new();
     let chosen = choose(fs, layout, journal, &named, &mut |error| match error {
-        // What a crash leaves of a segment that was never named, or rot: the ranges tell which.
-        Error::Damaged(damage) if damage.code != "journal.unsupported_version" => Ok(()),
+        Error::Damaged(damage) if damage.code != "journal.unsupported_version" => {
+            // A crash may leave a header that never got to the disk, and nothing behind it; anything
+            // else may have held what was acknowledged.
+            if damage.code != "segment.header" || !is_only_a_header(fs, &damage.path)? {
+                gaps.push(damage);
+            }
+            Ok(())
+        }
         error => Err(error),
     })?;
     let highest = names.iter().map(|(_, generation)| *generation).max();
@@ -121,7 +133,6 @@ pub(crate) fn rebuild(
         rows: Vec::new(),
         values: Vec::new(),
     };
-    let mut gaps = Vec::new();
     if chosen.first().is_none_or(|first| first.first > 0) {
         let end = chosen.first().map(|chosen| chosen.first);
         gaps.push(missing(&layout.segments(), 0, end));
@@ -164,6 +175,15 @@ fn was_never_used(
         Err(ScanStop::Failed(error)) => Err(error),
         Err(_) => Ok(largest_statement(&segment, start)? <= first),
     }
+}
+
+/// Whether nothing but zeros stands where the groups of a segment would.
+fn is_only_a_header(fs: &dyn StoreFs, path: &Path) -> Result<bool, Error> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some((first, _)) = name.and_then(parse_segment_name) else {
+        return Ok(false);
+    };
+    only_zeros_behind(fs, path, header_len(first))
 }
 
 fn row_of(segment: &SegmentFile) -> ManifestRow {

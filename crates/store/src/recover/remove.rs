@@ -29,7 +29,7 @@ pub struct Removed {
 /// [`Misuse::NotAJournal`] for a directory without a journal and for a link to one,
 /// [`Refusal::Locked`](crate::Refusal::Locked) while a process has it open for writing, [`Error::Io`].
 pub fn destroy(dir: impl AsRef<Path>, options: &Options) -> Result<Removed, Error> {
-    let layout = Layout::new(dir.as_ref());
+    let layout = Layout::new(&own_place(dir.as_ref()));
     let (removed, _lock) = empty(&layout, options)?;
     if removed.left.is_empty() {
         remove_dir(&layout, options)?;
@@ -50,7 +50,7 @@ pub fn reset(
     keep_directory: bool,
     options: &Options,
 ) -> Result<Removed, Error> {
-    let layout = Layout::new(dir.as_ref());
+    let layout = Layout::new(&own_place(dir.as_ref()));
     let (removed, _lock) = empty(&layout, options)?;
     if removed.left.is_empty() && !keep_directory {
         remove_dir(&layout, options)?;
@@ -61,6 +61,16 @@ pub fn reset(
         sync_parent(&layout, options)?;
     }
     Ok(removed)
+}
+
+/// The path without what would lead through a link at its end: a slash, or a dot behind one.
+fn own_place(dir: &Path) -> PathBuf {
+    let whole: PathBuf = dir.components().collect();
+    if whole.file_name().is_some() {
+        return whole;
+    }
+    // The directory one stands in can't be removed by that name.
+    std::path::absolute(&whole).unwrap_or(whole)
 }
 
 /// Removes everything that is the journal's, the lock last, which is held all the while.

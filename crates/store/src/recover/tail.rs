@@ -109,7 +109,8 @@ pub(crate) fn recover(
     // A header that never reached the disk may read as another segment's; `verify` would object.
     // What can't be removed now is when the next session begins.
     let _ = baton.remove_orphans();
-    baton.in_segment = copied;
+    // The room that was made for telling of it is to be used, however full the segment is.
+    baton.in_segment = 0;
     baton.signed = signed;
     if copied > 0 {
         if !planted(Bug::CopyNotInTree) {
