@@ -262,6 +262,8 @@ fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said,
     verdict_of_verify(specimen, damage, &lab)?;
     let journal = match lab.open() {
         Ok(journal) => journal,
+        // A swap spoils a second file as well, which may be the one without which nothing opens.
+        Err(_) if damage.fault == "swap" && !is_derived(path) => return Ok(Said::Refused),
         Err(_) if !is_derived(path) && !is_sealed(fs, path) => return Ok(Said::Refused),
         Err(error) => return Err(format!("{} blocks the open: {error}", path.display())),
     };
