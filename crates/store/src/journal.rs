@@ -14,12 +14,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    BatchReceipt, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options, Reader,
-    Receipt, RecoveryReport, Refusal, SigningPolicy, WriterFailure,
+    BatchReceipt, Condition, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options,
+    Reader, Receipt, RecoveryReport, Refusal, SigningPolicy, WriterFailure,
     commit::{Baton, Stopped, Writer},
     config::{Bug, KeySource, planted},
+    event::own,
     housekeeper::{Housekeeper, Signal},
-    journal_events,
     layout::{Layout, decode_secret},
     open::{
         read_view,
@@ -101,7 +101,7 @@ impl Journal {
         if planted(Bug::JournalFirst) {
             recover::finish(fs.as_ref(), &found)?;
         }
-        writer.append(&[journal_events::event(&event)], true)?;
+        writer.append(&[own::event(&event)], &[], true)?;
         writer.end_creation()?;
         recover::finish(fs.as_ref(), &found)?;
         let mut journal = Self::assemble(&options, Arc::clone(&writer.shared), lock);
@@ -181,8 +181,8 @@ impl Journal {
         if let Some((report, event)) = recovered {
             journal.recovery = Some(report);
             if refused.is_none() {
-                let event = journal_events::recovered(event);
-                refused = writer.append(&[event], true).err().map(cause);
+                let event = own::recovered(event);
+                refused = writer.append(&[event], &[], true).err().map(cause);
             }
         }
         journal.writer = Some(writer);
@@ -277,7 +277,35 @@ impl Journal {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_batch(&self, events: &[NewEvent<'_>]) -> Result<BatchReceipt, Error> {
-        self.writer()?.append(events, false)
+        self.append_if(events, &[])
+    }
+
+    /// Appends a batch if all conditions hold for the journal as it is before: what a decision rests on
+    /// is checked in the same step in which it is ordered, so that nothing can come between.
+    ///
+    /// A batch that is in the journal already, by the ids that its events were given, is answered with
+    /// its receipts before any condition is looked at: an append that succeeded can be retried.
+    ///
+    /// ```
+    /// # use factlog::{Condition, Conflict, Error, Journal, NewEvent, Query};
+    /// let journal = Journal::in_memory()?;
+    /// let taken = || Query::all().kind("user.registered").tag("name:ada");
+    /// let register = |user| NewEvent::new("users", user, "user.registered").tag("name:ada");
+    /// journal.append_if(&[register("u1")], &[Condition::nothing(taken())])?;
+    /// let again = journal.append_if(&[register("u2")], &[Condition::nothing(taken())]);
+    /// assert!(matches!(again, Err(Error::Conflict(Conflict::Boundary { sequence: 1, .. }))));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); [`Conflict::Boundary`](crate::Conflict::Boundary) or
+    /// [`Conflict::Expectation`](crate::Conflict::Expectation) where a condition doesn't hold.
+    pub fn append_if(
+        &self,
+        events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
+    ) -> Result<BatchReceipt, Error> {
+        self.writer()?.append(events, conditions, false)
     }
 
     /// Reads the journal.

@@ -15,7 +15,6 @@ mod event;
 mod housekeeper;
 mod index;
 mod journal;
-mod journal_events;
 mod known;
 mod layout;
 mod open;
@@ -33,7 +32,9 @@ pub use config::{
     Clock, Dangerous, Options, Random, Recovery, SigningPolicy, SystemClock, SystemRandom,
 };
 pub use error::{Code, Conflict, Damage, Error, Fault, Misuse, Refusal, WriterFailure, codes};
-pub use event::{DATA_SECTION, Event, Expect, NewEvent, Payload, Section, to_display_json};
+pub use event::{
+    Condition, DATA_SECTION, Event, Expect, NewEvent, Payload, Section, to_display_json,
+};
 pub use factlog_format::{
     Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,
     TraceContext,

@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use factlog_format::{
     Digest, Encoding, Facts, FrameParts, HashBatch, HashSort, MAX_BATCH_BYTES, MAX_BATCH_EVENTS,
@@ -7,8 +10,11 @@ use factlog_format::{
 };
 use uuid::Uuid;
 
-use super::generations::KeyState;
-use crate::{Clock, Error, Expect, Misuse, NewEvent, Random};
+use super::{
+    conditions::{BatchKeys, Conditions},
+    generations::KeyState,
+};
+use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
 /// salts.
@@ -30,7 +36,10 @@ pub(crate) struct Batch {
     /// The frames, one after another.
     pub(crate) buffer: Vec<u8>,
     pub(crate) events: Vec<PreparedEvent>,
-    /// The different coordinates of the batch.
+    /// What each event can be found by.
+    pub(crate) keys: Arc<BatchKeys>,
+    pub(crate) conditions: Conditions,
+    /// The different coordinates of the batch, and then those that conditions add.
     pub(crate) coordinates: Vec<[u8; 16]>,
     /// Whether the caller chose the id of any event.
     pub(crate) has_own_ids: bool,
@@ -54,7 +63,11 @@ pub(crate) struct PreparedEvent {
 impl Preparer<'_> {
     /// Checks, encodes and hashes a batch. What is hashed of each event goes through SIMD lanes
     /// together with the same of the others: first all salts, then all sections, then all facts.
-    pub(crate) fn prepare(&self, events: &[NewEvent<'_>]) -> Result<Batch, Error> {
+    pub(crate) fn prepare(
+        &self,
+        events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
+    ) -> Result<Batch, Error> {
         if events.is_empty() || events.len() > MAX_BATCH_EVENTS {
             return Err(Misuse::BatchSize.into());
         }
@@ -85,6 +98,8 @@ impl Preparer<'_> {
         let mut batch = Batch {
             buffer: Vec::with_capacity(events.iter().map(expected_len).sum()),
             events: Vec::with_capacity(events.len()),
+            keys: Arc::default(),
+            conditions: Conditions::of(conditions)?,
             coordinates: Vec::new(),
             has_own_ids: events.iter().any(|event| event.id.is_some()),
             expects: events.iter().any(|event| event.expect != Expect::Any),
@@ -257,20 +272,25 @@ fn facts_of<'f>(event: &'f NewEvent<'_>, id: &Uuid, tags: &'f [&'f str]) -> Fact
 /// Finds the different coordinates of a batch, and which of them each event has.
 fn find_coordinates(events: &[NewEvent<'_>], batch: &mut Batch) {
     let mut hasher = HashBatch::new(HashSort::Coordinate);
-    for event in events {
-        hasher.push(event.scope.as_bytes(), event.entity.as_bytes());
-    }
-    let mut hashes = Vec::with_capacity(events.len());
+    BatchKeys::to_hash(events, &mut hasher);
+    let mut hashes = Vec::with_capacity(2 * events.len());
     hasher.finish(&mut hashes);
+    let keys = BatchKeys::of(events, &hashes);
     let mut numbers: HashMap<[u8; 16], u32, KeyState> = HashMap::default();
-    for (event, hash) in batch.events.iter_mut().zip(&hashes) {
-        let key = *hash.first_chunk::<16>().unwrap_or(&[0; 16]);
-        let number = *numbers.entry(key).or_insert_with(|| {
-            batch.coordinates.push(key);
+    for (event, key) in batch.events.iter_mut().zip(keys.coordinates()) {
+        let number = *numbers.entry(*key).or_insert_with(|| {
+            batch.coordinates.push(*key);
             batch.coordinates.len() as u32 - 1 // a batch has at most 65,536 events
         });
         event.coordinate = number;
     }
+    for stream in &mut batch.conditions.streams {
+        stream.coordinate = *numbers.entry(stream.key).or_insert_with(|| {
+            batch.coordinates.push(stream.key);
+            batch.coordinates.len() as u32 - 1 // streams of conditions are few
+        });
+    }
+    batch.keys = Arc::new(keys);
 }
 
 fn check_counts(event: &NewEvent<'_>) -> Result<(), Misuse> {

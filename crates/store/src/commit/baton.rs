@@ -6,7 +6,10 @@ use factlog_format::{
 use factlog_fs::{Access, OpenMode, Replacement, StoreFs, is_temporary};
 use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
 
-use super::order::{Group, HEADER_ROOM, OrderedEvent};
+use super::{
+    conditions::BatchKeys,
+    order::{Group, HEADER_ROOM, OrderedEvent},
+};
 use crate::{
     Error, Misuse, Random,
     config::{Bug, planted},
@@ -89,6 +92,8 @@ pub(crate) struct Committed {
     pub(crate) offsets: Vec<u32>,
     pub(crate) leaves: Vec<Hash>,
     pub(crate) events: Vec<OrderedEvent>,
+    /// What these can be found by.
+    pub(crate) keys: Vec<Arc<BatchKeys>>,
     /// The group's buffer, to be used again.
     pub(crate) buffer: Vec<u8>,
     pub(crate) span: Span,
@@ -183,6 +188,7 @@ impl Baton {
             offsets,
             leaves,
             events: group.events,
+            keys: group.keys,
             buffer: group.buffer,
             span,
             signed,

@@ -7,10 +7,10 @@ use factlog_format::{JournalId, ManifestRow, coordinate_key};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::Hash;
 
-use super::{Writer, order::OrderedEvent};
+use super::{Writer, conditions::BatchKeys, order::OrderedEvent};
 use crate::{
     Damage, Error,
-    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table},
+    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
     layout::Layout,
     read::Shared,
     recover::Found,
@@ -451,38 +451,37 @@ impl DerivedFiles {
 }
 
 /// What the index holds of a group that was just written.
-pub(super) fn entries_of(first: u64, events: &[OrderedEvent]) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(events.len() * 2 + 8);
-    for (sequence, event) in (first..).zip(events) {
-        let coordinate = (event.revision == 0).then_some(event.coordinate);
-        push_entries(
-            &mut entries,
-            sequence,
-            event.stream,
-            event.event_id,
-            coordinate,
-        );
+pub(super) fn entries_of(
+    first: u64,
+    events: &[OrderedEvent],
+    keys: &[Arc<BatchKeys>],
+) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(events.len() * 4 + 8);
+    let kinds_and_tags = keys.iter().flat_map(|keys| keys.kinds_and_tags());
+    for ((sequence, event), (kind, tags)) in (first..).zip(events).zip(kinds_and_tags) {
+        let named = Named {
+            id: event.event_id,
+            coordinate: (event.revision == 0).then_some(event.coordinate),
+            kind,
+            tags: tags.iter().copied(),
+        };
+        push_entries(&mut entries, sequence, event.stream, Some(named));
     }
     entries
 }
 
 /// What the index holds of events read from a segment: the same as when they were written.
 pub(crate) fn entries_of_scan(events: &[ScannedEvent]) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(events.len() * 2 + 8);
+    let mut entries = Vec::with_capacity(events.len() * 4 + 8);
     for event in events {
         let order = &event.order;
-        match &event.facts {
-            Some(facts) => {
-                let coordinate = (order.revision == 0).then_some(facts.coordinate);
-                let (stream, id) = (order.stream, facts.event_id);
-                push_entries(&mut entries, order.sequence, stream, id, coordinate);
-            }
-            None => entries.push(Entry {
-                table: Table::Stream,
-                key: order.stream,
-                sequence: order.sequence,
-            }),
-        }
+        let named = event.facts.as_ref().map(|facts| Named {
+            id: facts.event_id,
+            coordinate: (order.revision == 0).then_some(facts.coordinate),
+            kind: facts.kind,
+            tags: facts.tags.iter().copied(),
+        });
+        push_entries(&mut entries, order.sequence, order.stream, named);
     }
     entries
 }
@@ -497,44 +496,50 @@ fn push_stored(
     let Some(event) = shared.get(view, sequence)? else {
         return Err(shared.index_is_wrong(sequence).into());
     };
-    let key = event.stream_id();
-    match event.facts() {
-        Some(facts) => {
-            let begins = event.revision() == 0;
-            let coordinate = begins.then(|| coordinate_key(facts.scope, facts.entity));
-            push_entries(entries, sequence, key, facts.event_id, coordinate);
-        }
-        None => entries.push(Entry {
-            table: Table::Stream,
-            key,
-            sequence,
-        }),
-    }
+    let begins = event.revision() == 0;
+    let facts = event.facts();
+    let named = facts.as_ref().map(|facts| Named {
+        id: facts.event_id,
+        coordinate: begins.then(|| coordinate_key(facts.scope, facts.entity)),
+        kind: kind_key(facts.kind),
+        tags: facts.tags.iter().map(|tag| tag_key(tag)),
+    });
+    push_entries(entries, sequence, event.stream_id(), named);
     Ok(())
 }
 
-fn push_entries(
+/// What an event is found by besides its stream, as long as its facts are there.
+struct Named<T> {
+    id: [u8; 16],
+    /// If the event begins a stream.
+    coordinate: Option<[u8; 16]>,
+    kind: [u8; 16],
+    tags: T,
+}
+
+fn push_entries<T: Iterator<Item = [u8; 16]>>(
     entries: &mut Vec<Entry>,
     sequence: u64,
     stream: [u8; 16],
-    id: [u8; 16],
-    coordinate: Option<[u8; 16]>,
+    named: Option<Named<T>>,
 ) {
-    entries.push(Entry {
-        table: Table::Id,
-        key: id,
-        sequence,
-    });
-    entries.push(Entry {
-        table: Table::Stream,
-        key: stream,
-        sequence,
-    });
-    if let Some(key) = coordinate {
+    let mut push = |table, key| {
         entries.push(Entry {
-            table: Table::Coordinate,
+            table,
             key,
             sequence,
         });
+    };
+    push(Table::Stream, stream);
+    let Some(named) = named else {
+        return;
+    };
+    push(Table::Id, named.id);
+    if let Some(coordinate) = named.coordinate {
+        push(Table::Coordinate, coordinate);
+    }
+    push(Table::Kind, named.kind);
+    for tag in named.tags {
+        push(Table::Tag, tag);
     }
 }

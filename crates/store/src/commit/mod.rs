@@ -6,6 +6,7 @@
 
 mod batch;
 mod baton;
+mod conditions;
 mod derived;
 mod generations;
 mod order;
@@ -29,16 +30,17 @@ pub use receipt::{BatchReceipt, Receipt};
 use self::{
     batch::Batch,
     baton::{Committed, Room},
+    conditions::NothingOf,
     order::{Decision, Group, GroupCell, Resolved},
     receipt::{GroupProof, Receipts},
 };
 use crate::{
-    Clock, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
+    Clock, Condition, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
     config::{Bug, planted},
+    event::own,
     housekeeper::Signal,
     index::CODE as INDEX_DAMAGE,
-    journal_events,
-    read::Shared,
+    read::{Events, Shared},
     sync::{Condvar, Mutex, MutexGuard},
     view::{Segment, View},
 };
@@ -68,10 +70,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Appends a batch; durable when it returns.
+    /// Appends a batch if the conditions hold; durable when it returns.
     pub(crate) fn append(
         &self,
         events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
         internal: bool,
     ) -> Result<BatchReceipt, Error> {
         let preparer = Preparer {
@@ -80,8 +83,12 @@ impl Writer {
             salt_key: &self.salt_key,
             internal,
         };
-        let mut batch = preparer.prepare(events)?;
-        let mut resolved = Resolved::default();
+        let mut batch = preparer.prepare(events, conditions)?;
+        // What conditions ask for has to be looked up in any case.
+        let mut resolved = match batch.conditions.is_empty() {
+            true => Resolved::default(),
+            false => self.mending(|| self.resolve_conditions(&batch))?,
+        };
         let mut order = self.order.lock();
         loop {
             self.refuse_if_stopped(&order)?;
@@ -89,7 +96,7 @@ impl Writer {
             if now < order.last_raw_clock && !internal {
                 let before = std::mem::replace(&mut order.last_raw_clock, now);
                 drop(order);
-                let told = self.append(&[journal_events::clock_stepped_back(before, now)], true);
+                let told = self.append(&[own::clock_stepped_back(before, now)], &[], true);
                 order = self.order.lock();
                 if let Err(error) = told {
                     // The next append tells of it instead.
@@ -115,7 +122,7 @@ impl Writer {
                 Decision::Unsecured(need) => order = self.secure(order, need)?,
                 Decision::Unresolved => {
                     drop(order);
-                    resolved = self.resolve_mending(&batch)?;
+                    resolved = self.mending(|| self.resolve(&batch))?;
                     order = self.order.lock();
                 }
                 Decision::Known(known) => {
@@ -131,6 +138,29 @@ impl Writer {
                     self.wait_until_durable(order, rests_on)?;
                     return Err(unexpected(events, index, found));
                 }
+                Decision::OtherStream {
+                    index,
+                    found,
+                    rests_on,
+                } => {
+                    self.wait_until_durable(order, rests_on)?;
+                    return Err(batch.conditions.other_stream(index, found));
+                }
+                Decision::RuledOut {
+                    condition,
+                    sequence,
+                } => {
+                    self.wait_until_durable(order, Some(sequence))?;
+                    return Err(Conflict::Boundary {
+                        condition,
+                        sequence,
+                    }
+                    .into());
+                }
+                Decision::NotOfThisJournal => {
+                    let why = "it was read further than this journal goes";
+                    return Err(Misuse::Condition(why).into());
+                }
             }
         }
     }
@@ -143,11 +173,10 @@ impl Writer {
         }
     }
 
-    /// As [`resolve`](Self::resolve); where the index turns out to be damaged, that part of it is made
-    /// again first.
-    fn resolve_mending(&self, batch: &Batch) -> Result<Resolved, Error> {
+    /// Looks something up; where the index turns out to be damaged, that part of it is made again first.
+    fn mending(&self, look: impl Fn() -> Result<Resolved, Error>) -> Result<Resolved, Error> {
         loop {
-            match self.resolve(batch) {
+            match look() {
                 Err(Error::Damaged(damage)) if damage.code == INDEX_DAMAGE => {
                     let before = self.shared.view.load_full();
                     self.derived.mend(self, &damage)?;
@@ -181,7 +210,28 @@ impl Writer {
                 }
             }
         }
+        resolved.ruled_out = self.ruled_out(&view, batch)?;
         Ok(resolved)
+    }
+
+    /// Looks up what the batch's conditions ask for, and no more.
+    fn resolve_conditions(&self, batch: &Batch) -> Result<Resolved, Error> {
+        let view = self.shared.view.load_full();
+        Ok(Resolved {
+            mark: view.durable,
+            ruled_out: self.ruled_out(&view, batch)?,
+            ..Resolved::default()
+        })
+    }
+
+    /// For each query of the batch's conditions: the first durable event that it rules out.
+    fn ruled_out(&self, view: &Arc<View>, batch: &Batch) -> Result<Vec<Option<u64>>, Error> {
+        let first = |condition: &NothingOf| {
+            let query = condition.query.clone().limit(1);
+            let first = Events::new(Arc::clone(&self.shared), Arc::clone(view), query).next();
+            Ok(first.transpose()?.map(|event| event.sequence()))
+        };
+        batch.conditions.queries.iter().map(first).collect()
     }
 
     /// Waits for a group to end, leading if nobody does.
@@ -251,6 +301,7 @@ impl Writer {
         order.leading = false;
         match outcome {
             Ok(ended) => {
+                order.recent_keys.durable(self.shared.view.load().durable);
                 cell.end(Ok(ended.proof));
                 order.room = ended.room.less(order.group.needs());
                 order.keep_buffer(ended.buffer);
@@ -370,7 +421,7 @@ impl Writer {
             &view
                 .index
                 .tail()
-                .push(durable, derived::entries_of(first, events)),
+                .push(durable, derived::entries_of(first, events, &done.keys)),
         );
         let signed = done.signed.clone().or_else(|| view.signed.clone());
         if let Some(active) = segments.last().filter(|_| !events.is_empty()) {

@@ -10,11 +10,12 @@ use factlog_format::{
 use super::{
     batch::Batch,
     baton::{MAX_HEADER, Room},
+    conditions::{BatchKeys, RecentKeys},
     generations::{Generations, RecentIds},
     receipt::GroupProof,
 };
 use crate::{
-    Error, Expect, WriterFailure,
+    Error, WriterFailure,
     config::{Bug, planted},
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Resolved {
     pub(crate) ids: HashMap<EventId, u64>,
     /// Whether the ids were looked up at all.
     pub(crate) has_ids: bool,
+    /// For each query of the batch's conditions: the first durable event that it rules out.
+    pub(crate) ruled_out: Vec<Option<u64>>,
 }
 
 /// How a group ended, for all who wait for it.
@@ -82,6 +85,8 @@ pub(crate) struct Group {
     /// [`HEADER_ROOM`] bytes and then the frames.
     pub(crate) buffer: Vec<u8>,
     pub(crate) events: Vec<OrderedEvent>,
+    /// What these events can be found by.
+    pub(crate) keys: Vec<Arc<BatchKeys>>,
     pub(crate) cell: Arc<GroupCell>,
     pub(crate) raw_clock: i64,
 }
@@ -94,6 +99,7 @@ impl Group {
             first,
             buffer,
             events: Vec::new(),
+            keys: Vec::new(),
             cell: Arc::default(),
             raw_clock,
         }
@@ -123,6 +129,7 @@ pub(crate) struct Order {
     pub(crate) last_raw_clock: i64,
     pub(crate) heads: Generations<[u8; 16], Head>,
     pub(crate) recent_ids: RecentIds,
+    pub(crate) recent_keys: RecentKeys,
     pub(crate) group: Group,
     /// A buffer for the next group, so that it needs no memory of its own.
     spare: Vec<u8>,
@@ -159,6 +166,17 @@ pub(crate) enum Decision {
         found: Option<u64>,
         rests_on: Option<u64>,
     },
+    /// A condition on a stream fails; as above.
+    OtherStream {
+        /// Which of the conditions on streams.
+        index: usize,
+        found: Option<u64>,
+        rests_on: Option<u64>,
+    },
+    /// An event that a condition rules out is there, or about to be.
+    RuledOut { condition: usize, sequence: u64 },
+    /// A condition was read further than the journal goes.
+    NotOfThisJournal,
 }
 
 impl Order {
@@ -175,6 +193,7 @@ impl Order {
             last_raw_clock: raw,
             heads: Generations::new(HEADS, next_sequence),
             recent_ids: RecentIds::new(RECENT_IDS, next_sequence),
+            recent_keys: RecentKeys::new(next_sequence),
             group: Group::new(next_sequence, raw, Vec::new()),
             spare: Vec::new(),
             room: Room::default(),
@@ -210,6 +229,9 @@ impl Order {
         };
         if let Some(unexpected) = check_expectations(batch, &heads) {
             return unexpected;
+        }
+        if let Some(decision) = self.check_conditions(batch, resolved, &heads) {
+            return decision;
         }
         if !self.group.takes(batch) {
             return Decision::Full;
@@ -261,6 +283,49 @@ impl Order {
         } else {
             known
         })
+    }
+
+    /// What the batch's conditions come to, if not to a place for it.
+    fn check_conditions(
+        &self,
+        batch: &Batch,
+        resolved: &Resolved,
+        heads: &[Option<Head>],
+    ) -> Option<Decision> {
+        let conditions = &batch.conditions;
+        for (index, stream) in conditions.streams.iter().enumerate() {
+            let head = heads[stream.coordinate as usize];
+            let found = head.map(|head| head.revision);
+            if !stream.expect.holds(found) {
+                return Some(Decision::OtherStream {
+                    index,
+                    found,
+                    rests_on: head.map(|head| head.sequence),
+                });
+            }
+        }
+        for (at, condition) in conditions.queries.iter().enumerate() {
+            if condition.query.from > self.next_sequence {
+                return Some(Decision::NotOfThisJournal);
+            }
+            let Some(looked_up) = resolved.ruled_out.get(at) else {
+                return Some(Decision::Unresolved);
+            };
+            if resolved.mark < self.recent_keys.from() {
+                return Some(Decision::Unresolved);
+            }
+            let since = || match planted(Bug::BoundaryNotCompared) {
+                true => None,
+                false => self.recent_keys.find(condition, resolved.mark),
+            };
+            if let Some(sequence) = looked_up.or_else(since) {
+                return Some(Decision::RuledOut {
+                    condition: condition.number,
+                    sequence,
+                });
+            }
+        }
+        None
     }
 
     /// The head of the stream of each of the batch's coordinates; `None` if one isn't known here nor
@@ -342,6 +407,8 @@ impl Order {
         for event in &batch.events {
             self.recent_ids.push(event.frame.event_id);
         }
+        self.recent_keys.push(self.next_sequence, &batch.keys);
+        self.group.keys.push(Arc::clone(&batch.keys));
         self.next_sequence += batch.events.len() as u64;
         self.group.buffer.extend_from_slice(&batch.buffer);
     }
@@ -411,12 +478,7 @@ fn check_expectations(batch: &Batch, heads: &[Option<Head>]) -> Option<Decision>
     for (index, event) in batch.events.iter().enumerate() {
         let stream = event.coordinate as usize;
         let revision = &mut revisions[stream];
-        let holds = match event.expect {
-            Expect::Any => true,
-            Expect::NoStream => revision.is_none(),
-            Expect::Revision(expected) => *revision == Some(expected),
-        };
-        if !holds {
+        if !event.expect.holds(*revision) {
             return Some(Decision::Unexpected {
                 index,
                 found: *revision,

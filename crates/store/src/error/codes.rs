@@ -104,6 +104,8 @@ const CODES: &[Code] = &[
     row("commit.number", Bytes, "a commit is missing or repeated", TAMPERING),
     row("commit.out_of_order", Bytes, "a commit stands where another comes next", TAMPERING),
     row("commit.root_mismatch", Bytes, "the events are not those whose tree the commit states", TAMPERING),
+    row("condition.invalid", Caller, "a condition asks for what a condition can't say, or was read from another journal", "name streams, kinds and tags, and a sequence of this journal"),
+    row("conflict.boundary_moved", Content, "an event has come that the append's condition rules out", "read what the decision rests on again, decide again"),
     row("conflict.expectation", Content, "the stream is not at the revision expected", "read the stream, decide again"),
     row("conflict.id_reused", Content, "the id stands for an event with other content", "give the new event another id"),
     row("conflict.partial_repeat", Content, "some events of the batch are in the journal already, and some are not", "repeat a batch whole, or not at all"),

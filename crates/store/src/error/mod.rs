@@ -138,7 +138,9 @@ impl Error {
     pub fn sequence(&self) -> Option<u64> {
         match self.cause() {
             Self::Misuse(Misuse::NotYetSigned(sequence))
-            | Self::Conflict(Conflict::IdReused { sequence, .. }) => Some(*sequence),
+            | Self::Conflict(
+                Conflict::IdReused { sequence, .. } | Conflict::Boundary { sequence, .. },
+            ) => Some(*sequence),
             other => other.damage()?.sequence,
         }
     }
@@ -298,6 +300,9 @@ pub enum Misuse {
     /// The receipt would pass the limits of its text form.
     #[error("the receipt can't be written: {0}")]
     Receipt(String),
+    /// A condition of an append asks for what a condition can't say, or was read from another journal.
+    #[error("the condition can't be checked: {0}")]
+    Condition(&'static str),
     /// Nothing in the journal has this sequence or id.
     #[error("there is no event {0}")]
     NoSuchEvent(String),
@@ -327,6 +332,7 @@ impl Misuse {
             Self::Unsigned => "journal.unsigned",
             Self::NotYetSigned(_) => "receipt.not_yet_signed",
             Self::Receipt(_) => "receipt.limit",
+            Self::Condition(_) => "condition.invalid",
             Self::NoSuchEvent(_) => "event.not_found",
         }
     }
@@ -429,6 +435,14 @@ pub enum Conflict {
         /// The stream's last revision; `None` if there is no stream.
         found: Option<u64>,
     },
+    /// An event stands where a condition wants none: something has come since the caller looked.
+    #[error("the boundary has moved: event {sequence} is one that condition {condition} rules out")]
+    Boundary {
+        /// Which of the append's conditions, from 0.
+        condition: usize,
+        /// The first such event.
+        sequence: u64,
+    },
     /// The event id stands for an event with other content.
     #[error("the id {id} stands for another event, at sequence {sequence}")]
     IdReused {
@@ -466,6 +480,7 @@ impl Conflict {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expectation { .. } => "conflict.expectation",
+            Self::Boundary { .. } => "conflict.boundary_moved",
             Self::IdReused { .. } => "conflict.id_reused",
             Self::PartialRepeat { .. } => "conflict.partial_repeat",
         }

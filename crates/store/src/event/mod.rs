@@ -1,11 +1,15 @@
 //! Events as a user writes and reads them.
 
+mod condition;
 mod new;
+pub(crate) mod own;
 mod payload;
 mod stored;
 
 use std::fmt;
 
+pub use condition::Condition;
+pub(crate) use condition::Rests;
 pub use new::{DATA_SECTION, NewEvent};
 pub use payload::{Payload, to_display_json};
 pub use stored::{Event, Section};
@@ -20,6 +24,17 @@ pub enum Expect {
     NoStream,
     /// The stream's last event has exactly this revision.
     Revision(u64),
+}
+
+impl Expect {
+    /// Whether a stream is as expected whose last event has this revision, if it has any.
+    pub(crate) fn holds(self, revision: Option<u64>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => revision.is_none(),
+            Self::Revision(expected) => revision == Some(expected),
+        }
+    }
 }
 
 impl fmt::Display for Expect {

@@ -1,5 +1,21 @@
 //! What the index holds.
 
+use factlog_format::coordinate_key;
+
+/// In place of the scope, in the keys of kinds and tags: no coordinate of a caller has such a scope.
+pub(crate) const KIND: &str = "$kind";
+pub(crate) const TAG: &str = "$tag";
+
+/// The key of a kind.
+pub(crate) fn kind_key(kind: &str) -> [u8; 16] {
+    coordinate_key(KIND, kind)
+}
+
+/// The key of a tag.
+pub(crate) fn tag_key(tag: &str) -> [u8; 16] {
+    coordinate_key(TAG, tag)
+}
+
 /// One of the maps that share the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Table {
@@ -9,6 +25,10 @@ pub(crate) enum Table {
     Stream = 2,
     /// By coordinate key: revision 0 of each stream that the coordinate has had.
     Coordinate = 3,
+    /// By the key of a kind: the events of it.
+    Kind = 4,
+    /// By the key of a tag: the events that have it.
+    Tag = 5,
 }
 
 impl Table {

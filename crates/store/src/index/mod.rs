@@ -36,7 +36,7 @@ mod writer;
 
 pub(crate) use check::Checker;
 pub(crate) use dir::IndexDir;
-pub(crate) use item::{Entry, Table};
+pub(crate) use item::{Entry, KIND, TAG, Table, kind_key, tag_key};
 pub(crate) use keys::Keys;
 pub(crate) use postings::Postings;
 pub(crate) use run::Run;

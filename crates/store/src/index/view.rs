@@ -87,7 +87,6 @@ impl IndexView {
     }
 
     /// How many sequences a key has.
-    #[cfg(test)]
     pub(crate) fn count(&self, table: Table, key: [u8; 16]) -> Result<u64, Error> {
         let probe = self.probe(table, key);
         let lists = self.tail.lists();

@@ -1,11 +1,11 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, ops::Range, sync::Arc};
 
 use factlog_format::{EventFrame, FrameType, FullStub, Ordering, coordinate_key};
 
 use super::{Query, reader::Shared};
 use crate::{
     Error, Event,
-    index::{Postings, Table},
+    index::{Postings, Table, kind_key, tag_key},
     segment::{FrameReader, FrameStop, SegmentFile},
     view::View,
 };
@@ -30,7 +30,7 @@ enum Source {
     /// Not yet begun.
     New,
     /// Through the index.
-    Stream(Box<Postings>),
+    Found(Box<Merged>),
     /// From a sequence up to another, upwards.
     Forwards(Box<Scan>),
     /// From `below` downwards to `from`; the batch is in the order to be given out.
@@ -57,8 +57,53 @@ struct Frames {
     window: crate::segment::Window,
 }
 
+/// The sequences of several keys in one order, each once.
+#[derive(Debug)]
+struct Merged {
+    sources: Vec<(Option<u64>, Postings)>,
+    reverse: bool,
+    begun: bool,
+}
+
+impl Merged {
+    fn new(postings: Vec<Postings>, reverse: bool) -> Self {
+        Self {
+            sources: postings.into_iter().map(|one| (None, one)).collect(),
+            reverse,
+            begun: false,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<u64>, Error> {
+        if let [(_, only)] = self.sources.as_mut_slice() {
+            return only.next().transpose();
+        }
+        if !self.begun {
+            self.begun = true;
+            for (head, postings) in &mut self.sources {
+                *head = postings.next().transpose()?;
+            }
+        }
+        let heads = self.sources.iter().filter_map(|(head, _)| *head);
+        let next = if self.reverse {
+            heads.max()
+        } else {
+            heads.min()
+        };
+        if next.is_some() {
+            for (head, postings) in &mut self.sources {
+                // A key can have one event twice.
+                while *head == next {
+                    *head = postings.next().transpose()?;
+                }
+            }
+        }
+        Ok(next)
+    }
+}
+
 impl Events {
-    pub(super) fn new(shared: Arc<Shared>, view: Arc<View>, query: Query<'static>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, view: Arc<View>, query: Query<'static>) -> Self {
         let left = query.limit.unwrap_or(u64::MAX);
         Self {
             shared,
@@ -69,30 +114,22 @@ impl Events {
         }
     }
 
+    /// Where the journal ended when these events were asked for: a decision that rests on them rests on
+    /// nothing that stands before this sequence and isn't among them. So it is what
+    /// [`Query::from`] of a [`Condition`](crate::Condition) wants.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.view.durable
+    }
+
     fn begin(&mut self) -> Result<Source, Error> {
         let end = self.query.until.unwrap_or(u64::MAX).min(self.view.durable);
         let from = self.query.from;
         if from >= end {
             return Ok(Source::Done);
         }
-        if let Some((scope, entity)) = &self.query.stream {
-            let key = coordinate_key(scope, entity);
-            let Some(begin) = self
-                .shared
-                .index_last(&self.view, Table::Coordinate, &key)?
-            else {
-                return Ok(Source::Done);
-            };
-            let stream = self.shared.order_of(&self.view, begin, Some(&key))?.stream;
-            let range = from..end;
-            let postings = self.shared.postings(
-                &self.view,
-                Table::Stream,
-                &stream,
-                range,
-                self.query.reverse,
-            )?;
-            return Ok(Source::Stream(Box::new(postings)));
+        if let Some(found) = self.through_index(from..end)? {
+            return Ok(Source::Found(Box::new(found)));
         }
         Ok(if self.query.reverse {
             Source::Backwards {
@@ -109,13 +146,74 @@ impl Events {
         })
     }
 
+    /// The places where the index has events that the query may take; `None` where it is no help.
+    fn through_index(&self, range: Range<u64>) -> Result<Option<Merged>, Error> {
+        let one_stream = self.query.one_stream().is_some();
+        if !one_stream && !self.shared.is_indexed(&self.view) {
+            return Ok(None);
+        }
+        let mut keys = Vec::new();
+        for item in self.query.items() {
+            if !item.streams.is_empty() {
+                for (scope, entity) in &item.streams {
+                    keys.extend(self.stream_key(scope, entity)?);
+                }
+            } else if !item.tags.is_empty() {
+                keys.push((Table::Tag, self.rarest(&item.tags)?));
+            } else if !item.kinds.is_empty() {
+                let kinds = item.kinds.iter();
+                keys.extend(kinds.map(|kind| (Table::Kind, kind_key(kind))));
+            } else {
+                return Ok(None);
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let reverse = self.query.reverse;
+        let postings = keys.iter().map(|(table, key)| {
+            let range = range.clone();
+            self.shared
+                .postings(&self.view, *table, key, range, reverse)
+        });
+        Ok(Some(Merged::new(
+            postings.collect::<Result<_, _>>()?,
+            reverse,
+        )))
+    }
+
+    fn stream_key(&self, scope: &str, entity: &str) -> Result<Option<(Table, [u8; 16])>, Error> {
+        let (shared, view) = (&self.shared, &self.view);
+        let key = coordinate_key(scope, entity);
+        let Some(begin) = shared.index_last(view, Table::Coordinate, &key)? else {
+            return Ok(None);
+        };
+        let stream = shared.order_of(view, begin, Some(&key))?.stream;
+        Ok(Some((Table::Stream, stream)))
+    }
+
+    /// The key of the tag that the fewest events have.
+    fn rarest(&self, tags: &[Cow<'_, str>]) -> Result<[u8; 16], Error> {
+        let mut best: Option<(u64, [u8; 16])> = None;
+        for tag in tags {
+            let key = tag_key(tag);
+            if tags.len() == 1 {
+                return Ok(key);
+            }
+            let count = self.shared.count(&self.view, Table::Tag, &key)?;
+            if best.is_none_or(|(least, _)| count < least) {
+                best = Some((count, key));
+            }
+        }
+        Ok(best.map_or([0; 16], |(_, key)| key))
+    }
+
     fn step(&mut self) -> Result<Option<Event>, Error> {
         loop {
             match &mut self.source {
                 Source::New => self.source = self.begin()?,
                 Source::Done => return Ok(None),
-                Source::Stream(postings) => {
-                    let Some(sequence) = postings.next().transpose()? else {
+                Source::Found(found) => {
+                    let Some(sequence) = found.next()? else {
                         return Ok(None);
                     };
                     let Some(event) = self.shared.get(&self.view, sequence)? else {
@@ -264,7 +362,7 @@ fn examine(
         let order = FullStub::decode(body)?.order;
         return Ok((
             order,
-            !query.asks_facts() && query.takes_time(order.recorded_at),
+            query.takes_stub(false) && query.takes_time(order.recorded_at),
         ));
     }
     let event = EventFrame::decode(kind, body)?;
@@ -276,6 +374,6 @@ fn takes(query: &Query<'_>, event: &Event) -> bool {
     query.takes_time(event.recorded_at())
         && match event.facts() {
             Some(facts) => query.takes_facts(&facts),
-            None => !query.asks_facts(),
+            None => query.takes_stub(query.one_stream().is_some()),
         }
 }

@@ -8,6 +8,7 @@ mod streams;
 
 pub use events::Events;
 pub(crate) use proofs::MAX_GAP;
+pub(crate) use query::Item;
 pub use query::Query;
 pub(crate) use reader::Shared;
 pub use reader::{Reader, Stats, StorageBytes, StreamHead};

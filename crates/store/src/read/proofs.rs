@@ -60,6 +60,17 @@ impl Shared {
         Ok(view.index.postings(table, *key, range, reverse))
     }
 
+    /// How many events a key has.
+    pub(crate) fn count(&self, view: &View, table: Table, key: &[u8; 16]) -> Result<u64, Error> {
+        self.check_gap(view)?;
+        view.index.count(table, *key)
+    }
+
+    /// Whether the index knows every event.
+    pub(crate) fn is_indexed(&self, view: &View) -> bool {
+        self.check_gap(view).is_ok()
+    }
+
     pub(crate) fn keys(&self, view: &View, table: Table) -> Result<Keys, Error> {
         self.check_gap(view)?;
         Ok(view.index.keys(table))

@@ -4,27 +4,42 @@ use factlog_format::{FactsRef, category_of};
 
 /// Which events to read, in which direction and how many.
 ///
-/// All conditions must hold. By stream they are found through the index; the others filter while
-/// scanning.
+/// What is selected stands in one or more alternatives, told apart by [`or`](Self::or): an event is
+/// taken if one of them takes it. Within an alternative every sort of condition must hold: one of the
+/// streams, one of the kinds, all of the tags. Streams, tags and kinds are found through the index;
+/// the rest filters while scanning.
 ///
 /// ```
 /// use factlog::Query;
 ///
 /// let query = Query::stream("bank", "account-7").kind("account.deposited").limit(10).reverse();
+/// let seats = Query::all().kind("seat.taken").kind("seat.freed").tag("flight:LX8");
+/// let either = Query::all().tag("course:c1").or().tag("student:s1");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Query<'a> {
-    pub(crate) stream: Option<(Cow<'a, str>, Cow<'a, str>)>,
-    pub(crate) scope: Option<Cow<'a, str>>,
-    pub(crate) category: Option<Cow<'a, str>>,
-    pub(crate) kind: Option<Cow<'a, str>>,
-    pub(crate) tag: Option<Cow<'a, str>>,
+    /// The alternative that the next calls add to.
+    pub(crate) last: Item<'a>,
+    pub(crate) others: Vec<Item<'a>>,
     pub(crate) from: u64,
     pub(crate) until: Option<u64>,
     pub(crate) recorded_from: Option<i64>,
     pub(crate) recorded_until: Option<i64>,
     pub(crate) limit: Option<u64>,
     pub(crate) reverse: bool,
+}
+
+/// One alternative of a query.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Item<'a> {
+    /// Scope and entity; one of them, or any if there is none.
+    pub(crate) streams: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub(crate) scope: Option<Cow<'a, str>>,
+    pub(crate) category: Option<Cow<'a, str>>,
+    /// One of them, or any if there is none.
+    pub(crate) kinds: Vec<Cow<'a, str>>,
+    /// All of them.
+    pub(crate) tags: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
@@ -37,46 +52,53 @@ impl<'a> Query<'a> {
     /// The events of one stream.
     #[must_use]
     pub fn stream(scope: impl Into<Cow<'a, str>>, entity: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            stream: Some((scope.into(), entity.into())),
-            ..Self::default()
-        }
+        Self::default().in_stream(scope, entity)
+    }
+
+    /// Only events of this stream, or of another one that this alternative names.
+    #[must_use]
+    pub fn in_stream(
+        mut self,
+        scope: impl Into<Cow<'a, str>>,
+        entity: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        self.last.streams.push((scope.into(), entity.into()));
+        self
     }
 
     /// Only events of this scope.
     #[must_use]
-    pub fn scope(self, scope: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            scope: Some(scope.into()),
-            ..self
-        }
+    pub fn scope(mut self, scope: impl Into<Cow<'a, str>>) -> Self {
+        self.last.scope = Some(scope.into());
+        self
     }
 
     /// Only events whose kind has this category: the part before its first dot.
     #[must_use]
-    pub fn category(self, category: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            category: Some(category.into()),
-            ..self
-        }
+    pub fn category(mut self, category: impl Into<Cow<'a, str>>) -> Self {
+        self.last.category = Some(category.into());
+        self
     }
 
-    /// Only events of this kind.
+    /// Only events of this kind, or of another one that this alternative names.
     #[must_use]
-    pub fn kind(self, kind: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            kind: Some(kind.into()),
-            ..self
-        }
+    pub fn kind(mut self, kind: impl Into<Cow<'a, str>>) -> Self {
+        self.last.kinds.push(kind.into());
+        self
     }
 
-    /// Only events with this tag.
+    /// Only events with this tag, and with every other one that this alternative names.
     #[must_use]
-    pub fn tag(self, tag: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            tag: Some(tag.into()),
-            ..self
-        }
+    pub fn tag(mut self, tag: impl Into<Cow<'a, str>>) -> Self {
+        self.last.tags.push(tag.into());
+        self
+    }
+
+    /// Begins another alternative: what follows selects on its own, beside what was said before.
+    #[must_use]
+    pub fn or(mut self) -> Self {
+        self.others.push(std::mem::take(&mut self.last));
+        self
     }
 
     /// Only events with this sequence or a higher one.
@@ -133,9 +155,9 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Whether anything but sequences and the stream is asked for.
-    pub(crate) fn asks_facts(&self) -> bool {
-        self.scope.is_some() || self.category.is_some() || self.kind.is_some() || self.tag.is_some()
+    /// The alternatives.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item<'a>> + Clone {
+        self.others.iter().chain(std::iter::once(&self.last))
     }
 
     pub(crate) fn takes_time(&self, recorded_at: i64) -> bool {
@@ -143,33 +165,79 @@ impl<'a> Query<'a> {
             && self.recorded_until.is_none_or(|until| recorded_at < until)
     }
 
-    /// Whether the conditions on facts hold; a full stub has no facts and meets none of them.
+    /// Whether the conditions on facts hold.
     pub(crate) fn takes_facts(&self, facts: &FactsRef<'_>) -> bool {
+        self.items().any(|item| item.takes(facts))
+    }
+
+    /// Whether an event is taken of which an erasure left no facts. `in_stream`: it is known to be of
+    /// the one stream that the query names.
+    pub(crate) fn takes_stub(&self, in_stream: bool) -> bool {
+        self.items()
+            .any(|item| !item.asks_facts() && (in_stream || item.streams.is_empty()))
+    }
+
+    /// The stream, if the query is of one alone.
+    pub(crate) fn one_stream(&self) -> Option<(&str, &str)> {
+        match (self.last.streams.as_slice(), self.others.as_slice()) {
+            ([(scope, entity)], []) => Some((scope, entity)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> Query<'static> {
+        Query {
+            last: self.last.into_owned(),
+            others: self.others.into_iter().map(Item::into_owned).collect(),
+            from: self.from,
+            until: self.until,
+            recorded_from: self.recorded_from,
+            recorded_until: self.recorded_until,
+            limit: self.limit,
+            reverse: self.reverse,
+        }
+    }
+}
+
+impl Item<'_> {
+    /// Whether anything but the stream is asked for.
+    fn asks_facts(&self) -> bool {
+        self.scope.is_some()
+            || self.category.is_some()
+            || !self.kinds.is_empty()
+            || !self.tags.is_empty()
+    }
+
+    fn takes(&self, facts: &FactsRef<'_>) -> bool {
         let is = |wanted: &Option<Cow<'_, str>>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)
         };
         is(&self.scope, facts.scope)
-            && is(&self.kind, facts.kind)
             && is(&self.category, category_of(facts.kind))
+            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == facts.kind))
             && self
-                .tag
-                .as_ref()
-                .is_none_or(|tag| facts.tags.iter().any(|other| other == tag))
-            && self
-                .stream
-                .as_ref()
-                .is_none_or(|(scope, entity)| scope == facts.scope && entity == facts.entity)
+                .tags
+                .iter()
+                .all(|tag| facts.tags.iter().any(|other| other == tag))
+            && (self.streams.is_empty()
+                || self
+                    .streams
+                    .iter()
+                    .any(|(scope, entity)| scope == facts.scope && entity == facts.entity))
     }
 
-    pub(crate) fn into_owned(self) -> Query<'static> {
+    fn into_owned(self) -> Item<'static> {
         let own = |name: Cow<'_, str>| Cow::Owned(name.into_owned());
-        Query {
-            stream: self.stream.map(|(scope, entity)| (own(scope), own(entity))),
+        Item {
+            streams: self
+                .streams
+                .into_iter()
+                .map(|(scope, entity)| (own(scope), own(entity)))
+                .collect(),
             scope: self.scope.map(own),
             category: self.category.map(own),
-            kind: self.kind.map(own),
-            tag: self.tag.map(own),
-            ..self
+            kinds: self.kinds.into_iter().map(own).collect(),
+            tags: self.tags.into_iter().map(own).collect(),
         }
     }
 }

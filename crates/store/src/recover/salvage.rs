@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Damage, Error, Event, Journal, Misuse, NewEvent, Options,
-    journal_events::SCOPE,
+    event::own::SCOPE,
     layout::Layout,
     segment::{FrameReader, FrameStop, GroupScanner, ScanStop, Search, SegmentFile, Work},
     tree::TreeReader,

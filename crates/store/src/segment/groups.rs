@@ -10,6 +10,7 @@ use super::{
 use crate::{
     Error,
     config::{Bug, planted},
+    index::{kind_key, tag_key},
 };
 
 /// An event as a scan sees it: its place, its hash, and what the indexes need.
@@ -23,10 +24,13 @@ pub(crate) struct ScannedEvent {
 }
 
 /// What the indexes need of the facts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ScannedFacts {
     pub(crate) event_id: EventId,
     pub(crate) coordinate: [u8; 16],
+    /// The keys of its kind and of its tags.
+    pub(crate) kind: [u8; 16],
+    pub(crate) tags: Box<[[u8; 16]]>,
 }
 
 /// A group whose commit header, frames and both checks hold.
@@ -175,6 +179,8 @@ pub(crate) fn scan_event(
                 facts: Some(ScannedFacts {
                     event_id: event.facts.event_id,
                     coordinate: coordinate_key(event.facts.scope, event.facts.entity),
+                    kind: kind_key(event.facts.kind),
+                    tags: event.facts.tags.iter().map(|tag| tag_key(tag)).collect(),
                 }),
             })
         }

@@ -14,7 +14,7 @@ use shuttle::{
 
 use super::scheduled::with_scheduler;
 use crate::{
-    Conflict, Error, Expect, Journal, Query,
+    Condition, Conflict, Error, Expect, Journal, NewEvent, Query,
     config::{Bug, with},
     crash::{
         SCOPE,
@@ -122,23 +122,80 @@ fn scene() {
     });
 }
 
-fn explore(scheduler: impl Scheduler + 'static) {
+/// Several deciders on one boundary: each decides upon what it knows, and knows more with each answer.
+fn race() {
+    const ROUNDS: u64 = 3;
+    with_scheduler(|| {
+        let lab = Lab::new(SimFs::new(7), 7);
+        let journal = Arc::new(lab.create().unwrap());
+        let first = journal.reader().len();
+        let deciders = (0..APPENDERS).map(|_| {
+            let journal = Arc::clone(&journal);
+            thread::spawn(move || {
+                let (mut mark, mut won) = (first, 0);
+                while mark < first + ROUNDS {
+                    let event = NewEvent::new("race", "one", "round.won").tag("boundary");
+                    let nothing = Condition::nothing(Query::all().tag("boundary").from(mark));
+                    mark = 1 + match journal.append_if(&[event], &[nothing]) {
+                        Ok(receipt) => {
+                            won += 1;
+                            receipt.first_sequence()
+                        }
+                        Err(Error::Conflict(Conflict::Boundary { sequence, .. })) => {
+                            let len = journal.reader().len();
+                            assert!(len > sequence, "a conflict with what isn't there yet");
+                            sequence
+                        }
+                        Err(error) => panic!("{error}"),
+                    };
+                }
+                won
+            })
+        });
+        let deciders: Vec<_> = deciders.collect();
+        let wins = deciders.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(wins.sum::<u64>(), ROUNDS, "a round has one winner");
+        assert_eq!(journal.reader().len(), first + ROUNDS);
+    });
+}
+
+fn explore(scheduler: impl Scheduler + 'static, scene: fn()) {
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     Runner::new(scheduler, config).run(scene);
 }
 
 #[test]
+fn of_many_deciders_on_one_boundary_exactly_one_wins_in_any_order() {
+    explore(RandomScheduler::new_from_seed(4, 1_000), race);
+    explore(PctScheduler::new_from_seed(5, 3, 1_000), race);
+}
+
+#[test]
+fn a_boundary_that_is_not_compared_under_the_lock_is_found() {
+    for bug in [Bug::BoundaryNotCompared, Bug::AnswerTooEarly] {
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            with(bug, || {
+                explore(RandomScheduler::new_from_seed(6, 200), race)
+            });
+        }));
+        assert!(found.is_err(), "{bug:?} was not found in 200 orders");
+    }
+}
+
+#[test]
 fn appends_and_reads_in_any_order_keep_every_promise() {
-    explore(RandomScheduler::new_from_seed(1, 1_000));
-    explore(PctScheduler::new_from_seed(2, 3, 1_000));
+    explore(RandomScheduler::new_from_seed(1, 1_000), scene);
+    explore(PctScheduler::new_from_seed(2, 3, 1_000), scene);
 }
 
 #[test]
 fn mistakes_that_only_some_orders_show_are_found() {
     for bug in [Bug::AnswerTooEarly, Bug::LostWakeup, Bug::StaleHead] {
         let found = catch_unwind(AssertUnwindSafe(|| {
-            with(bug, || explore(RandomScheduler::new_from_seed(3, 200)));
+            with(bug, || {
+                explore(RandomScheduler::new_from_seed(3, 200), scene)
+            });
         }));
         assert!(found.is_err(), "{bug:?} was not found in 200 orders");
     }

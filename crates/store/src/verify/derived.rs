@@ -94,24 +94,21 @@ impl Derived {
         self.in_segment += 1;
         if let Some(index) = &mut self.index {
             let sequence = event.order.sequence;
-            index.add(&Entry {
-                table: Table::Stream,
-                key: event.order.stream,
-                sequence,
-            });
-            if let Some(facts) = &event.keys {
+            let mut add = |table, key| {
                 index.add(&Entry {
-                    table: Table::Id,
-                    key: facts.event_id,
+                    table,
+                    key,
                     sequence,
                 });
+            };
+            add(Table::Stream, event.order.stream);
+            if let Some(facts) = &event.keys {
+                add(Table::Id, facts.event_id);
                 if event.order.revision == 0 {
-                    index.add(&Entry {
-                        table: Table::Coordinate,
-                        key: facts.coordinate,
-                        sequence,
-                    });
+                    add(Table::Coordinate, facts.coordinate);
                 }
+                add(Table::Kind, facts.kind);
+                facts.tags.iter().for_each(|tag| add(Table::Tag, *tag));
             }
         }
         if let Some(tree) = &mut self.tree {

@@ -5,6 +5,8 @@ use factlog_format::{
 
 use crate::segment::SegmentFile;
 
+use crate::index::{kind_key, tag_key};
+
 /// The one coordinate that the journal keeps for itself.
 const JOURNAL_SCOPE: &str = "$journal";
 const JOURNAL_ENTITY: &str = "journal";
@@ -20,10 +22,12 @@ pub(super) struct Passed {
 }
 
 /// What an event is found by besides its stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
     pub(super) event_id: EventId,
     pub(super) coordinate: [u8; 16],
+    pub(super) kind: [u8; 16],
+    pub(super) tags: Box<[[u8; 16]]>,
 }
 
 /// An event or stub, with all that can be said of it without its neighbours.
@@ -83,6 +87,8 @@ pub(super) fn check_event(
         keys: Some(Keys {
             event_id: event.facts.event_id,
             coordinate: coordinate_key(event.facts.scope, event.facts.entity),
+            kind: kind_key(event.facts.kind),
+            tags: event.facts.tags.iter().map(|tag| tag_key(tag)).collect(),
         }),
     };
     Ok(CheckedEvent {

@@ -56,6 +56,8 @@ pub(crate) enum Bug {
     PoisonedCloses,
     /// A recorded time falls when the clock steps back.
     TimeFalls,
+    /// A condition is not compared with the events that came after it was looked up.
+    BoundaryNotCompared,
     /// An answer that rests on an event is given before that event is durable.
     AnswerTooEarly,
     /// Those who wait for a group are not told that it has ended.
