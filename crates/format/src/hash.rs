@@ -7,7 +7,7 @@ use blake3::{
 
 use crate::{
     Digest, JournalId, SPINE_LEN, Spine,
-    lanes::{BLOCK, CHUNK_BLOCKS, Mode, hash_many},
+    lanes::{BLOCK, CHUNK_BLOCKS, Mode, hash_equal, hash_many},
 };
 
 /// Deriving a context's key costs a hash of its own, so it is done once.
@@ -74,14 +74,12 @@ pub fn event_hash(spine: &Spine) -> Digest {
 /// The event hashes of many spines that don't depend on one another, at a fraction of the cost; added
 /// to `out` in their order.
 pub fn event_hashes(spines: &[[u8; SPINE_LEN]], out: &mut Vec<Digest>) {
-    let blocks = vec![(SPINE_LEN / BLOCK) as u8; spines.len()];
-    hash_many(Mode::Derive, &EVENT, spines.as_flattened(), &blocks, out);
+    hash_equal(Mode::Derive, &EVENT, spines, out);
 }
 
 /// Keyed hashes of many single blocks: what salts are made of. Added to `out` in their order.
 pub fn keyed_blocks(key: &[u8; 32], blocks: &[[u8; 64]], out: &mut Vec<Digest>) {
-    let counts = vec![1; blocks.len()];
-    hash_many(Mode::Keyed, key, blocks.as_flattened(), &counts, out);
+    hash_equal(Mode::Keyed, key, blocks, out);
 }
 
 /// Many hashes over `length ‖ secret ‖ bytes ‖ zeros`, by the formula of [`section_hash`], of one
@@ -119,6 +117,18 @@ impl HashBatch {
         }
     }
 
+    /// Whether there is no input that [`finish`](Self::finish) hasn't hashed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// How many bytes of inputs it has memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.arena.capacity()
+    }
+
     /// Adds an input.
     pub fn push(&mut self, secret: &[u8], bytes: &[u8]) {
         let used = 8 + secret.len() + bytes.len();
@@ -128,6 +138,7 @@ impl HashBatch {
             self.large.push((self.blocks.len(), digest));
             self.blocks.push(0);
         } else {
+            self.arena.reserve(padded);
             self.arena
                 .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             self.arena.extend_from_slice(secret);

@@ -43,15 +43,7 @@ pub(crate) fn hash_many(
     blocks: &[u8],
     out: &mut Vec<Digest>,
 ) {
-    let flags = match mode {
-        Mode::Keyed => KEYED_HASH,
-        Mode::Derive => DERIVE_KEY_MATERIAL,
-    };
-    let lanes = Lanes {
-        platform: Platform::detect(),
-        key: words(key),
-        flags,
-    };
+    let lanes = Lanes::new(mode, key);
     let total: usize = blocks.iter().map(|count| usize::from(*count)).sum();
     assert_eq!(arena.len(), total * BLOCK, "an arena of whole inputs");
     let from = out.len();
@@ -69,6 +61,29 @@ pub(crate) fn hash_many(
     by_count!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 }
 
+/// As [`hash_many`] for inputs of one length, `N`: up to [`CHUNK_BLOCKS`] whole blocks.
+pub(crate) fn hash_equal<const N: usize>(
+    mode: Mode,
+    key: &[u8; 32],
+    inputs: &[[u8; N]],
+    out: &mut Vec<Digest>,
+) {
+    const { assert!(N > 0 && N.is_multiple_of(BLOCK) && N / BLOCK <= CHUNK_BLOCKS) };
+    let lanes = Lanes::new(mode, key);
+    let from = out.len();
+    out.resize(from + inputs.len(), [0; 32]);
+    let slots = out.get_mut(from..).unwrap_or_default();
+    let pieces = slots.chunks_mut(Lanes::AT_ONCE);
+    for (inputs, slots) in inputs.chunks(Lanes::AT_ONCE).zip(pieces) {
+        let mut places = [&[0; N]; Lanes::AT_ONCE];
+        for (place, input) in places.iter_mut().zip(inputs) {
+            *place = input;
+        }
+        let places = places.get(..inputs.len()).unwrap_or_default();
+        lanes.compress(places, slots.as_flattened_mut());
+    }
+}
+
 struct Lanes {
     platform: Platform,
     key: [u32; 8],
@@ -76,30 +91,43 @@ struct Lanes {
 }
 
 impl Lanes {
+    fn new(mode: Mode, key: &[u8; 32]) -> Self {
+        Self {
+            platform: Platform::detect(),
+            key: words(key),
+            flags: match mode {
+                Mode::Keyed => KEYED_HASH,
+                Mode::Derive => DERIVE_KEY_MATERIAL,
+            },
+        }
+    }
+
     /// How many inputs are handed over at a time: a multiple of every number of lanes.
     const AT_ONCE: usize = 64;
 
     /// Hashes those inputs that have `count` blocks.
     fn of_count<const N: usize>(&self, count: u8, arena: &[u8], blocks: &[u8], out: &mut [Digest]) {
-        let mut inputs: Vec<&[u8; N]> = Vec::with_capacity(Self::AT_ONCE);
+        let mut inputs: [&[u8; N]; Self::AT_ONCE] = [&[0; N]; Self::AT_ONCE];
         let mut places = [0u32; Self::AT_ONCE];
+        let mut filled = 0;
         let mut rest = arena;
         for (place, has) in blocks.iter().enumerate() {
             if *has == count
                 && let Some(input) = rest.first_chunk::<N>()
             {
-                if let Some(slot) = places.get_mut(inputs.len()) {
+                if let (Some(slot), Some(to)) = (places.get_mut(filled), inputs.get_mut(filled)) {
                     *slot = place as u32; // a batch has at most 65,536 events
+                    *to = input;
+                    filled += 1;
                 }
-                inputs.push(input);
-                if inputs.len() == Self::AT_ONCE {
+                if filled == Self::AT_ONCE {
                     self.run(&inputs, &places, out);
-                    inputs.clear();
+                    filled = 0;
                 }
             }
             rest = rest.get(usize::from(*has) * BLOCK..).unwrap_or_default();
         }
-        self.run(&inputs, &places, out);
+        self.run(inputs.get(..filled).unwrap_or_default(), &places, out);
     }
 
     fn run<const N: usize>(&self, inputs: &[&[u8; N]], places: &[u32], out: &mut [Digest]) {
@@ -107,6 +135,16 @@ impl Lanes {
         let Some(digests) = digests.get_mut(..inputs.len() * 32) else {
             return;
         };
+        self.compress(inputs, digests);
+        for (digest, place) in digests.as_chunks::<32>().0.iter().zip(places) {
+            if let Some(slot) = out.get_mut(*place as usize) {
+                *slot = *digest;
+            }
+        }
+    }
+
+    /// Hashes inputs into as many digests, one after another.
+    fn compress<const N: usize>(&self, inputs: &[&[u8; N]], digests: &mut [u8]) {
         self.platform.hash_many(
             inputs,
             &self.key,
@@ -117,11 +155,6 @@ impl Lanes {
             CHUNK_END | ROOT,
             digests,
         );
-        for (digest, place) in digests.as_chunks::<32>().0.iter().zip(places) {
-            if let Some(slot) = out.get_mut(*place as usize) {
-                *slot = *digest;
-            }
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     BatchReceipt, Condition, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options,
     Reader, Receipt, RecoveryReport, Refusal, SigningPolicy, WriterFailure,
-    commit::{Baton, Stopped, Writer},
+    commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
     housekeeper::{Housekeeper, Signal},
@@ -713,5 +713,6 @@ pub(crate) fn new_writer(
         remembered_at: AtomicI64::new(options.clock.now_micros()),
         signal: Arc::new(Signal::default()),
         publish: Mutex::new(()),
+        pool: Pool::new(),
     })
 }

@@ -80,9 +80,9 @@ impl Frontier {
     /// Appends leaf hashes and keeps what is needed to prove each of them at the new size.
     ///
     /// Costs one node hash per leaf and at most one more per bit of the size.
-    pub fn extend(&mut self, leaves: &[Hash]) -> Span {
+    pub fn extend(&mut self, leaves: impl Into<Vec<Hash>>) -> Span {
         let before = std::mem::take(self);
-        let (span, after) = Span::build(before, leaves);
+        let (span, after) = Span::build(before, leaves.into());
         *self = after;
         span
     }

@@ -21,7 +21,7 @@ pub struct Span {
 }
 
 impl Span {
-    pub(super) fn build(before: Frontier, leaves: &[Hash]) -> (Self, Frontier) {
+    pub(super) fn build(before: Frontier, leaves: Vec<Hash>) -> (Self, Frontier) {
         let end = before.size() + leaves.len() as u64;
         let levels = complete_subtrees(&before, leaves);
         let after = edge_after(&before, end, &levels);
@@ -53,6 +53,19 @@ impl Span {
     #[must_use]
     pub fn root(&self) -> Hash {
         self.root
+    }
+
+    /// The leaf hashes of the run.
+    #[must_use]
+    pub fn leaves(&self) -> &[Hash] {
+        self.complete_subtrees(0)
+    }
+
+    /// The roots of the complete subtrees of 2^level leaves that end within the run, in order; the first
+    /// of them covers the leaves from `first >> level << level` on.
+    #[must_use]
+    pub fn complete_subtrees(&self, level: u32) -> &[Hash] {
+        self.levels.get(level as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The inclusion path of the leaf at `index` in the tree of [`end`](Self::end) leaves
@@ -119,12 +132,13 @@ impl Span {
     }
 }
 
-fn complete_subtrees(before: &Frontier, leaves: &[Hash]) -> Vec<Vec<Hash>> {
-    let mut levels = Vec::new();
-    let mut current = leaves.to_vec();
+fn complete_subtrees(before: &Frontier, leaves: Vec<Hash>) -> Vec<Vec<Hash>> {
+    let mut levels = Vec::with_capacity(levels_of(before.size(), leaves.len()));
+    let mut current = leaves;
     let mut level = 0;
     while !current.is_empty() {
-        let mut parents = Vec::with_capacity(current.len() / 2 + 1);
+        let count = usize::from(before.at_level(level).is_some()) + current.len();
+        let mut parents = Vec::with_capacity(count / 2);
         let mut rest = current.as_slice();
         if let (Some(left), Some((right, others))) = (before.at_level(level), rest.split_first()) {
             parents.push(node_hash(left, right));
@@ -156,4 +170,10 @@ fn edge_after(before: &Frontier, end: u64, levels: &[Vec<Hash>]) -> Frontier {
         .copied()
         .collect();
     Frontier::from_trusted(end, hashes)
+}
+
+/// How many levels the complete subtrees have that end within a run.
+fn levels_of(size: u64, leaves: usize) -> usize {
+    let end = size + leaves as u64;
+    (64 - (size ^ end).leading_zeros()) as usize
 }

@@ -1,24 +1,22 @@
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use factlog_format::{
-    Digest, Encoding, Facts, FrameParts, HashBatch, HashSort, MAX_BATCH_BYTES, MAX_BATCH_EVENTS,
-    MAX_PAYLOAD_LEN, MAX_SECTIONS, MAX_TAGS, PreparedFrame, SectionParts, SectionSecret, StreamId,
+    Digest, Encoding, Facts, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_PAYLOAD_LEN,
+    MAX_SECTIONS, MAX_TAGS, Ordering, PreparedFrame, SectionParts, SectionSecret, StreamId,
     encode_hashed, keyed_blocks,
 };
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
     conditions::{BatchKeys, Conditions},
-    generations::KeyState,
+    pool::{BatchMemory, Pool, Scratch},
 };
 use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
 /// salts.
-const RANDOM_LEN: usize = 16 + 10 + 32;
+pub(super) const RANDOM_LEN: usize = 16 + 10 + 32;
 
 /// What a batch is prepared with, on the caller's own thread.
 pub(crate) struct Preparer<'c> {
@@ -28,6 +26,7 @@ pub(crate) struct Preparer<'c> {
     pub(crate) salt_key: &'c [u8; 32],
     /// Whether scopes that start with `$` may be written.
     pub(crate) internal: bool,
+    pub(crate) pool: &'c Arc<Pool>,
 }
 
 /// A batch, encoded and hashed; only places and CRCs are missing.
@@ -45,6 +44,18 @@ pub(crate) struct Batch {
     pub(crate) has_own_ids: bool,
     /// Whether any event expects anything.
     pub(crate) expects: bool,
+    /// Where its memory goes when nobody needs its receipts any more.
+    pool: Arc<Pool>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.pool.keep_batch(BatchMemory {
+            buffer: std::mem::take(&mut self.buffer),
+            events: std::mem::take(&mut self.events),
+            coordinates: std::mem::take(&mut self.coordinates),
+        });
+    }
 }
 
 /// What the order lock needs of one event.
@@ -58,6 +69,30 @@ pub(crate) struct PreparedEvent {
     pub(crate) expect: Expect,
     /// Whether the caller chose the id, so that it may be in the journal already.
     pub(crate) own_id: bool,
+    /// What the order lock gave it.
+    pub(crate) place: Place,
+}
+
+/// The place of an event, and the hash that it has there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) order: Ordering,
+    pub(crate) hash: Digest,
+}
+
+impl Place {
+    /// What stands there before the order lock has given one.
+    const NONE: Self = Self {
+        order: Ordering {
+            sequence: 0,
+            revision: 0,
+            stream: [0; 16],
+            recorded_at: 0,
+            previous: [0; 32],
+            previous_sequence: None,
+        },
+        hash: [0; 32],
+    };
 }
 
 impl Preparer<'_> {
@@ -84,30 +119,55 @@ impl Preparer<'_> {
                 return Err(Misuse::BatchSize.into());
             }
         }
-        let mut random = vec![0u8; RANDOM_LEN * events.len()];
-        self.random.fill(&mut random);
-        let millis = u64::try_from(self.clock.now_micros() / 1000).unwrap_or(0);
-        let (drawn, _) = random.as_chunks::<RANDOM_LEN>();
-        let chance: Vec<Chance> = events
-            .iter()
-            .zip(drawn)
-            .map(|(event, bytes)| Chance::of(event, bytes, millis))
-            .collect();
-        let salts = self.salts(events, &chance);
-        let sections = hash_sections(events, &salts);
+        let conditions = Conditions::of(conditions)?;
+        let mut scratch = self.pool.scratch();
+        let prepared = self.encode(events, conditions, &mut scratch);
+        self.pool.keep_scratch(scratch);
+        prepared
+    }
+
+    fn encode(
+        &self,
+        events: &[NewEvent<'_>],
+        conditions: Conditions,
+        scratch: &mut Scratch,
+    ) -> Result<Batch, Error> {
+        self.draw(events, scratch);
+        self.salt(events, scratch);
+        hash_sections(events, scratch);
+        let memory = self.pool.batch();
         let mut batch = Batch {
-            buffer: Vec::with_capacity(events.iter().map(expected_len).sum()),
-            events: Vec::with_capacity(events.len()),
+            buffer: memory.buffer,
+            events: memory.events,
             keys: Arc::default(),
-            conditions: Conditions::of(conditions)?,
-            coordinates: Vec::new(),
+            conditions,
+            coordinates: memory.coordinates,
             has_own_ids: events.iter().any(|event| event.id.is_some()),
             expects: events.iter().any(|event| event.expect != Expect::Any),
+            pool: Arc::clone(self.pool),
         };
-        encode(events, &chance, &salts, &sections, &mut batch)?;
-        find_coordinates(events, &mut batch);
+        batch
+            .buffer
+            .reserve(events.iter().map(expected_len).sum::<usize>());
+        batch.events.reserve(events.len());
+        encode(events, scratch, &mut batch)?;
+        find_coordinates(events, scratch, &mut batch);
         refuse_repeated_ids(&batch)?;
         Ok(batch)
+    }
+
+    /// Draws what chance decides of each event.
+    fn draw(&self, events: &[NewEvent<'_>], scratch: &mut Scratch) {
+        scratch.random.resize(RANDOM_LEN * events.len(), 0);
+        self.random.fill(&mut scratch.random);
+        let millis = u64::try_from(self.clock.now_micros() / 1000).unwrap_or(0);
+        let (drawn, _) = scratch.random.as_chunks::<RANDOM_LEN>();
+        let chance = events
+            .iter()
+            .zip(drawn)
+            .map(|(event, bytes)| Chance::of(event, bytes, millis));
+        scratch.chance.clear();
+        scratch.chance.extend(chance);
     }
 
     fn check(&self, event: &NewEvent<'_>) -> Result<(), Error> {
@@ -128,25 +188,25 @@ impl Preparer<'_> {
     /// Salts are keyed with a secret of the journal besides fresh randomness, so that a generator which
     /// repeats itself (a restored virtual machine) doesn't make them guessable: BLAKE3 keyed with the
     /// secret over `random [32] ‖ event id [16] ‖ number u64 ‖ zeros [8]` gives two of them.
-    fn salts(&self, events: &[NewEvent<'_>], chance: &[Chance]) -> Vec<[u8; 16]> {
-        let mut blocks = Vec::with_capacity(events.len());
-        for (event, chance) in events.iter().zip(chance) {
+    fn salt(&self, events: &[NewEvent<'_>], scratch: &mut Scratch) {
+        scratch.blocks.clear();
+        for (event, chance) in events.iter().zip(&scratch.chance) {
             for number in 0..salt_pairs(event) as u64 {
                 let mut block = [0u8; 64];
                 block[..32].copy_from_slice(&chance.seed);
                 block[32..48].copy_from_slice(chance.id.as_bytes());
                 block[48..56].copy_from_slice(&number.to_le_bytes());
-                blocks.push(block);
+                scratch.blocks.push(block);
             }
         }
-        let mut hashes = Vec::with_capacity(blocks.len());
-        keyed_blocks(self.salt_key, &blocks, &mut hashes);
-        hashes.as_flattened().as_chunks::<16>().0.to_vec()
+        scratch.salts.clear();
+        keyed_blocks(self.salt_key, &scratch.blocks, &mut scratch.salts);
     }
 }
 
 /// What chance decides of an event.
-struct Chance {
+#[derive(Debug)]
+pub(super) struct Chance {
     candidate: StreamId,
     id: Uuid,
     seed: [u8; 32],
@@ -177,9 +237,10 @@ fn salt_pairs(event: &NewEvent<'_>) -> usize {
 /// Each event with its salts: that of the facts, and those of the sections.
 fn with_salts<'e, 'a>(
     events: &'e [NewEvent<'a>],
-    salts: &'e [[u8; 16]],
+    salts: &'e [Digest],
 ) -> impl Iterator<Item = (&'e NewEvent<'a>, &'e [u8; 16], &'e [[u8; 16]])> {
-    let mut rest = salts;
+    // Each hash makes two salts.
+    let mut rest = salts.as_flattened().as_chunks::<16>().0;
     events.iter().map_while(move |event| {
         let (own, others) = rest.split_at_checked(2 * salt_pairs(event))?;
         rest = others;
@@ -188,31 +249,21 @@ fn with_salts<'e, 'a>(
     })
 }
 
-fn hash_sections(events: &[NewEvent<'_>], salts: &[[u8; 16]]) -> Vec<Digest> {
-    let mut hashes = Vec::with_capacity(events.len());
-    let mut sections = HashBatch::new(HashSort::Section);
-    for (event, _, salts) in with_salts(events, salts) {
+fn hash_sections(events: &[NewEvent<'_>], scratch: &mut Scratch) {
+    for (event, _, salts) in with_salts(events, &scratch.salts) {
         for (section, salt) in event.sections.iter().zip(salts) {
-            sections.push(salt, &section.bytes);
+            scratch.sections.push(salt, &section.bytes);
         }
     }
-    sections.finish(&mut hashes);
-    hashes
+    scratch.sections.finish(&mut scratch.section_hashes);
 }
 
 /// Encodes the frames and hashes their facts.
-fn encode(
-    events: &[NewEvent<'_>],
-    chance: &[Chance],
-    salts: &[[u8; 16]],
-    hashes: &[Digest],
-    batch: &mut Batch,
-) -> Result<(), Error> {
-    let mut scratch = Vec::new();
-    let mut facts = HashBatch::new(HashSort::Facts);
-    let (mut tags, mut sections) = (Vec::new(), Vec::new());
-    let mut hashes = hashes;
-    for ((event, facts_salt, salts), chance) in with_salts(events, salts).zip(chance) {
+fn encode(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) -> Result<(), Error> {
+    let (mut tags, mut sections) = (Vec::new(), SmallVec::<[SectionParts<'_>; 1]>::new());
+    let mut hashes = scratch.section_hashes.as_slice();
+    let salted = with_salts(events, &scratch.salts);
+    for ((event, facts_salt, salts), chance) in salted.zip(&scratch.chance) {
         tags.clear();
         tags.extend(event.tags.iter().map(AsRef::as_ref));
         sections.clear();
@@ -231,8 +282,9 @@ fn encode(
         };
         let (own, others) = hashes.split_at_checked(sections.len()).unwrap_or_default();
         hashes = others;
-        let frame = encode_hashed(&parts, own, &mut facts, &mut scratch, &mut batch.buffer)
-            .map_err(Misuse::Event)?;
+        let (facts, bytes) = (&mut scratch.facts, &mut scratch.bytes);
+        let frame =
+            encode_hashed(&parts, own, facts, bytes, &mut batch.buffer).map_err(Misuse::Event)?;
         if batch.buffer.len() > MAX_BATCH_BYTES {
             return Err(Misuse::BatchSize.into());
         }
@@ -242,12 +294,12 @@ fn encode(
             candidate: chance.candidate,
             expect: event.expect,
             own_id: event.id.is_some(),
+            place: Place::NONE,
         });
     }
-    let mut hashes = Vec::with_capacity(events.len());
-    facts.finish(&mut hashes);
-    for (event, hash) in batch.events.iter_mut().zip(hashes) {
-        event.frame.facts_hash = hash;
+    scratch.facts.finish(&mut scratch.hashes);
+    for (event, hash) in batch.events.iter_mut().zip(&scratch.hashes) {
+        event.frame.facts_hash = *hash;
     }
     Ok(())
 }
@@ -270,13 +322,12 @@ fn facts_of<'f>(event: &'f NewEvent<'_>, id: &Uuid, tags: &'f [&'f str]) -> Fact
 }
 
 /// Finds the different coordinates of a batch, and which of them each event has.
-fn find_coordinates(events: &[NewEvent<'_>], batch: &mut Batch) {
-    let mut hasher = HashBatch::new(HashSort::Coordinate);
-    BatchKeys::to_hash(events, &mut hasher);
-    let mut hashes = Vec::with_capacity(2 * events.len());
-    hasher.finish(&mut hashes);
-    let keys = BatchKeys::of(events, &hashes);
-    let mut numbers: HashMap<[u8; 16], u32, KeyState> = HashMap::default();
+fn find_coordinates(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) {
+    BatchKeys::to_hash(events, &mut scratch.coordinates);
+    scratch.coordinates.finish(&mut scratch.hashes);
+    let keys = BatchKeys::of(events, &scratch.hashes);
+    let numbers = &mut scratch.numbers;
+    numbers.clear();
     for (event, key) in batch.events.iter_mut().zip(keys.coordinates()) {
         let number = *numbers.entry(*key).or_insert_with(|| {
             batch.coordinates.push(*key);

@@ -4,11 +4,12 @@ use factlog_format::{
     CommitHeader, CrcSeed, HeaderSignature, Manifest, ManifestRow, SegmentHeader, seal_frame,
 };
 use factlog_fs::{Access, OpenMode, Replacement, StoreFs, is_temporary};
-use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, Span, leaf_hash};
+use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 
 use super::{
     conditions::BatchKeys,
-    order::{Group, HEADER_ROOM, OrderedEvent},
+    order::{Group, GroupMemory, HEADER_ROOM},
+    receipt::GroupProof,
 };
 use crate::{
     Error, Misuse, Random,
@@ -90,14 +91,11 @@ impl Room {
 pub(crate) struct Committed {
     /// Where each event's frame stands in the segment.
     pub(crate) offsets: Vec<u32>,
-    pub(crate) leaves: Vec<Hash>,
-    pub(crate) events: Vec<OrderedEvent>,
-    /// What these can be found by.
+    /// What the group's events can be found by.
     pub(crate) keys: Vec<Arc<BatchKeys>>,
-    /// The group's buffer, to be used again.
-    pub(crate) buffer: Vec<u8>,
-    pub(crate) span: Span,
-    pub(crate) signed: Option<Arc<SignedCheckpoint>>,
+    /// The group's events and buffer, the latter to be used again.
+    pub(crate) memory: GroupMemory,
+    pub(crate) proof: Arc<GroupProof>,
 }
 
 impl Baton {
@@ -125,7 +123,7 @@ impl Baton {
             ));
         }
         let mut frontier = self.frontier.clone();
-        let span = frontier.extend(&leaves);
+        let span = frontier.extend(leaves);
         let writer = self
             .writer
             .as_mut()
@@ -186,12 +184,12 @@ impl Baton {
         self.signed.clone_from(&signed);
         Ok(Committed {
             offsets,
-            leaves,
-            events: group.events,
             keys: group.keys,
-            buffer: group.buffer,
-            span,
-            signed,
+            memory: GroupMemory {
+                buffer: group.buffer,
+                events: group.events,
+            },
+            proof: Arc::new(GroupProof { span, signed }),
         })
     }
 

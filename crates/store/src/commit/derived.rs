@@ -7,7 +7,7 @@ use factlog_format::{JournalId, ManifestRow, coordinate_key};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::Hash;
 
-use super::{Writer, conditions::BatchKeys, order::OrderedEvent};
+use super::{Writer, conditions::BatchKeys, order::OrderedEvent, receipt::GroupProof};
 use crate::{
     Damage, Error,
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
@@ -44,7 +44,7 @@ struct Queue {
 
 struct Group {
     segment: Arc<Segment>,
-    leaves: Vec<Hash>,
+    proof: Arc<GroupProof>,
     offsets: Vec<u32>,
 }
 
@@ -74,12 +74,12 @@ impl Derived {
     }
 
     /// Hands a durable group over.
-    pub(crate) fn queue(&self, segment: &Arc<Segment>, leaves: Vec<Hash>, offsets: Vec<u32>) {
+    pub(super) fn queue(&self, segment: &Arc<Segment>, proof: &Arc<GroupProof>, offsets: Vec<u32>) {
         let mut queue = self.queue.lock();
-        queue.events += leaves.len() as u64;
+        queue.events += offsets.len() as u64;
         queue.groups.push_back(Group {
             segment: Arc::clone(segment),
-            leaves,
+            proof: Arc::clone(proof),
             offsets,
         });
     }
@@ -255,9 +255,11 @@ impl DerivedFiles {
 
     fn take(&mut self, groups: VecDeque<Group>) -> Result<(), Error> {
         for group in groups {
-            self.append_leaves(&group.leaves);
+            if let Some(tree) = self.tree.as_mut().filter(|_| self.failed.is_none()) {
+                tree.append_span(&group.proof.span);
+            }
             self.offsets_of(&group.segment)?.append(&group.offsets);
-            self.unflushed += group.leaves.len() as u64;
+            self.unflushed += group.offsets.len() as u64;
         }
         if self.unflushed >= FLUSH {
             self.flush()?;

@@ -10,6 +10,7 @@ mod conditions;
 mod derived;
 mod generations;
 mod order;
+mod pool;
 mod receipt;
 
 use std::sync::{
@@ -24,6 +25,7 @@ pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
 pub(crate) use order::{Head, Order, Stopped};
+pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
 pub use receipt::{BatchReceipt, Receipt};
 
@@ -31,7 +33,7 @@ use self::{
     batch::Batch,
     baton::{Committed, Room},
     conditions::NothingOf,
-    order::{Decision, Group, GroupCell, Resolved},
+    order::{Decision, Group, GroupCell, GroupMemory, Resolved},
     receipt::{GroupProof, Receipts},
 };
 use crate::{
@@ -65,6 +67,7 @@ pub(crate) struct Writer {
     pub(crate) remembered_at: AtomicI64,
     /// Wakes the housekeeper.
     pub(crate) signal: Arc<Signal>,
+    pub(crate) pool: Arc<Pool>,
     /// Views are replaced by the baton's holder and by who writes derived files.
     pub(crate) publish: Mutex<()>,
 }
@@ -82,6 +85,7 @@ impl Writer {
             random: self.random.as_ref(),
             salt_key: &self.salt_key,
             internal,
+            pool: &self.pool,
         };
         let mut batch = preparer.prepare(events, conditions)?;
         // What conditions ask for has to be looked up in any case.
@@ -304,7 +308,7 @@ impl Writer {
                 order.recent_keys.durable(self.shared.view.load().durable);
                 cell.end(Ok(ended.proof));
                 order.room = ended.room.less(order.group.needs());
-                order.keep_buffer(ended.buffer);
+                order.keep_memory(ended.memory);
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -392,22 +396,16 @@ impl Writer {
         drop(baton);
         self.commits.fetch_add(1, Relaxed);
         self.signal.work();
-        let Committed {
-            span,
-            signed,
-            buffer,
-            ..
-        } = done;
         Ok(Ended {
-            proof: Arc::new(GroupProof { span, signed }),
+            proof: done.proof,
             room,
-            buffer,
+            memory: done.memory,
         })
     }
 
     /// Makes a durable group visible.
     fn publish_group(&self, first: u64, done: &mut Committed) {
-        let events = &done.events;
+        let events = &done.memory.events;
         let _publish = self.publish.lock();
         let view = self.shared.view.load_full();
         let segments = Arc::clone(&view.segments);
@@ -423,13 +421,11 @@ impl Writer {
                 .tail()
                 .push(durable, derived::entries_of(first, events, &done.keys)),
         );
-        let signed = done.signed.clone().or_else(|| view.signed.clone());
+        let signed = done.proof.signed.clone();
+        let signed = signed.or_else(|| view.signed.clone());
         if let Some(active) = segments.last().filter(|_| !events.is_empty()) {
-            let (leaves, offsets) = (
-                std::mem::take(&mut done.leaves),
-                std::mem::take(&mut done.offsets),
-            );
-            self.derived.queue(active, leaves, offsets);
+            let offsets = std::mem::take(&mut done.offsets);
+            self.derived.queue(active, &done.proof, offsets);
         }
         self.shared.view.store(Arc::new(View {
             segments,
@@ -518,7 +514,7 @@ struct Ended {
     proof: Arc<GroupProof>,
     /// What can be ordered after it.
     room: Room,
-    buffer: Vec<u8>,
+    memory: GroupMemory,
 }
 
 /// Tells the signer's state how far the journal has come. It is a lower bound: one that can't be

@@ -4,11 +4,12 @@ use std::{
 };
 
 use factlog_format::{
-    Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, StreamId, event_hashes,
+    Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, SPINE_LEN, StreamId,
+    event_hashes,
 };
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Place},
     baton::{MAX_HEADER, Room},
     conditions::{BatchKeys, RecentKeys},
     generations::{Generations, RecentIds},
@@ -78,6 +79,13 @@ pub(crate) struct OrderedEvent {
     pub(crate) hash: Digest,
 }
 
+/// The memory of a group that is written, for another one.
+#[derive(Debug, Default)]
+pub(crate) struct GroupMemory {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) events: Vec<OrderedEvent>,
+}
+
 /// The group that is being ordered while the one before is being written.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -92,13 +100,18 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn new(first: u64, raw_clock: i64, mut buffer: Vec<u8>) -> Self {
+    fn new(first: u64, raw_clock: i64, memory: GroupMemory) -> Self {
+        let GroupMemory {
+            mut buffer,
+            mut events,
+        } = memory;
         buffer.clear();
         buffer.resize(HEADER_ROOM, 0);
+        events.clear();
         Self {
             first,
             buffer,
-            events: Vec::new(),
+            events,
             keys: Vec::new(),
             cell: Arc::default(),
             raw_clock,
@@ -131,8 +144,9 @@ pub(crate) struct Order {
     pub(crate) recent_ids: RecentIds,
     pub(crate) recent_keys: RecentKeys,
     pub(crate) group: Group,
-    /// A buffer for the next group, so that it needs no memory of its own.
-    spare: Vec<u8>,
+    /// For the next group, so that it needs no memory of its own.
+    spare: GroupMemory,
+    work: Work,
     /// How much may still be ordered before more space has to be secured.
     pub(crate) room: Room,
     /// Whether somebody holds the baton.
@@ -194,8 +208,9 @@ impl Order {
             heads: Generations::new(HEADS, next_sequence),
             recent_ids: RecentIds::new(RECENT_IDS, next_sequence),
             recent_keys: RecentKeys::new(next_sequence),
-            group: Group::new(next_sequence, raw, Vec::new()),
-            spare: Vec::new(),
+            group: Group::new(next_sequence, raw, GroupMemory::default()),
+            spare: GroupMemory::default(),
+            work: Work::default(),
             room: Room::default(),
             leading: false,
             stopped: None,
@@ -204,15 +219,15 @@ impl Order {
 
     /// Takes the group to be written and opens the next.
     pub(crate) fn take_group(&mut self) -> Group {
-        let buffer = std::mem::take(&mut self.spare);
-        let next = Group::new(self.next_sequence, self.last_raw_clock, buffer);
+        let memory = std::mem::take(&mut self.spare);
+        let next = Group::new(self.next_sequence, self.last_raw_clock, memory);
         std::mem::replace(&mut self.group, next)
     }
 
-    /// Keeps the buffer of a group that is written, for the next but one.
-    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        if (self.spare.capacity()..=SPARE).contains(&buffer.capacity()) {
-            self.spare = buffer;
+    /// Keeps the memory of a group that is written, for the next but one.
+    pub(crate) fn keep_memory(&mut self, memory: GroupMemory) {
+        if (self.spare.buffer.capacity()..=SPARE).contains(&memory.buffer.capacity()) {
+            self.spare = memory;
         }
     }
 
@@ -224,13 +239,27 @@ impl Order {
             Some(known) if !known.is_empty() => return Decision::Known(known),
             Some(_) => {}
         }
-        let Some(mut heads) = self.heads_of(batch, resolved) else {
+        let mut work = std::mem::take(&mut self.work);
+        let decision = self.decide_new(batch, resolved, now, &mut work);
+        self.work = work;
+        decision
+    }
+
+    /// As [`decide`](Self::decide) for a batch of which no event is known.
+    fn decide_new(
+        &mut self,
+        batch: &mut Batch,
+        resolved: &Resolved,
+        now: i64,
+        work: &mut Work,
+    ) -> Decision {
+        if !self.find_heads(batch, resolved, &mut work.heads) {
             return Decision::Unresolved;
-        };
-        if let Some(unexpected) = check_expectations(batch, &heads) {
+        }
+        if let Some(unexpected) = check_expectations(batch, &work.heads) {
             return unexpected;
         }
-        if let Some(decision) = self.check_conditions(batch, resolved, &heads) {
+        if let Some(decision) = self.check_conditions(batch, resolved, &work.heads) {
             return decision;
         }
         if !self.group.takes(batch) {
@@ -252,10 +281,10 @@ impl Order {
         if planted(Bug::TimeFalls) {
             self.last_recorded = now;
         }
-        self.place(batch, &mut heads);
-        for (coordinate, head) in batch.coordinates.iter().zip(heads) {
+        self.place(batch, work);
+        for (coordinate, head) in batch.coordinates.iter().zip(&work.heads) {
             if let Some(head) = head {
-                self.heads.insert(*coordinate, head.sequence, head);
+                self.heads.insert(*coordinate, head.sequence, *head);
             }
         }
         Decision::Ordered(Arc::clone(&self.group.cell))
@@ -328,31 +357,37 @@ impl Order {
         None
     }
 
-    /// The head of the stream of each of the batch's coordinates; `None` if one isn't known here nor
-    /// looked up.
-    fn heads_of(&mut self, batch: &Batch, resolved: &Resolved) -> Option<Vec<Option<Head>>> {
-        let mut heads = Vec::with_capacity(batch.coordinates.len());
+    /// Finds the head of the stream of each of the batch's coordinates; `false` if one isn't known
+    /// here nor looked up.
+    fn find_heads(
+        &mut self,
+        batch: &Batch,
+        resolved: &Resolved,
+        heads: &mut Vec<Option<Head>>,
+    ) -> bool {
+        heads.clear();
         for coordinate in &batch.coordinates {
-            let looked_up = resolved.heads.get(coordinate).copied();
+            let looked_up = || resolved.heads.get(coordinate).copied();
             heads.push(match self.heads.get(coordinate) {
-                Some(head) if planted(Bug::StaleHead) => looked_up.unwrap_or(Some(head)),
+                Some(head) if planted(Bug::StaleHead) => looked_up().unwrap_or(Some(head)),
                 Some(head) => Some(head),
-                None if self.heads.forgotten() > resolved.mark => return None,
-                None => *resolved.heads.get(coordinate)?,
+                None if self.heads.forgotten() > resolved.mark => return false,
+                None => match looked_up() {
+                    Some(head) => head,
+                    None => return false,
+                },
             });
         }
-        Some(heads)
+        true
     }
 
     /// Gives the events of a batch their places, hashes their spines, and takes them into the group.
     ///
     /// An event waits for the hash of the one before it in its stream, so they are hashed in waves:
     /// the next event of every stream of the batch that has one left, side by side.
-    fn place(&mut self, batch: &mut Batch, heads: &mut [Option<Head>]) {
+    fn place(&mut self, batch: &mut Batch, work: &mut Work) {
         let base = self.group.buffer.len();
         let first_event = self.group.events.len();
-        let mut waves = Waves::of(batch);
-        let (mut spines, mut orders, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
         let empty = OrderedEvent {
             start: 0,
             len: 0,
@@ -364,13 +399,14 @@ impl Order {
         };
         let places = first_event + batch.events.len();
         self.group.events.resize(places, empty);
-        while let Some(wave) = waves.next() {
-            spines.clear();
-            orders.clear();
-            hashes.clear();
+        work.waves.find(batch);
+        while let Some(wave) = work.waves.next() {
+            work.spines.clear();
+            work.orders.clear();
+            work.hashes.clear();
             for at in wave {
                 let event = &batch.events[*at as usize];
-                let head = heads[event.coordinate as usize];
+                let head = work.heads[event.coordinate as usize];
                 let order = Ordering {
                     sequence: self.next_sequence + u64::from(*at),
                     revision: head.map_or(0, |head| head.revision + 1),
@@ -379,14 +415,19 @@ impl Order {
                     previous: head.map_or([0; 32], |head| head.hash),
                     previous_sequence: head.map(|head| head.sequence),
                 };
-                spines.push(order.spine(&self.journal, event.frame.facts_hash).encode());
-                orders.push(order);
+                let spine = order.spine(&self.journal, event.frame.facts_hash);
+                work.spines.push(spine.encode());
+                work.orders.push(order);
             }
-            event_hashes(&spines, &mut hashes);
-            for ((at, order), hash) in wave.iter().zip(&orders).zip(&hashes) {
-                let event = &batch.events[*at as usize];
+            event_hashes(&work.spines, &mut work.hashes);
+            for ((at, order), hash) in wave.iter().zip(&work.orders).zip(&work.hashes) {
+                let event = &mut batch.events[*at as usize];
                 event.frame.place(&mut batch.buffer, order);
-                heads[event.coordinate as usize] = Some(Head {
+                event.place = Place {
+                    order: *order,
+                    hash: *hash,
+                };
+                work.heads[event.coordinate as usize] = Some(Head {
                     stream: order.stream,
                     revision: order.revision,
                     sequence: order.sequence,
@@ -414,20 +455,44 @@ impl Order {
     }
 }
 
+/// What ordering a batch needs in between; kept, so that the next needs no memory of its own.
+#[derive(Debug, Default)]
+struct Work {
+    /// The head of each of the batch's streams; it moves as their events get their places.
+    heads: Vec<Option<Head>>,
+    waves: Waves,
+    spines: Vec<[u8; SPINE_LEN]>,
+    orders: Vec<Ordering>,
+    hashes: Vec<Digest>,
+}
+
 /// The events of a batch by how many events of the same stream come before them in it.
+#[derive(Debug, Default)]
 struct Waves {
     /// Indices of events, wave after wave, in order within each.
     events: Vec<u32>,
     /// Where each wave ends.
     ends: Vec<usize>,
     next: usize,
+    /// Of each stream, how many of its events were seen; of each event, its wave.
+    seen: Vec<u32>,
+    depths: Vec<u32>,
 }
 
 impl Waves {
-    fn of(batch: &Batch) -> Self {
-        let mut seen = vec![0u32; batch.coordinates.len()];
-        let mut depths = Vec::with_capacity(batch.events.len());
-        let mut ends: Vec<usize> = Vec::new();
+    fn find(&mut self, batch: &Batch) {
+        let Self {
+            events,
+            ends,
+            next,
+            seen,
+            depths,
+        } = self;
+        *next = 0;
+        ends.clear();
+        depths.clear();
+        seen.clear();
+        seen.resize(batch.coordinates.len(), 0);
         for event in &batch.events {
             let depth = &mut seen[event.coordinate as usize];
             depths.push(*depth);
@@ -439,19 +504,14 @@ impl Waves {
         }
         // From the size of each wave to where it starts; filling moves that to where it ends.
         let mut start = 0;
-        for end in &mut ends {
+        for end in ends.iter_mut() {
             start += std::mem::replace(end, start);
         }
-        let mut events = vec![0u32; batch.events.len()];
+        events.resize(batch.events.len(), 0);
         for (at, depth) in depths.iter().enumerate() {
             let place = &mut ends[*depth as usize];
             events[*place] = at as u32; // a batch has at most 65,536 events
             *place += 1;
-        }
-        Self {
-            events,
-            ends,
-            next: 0,
         }
     }
 

@@ -111,12 +111,11 @@ impl Receipt {
         index: usize,
     ) -> Option<Self> {
         let event = batch.events.get(index)?;
-        let frame = decode(&batch, index)?;
         Some(Self {
             journal: *journal,
             event_id: Uuid::from_bytes(event.frame.event_id),
-            order: frame.order,
-            hash: frame.event_hash(journal),
+            order: event.place.order,
+            hash: event.place.hash,
             proof: Proof::Appended {
                 group,
                 batch,

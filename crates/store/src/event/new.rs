@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use factlog_format::{Encoding, TraceContext};
 use serde::Serialize;
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{Expect, Payload};
@@ -35,7 +36,7 @@ pub struct NewEvent<'a> {
     pub(crate) correlation: Option<Uuid>,
     pub(crate) causation: Option<Uuid>,
     pub(crate) trace: Option<TraceContext>,
-    pub(crate) sections: Vec<NewSection<'a>>,
+    pub(crate) sections: SmallVec<[NewSection<'a>; 1]>,
     pub(crate) expect: Expect,
 }
 
@@ -69,7 +70,7 @@ impl<'a> NewEvent<'a> {
             correlation: None,
             causation: None,
             trace: None,
-            sections: Vec::new(),
+            sections: SmallVec::new(),
             expect: Expect::Any,
         }
     }

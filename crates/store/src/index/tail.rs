@@ -1,16 +1,18 @@
 //! Entries of durable events that stand in no run yet.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::CHUNK;
 use super::item::{Entry, Item, Key, key_of};
 
 /// The entries of the sequences from `from` to `end`, in memory; immutable, and cheap to clone.
 ///
-/// They stand in chunks of 4,096 sequences; within the last one, in sorted lists whose lengths fall
+/// They stand in chunks of 4,096 sequences; within the last one, in lists whose lengths fall
 /// like the digits of a binary counter. So pushing an entry costs O(log) moves in all, a look-up
 /// O(log²) comparisons per chunk, and a reader keeps its tail while the next one is made.
+///
+/// Longer lists are sorted by whoever first looks into them, which is hardly ever the writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
     from: u64,
@@ -20,17 +22,31 @@ pub(crate) struct Tail {
     open: Chunk,
 }
 
-/// The entries of one chunk: sorted lists, older sequences first.
+/// The entries of one chunk: lists, older sequences first.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) first: u64,
-    pub(super) lists: Vec<Arc<[Item]>>,
+    lists: Vec<Arc<List>>,
     /// Of a closed chunk: a bit for each key's mark, so that most look-ups for other keys end here.
-    marks: Option<Arc<[u64; MARKS / 64]>>,
+    marks: Option<Arc<OnceLock<Marks>>>,
 }
+
+/// Entries that are sorted when somebody first looks at them.
+#[derive(Debug)]
+struct List {
+    len: usize,
+    /// What it is made of.
+    parts: Vec<Arc<[Item]>>,
+    sorted: OnceLock<Arc<[Item]>>,
+}
+
+/// Lists shorter than this are sorted at once: what single appends leave stays few and ready.
+const LAZY: usize = 256;
 
 /// A chunk has some 8,000 keys, so that seven of eight marks are free.
 const MARKS: usize = 1 << 16;
+
+type Marks = Box<[u64; MARKS / 64]>;
 
 /// A caller who chooses ids could make them meet in one mark; that costs time and nothing else.
 fn mark_of(table: u8, key: Key) -> usize {
@@ -88,7 +104,7 @@ impl Tail {
 
     fn close(&mut self) {
         let chunk = std::mem::replace(&mut self.open, Chunk::at(self.end));
-        Arc::make_mut(&mut self.closed).push(chunk.into_one());
+        Arc::make_mut(&mut self.closed).push(chunk.closed());
     }
 
     /// How many chunks are complete: begun at their first sequence and ended.
@@ -134,13 +150,13 @@ impl Tail {
         let mark = mark_of(table, key);
         let chunks = self.closed.iter().chain(std::iter::once(&self.open));
         let chunks = chunks.filter(move |chunk| chunk.may_hold(mark));
-        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list)))
+        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list.items())))
     }
 
     /// Every sorted list with the first sequence of its chunk, older sequences first.
     pub(super) fn lists(&self) -> impl DoubleEndedIterator<Item = (u64, &Arc<[Item]>)> {
         let chunks = self.closed.iter().chain(std::iter::once(&self.open));
-        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list)))
+        chunks.flat_map(|chunk| chunk.lists.iter().map(|list| (chunk.first, list.items())))
     }
 }
 
@@ -157,41 +173,93 @@ impl Chunk {
         if entries.is_empty() {
             return;
         }
-        let mut items: Vec<Item> = entries.iter().map(item).collect();
-        items.sort_unstable();
-        while let Some(last) = self.lists.pop_if(|last| last.len() <= items.len()) {
-            items = merge(&last, &items);
+        let mut list = List::of(entries.iter().map(item).collect());
+        while let Some(before) = self.lists.pop_if(|last| last.len <= list.len) {
+            list = before.with(list);
         }
-        self.lists.push(items.into());
+        self.lists.push(Arc::new(list));
     }
 
-    fn into_one(mut self) -> Self {
-        while self.lists.len() > 1 {
-            let (Some(newer), Some(older)) = (self.lists.pop(), self.lists.pop()) else {
-                break;
-            };
-            self.lists.push(merge(&older, &newer).into());
+    /// The same as one list.
+    fn closed(mut self) -> Self {
+        if self.lists.len() > 1 {
+            let lists = self.lists.iter();
+            let parts = lists.flat_map(|list| list.parts.iter().cloned()).collect();
+            self.lists = vec![Arc::new(List::made_of(parts))];
         }
-        let mut marks = [0u64; MARKS / 64];
-        for item in self.items() {
-            let mark = mark_of(item.table(), item.key());
-            if let Some(word) = marks.get_mut(mark / 64) {
-                *word |= 1 << (mark % 64);
-            }
-        }
-        self.marks = Some(Arc::new(marks));
+        self.marks = Some(Arc::default());
         self
     }
 
     /// Whether the chunk may have entries of a key.
     fn may_hold(&self, mark: usize) -> bool {
-        let word = self.marks.as_ref().and_then(|marks| marks.get(mark / 64));
+        let Some(marks) = &self.marks else {
+            return true;
+        };
+        let marks = marks.get_or_init(|| {
+            let mut marks = Box::new([0u64; MARKS / 64]);
+            for item in self.items() {
+                let mark = mark_of(item.table(), item.key());
+                if let Some(word) = marks.get_mut(mark / 64) {
+                    *word |= 1 << (mark % 64);
+                }
+            }
+            marks
+        });
+        let word = marks.get(mark / 64);
         word.is_none_or(|word| word >> (mark % 64) & 1 == 1)
     }
 
     /// The sorted entries of a closed chunk.
     pub(super) fn items(&self) -> &[Item] {
-        self.lists.first().map_or(&[], |list| list)
+        self.lists.first().map_or(&[], |list| list.items())
+    }
+}
+
+impl List {
+    fn of(mut items: Vec<Item>) -> Self {
+        let is_short = items.len() < LAZY;
+        if is_short {
+            items.sort_unstable();
+        }
+        let list = Self::made_of(vec![items.into()]);
+        if let [part] = list.parts.as_slice()
+            && is_short
+        {
+            // It is new, so that the cell is empty.
+            let _ = list.sorted.set(Arc::clone(part));
+        }
+        list
+    }
+
+    fn made_of(parts: Vec<Arc<[Item]>>) -> Self {
+        Self {
+            len: parts.iter().map(|part| part.len()).sum(),
+            parts,
+            sorted: OnceLock::new(),
+        }
+    }
+
+    /// This list and a newer one.
+    fn with(&self, newer: Self) -> Self {
+        if self.len + newer.len < LAZY {
+            return Self::of(merge(self.items(), newer.items()));
+        }
+        let parts = self.parts.iter().cloned().chain(newer.parts);
+        Self::made_of(parts.collect())
+    }
+
+    /// The entries, sorted.
+    fn items(&self) -> &Arc<[Item]> {
+        self.sorted.get_or_init(|| {
+            let mut items: Vec<Item> = Vec::with_capacity(self.len);
+            for part in &self.parts {
+                items.extend_from_slice(part);
+            }
+            // Parts that are sorted are found to be so.
+            items.sort();
+            items.into()
+        })
     }
 }
 

@@ -108,9 +108,10 @@ impl IndexView {
     ) -> Postings {
         let meets = |first, end| first < range.end && end > range.start;
         let runs = self.runs.iter().filter(|run| meets(run.first(), run.end()));
+        let probe = self.probe(table, key);
         let lists = self
             .tail
-            .lists()
+            .lists_of(probe.table, probe.key)
             .filter(|(first, _)| meets(*first, first + super::CHUNK));
         let runs = runs.map(|run| Source::Run(run.clone()));
         let sources = runs.chain(lists.map(|(first, items)| Source::Tail(first, items.clone())));
@@ -120,7 +121,7 @@ impl IndexView {
             sources.collect()
         };
         Postings {
-            probe: self.probe(table, key),
+            probe,
             range,
             reverse,
             sources,

@@ -304,3 +304,24 @@ fn shorter_is_no_finding_longer_and_strangers_are() {
     assert_eq!(check(&build(size), PACK - 1).len(), 3);
     assert_eq!(check(&MemFs::new(), 10), []);
 }
+
+#[test]
+fn groups_leave_what_their_leaves_leave() {
+    // Ends on and around the borders of tiles, of stored levels and of packs.
+    let ends = [
+        1, 2, 255, 256, 257, 1000, 4096, 65_000, 65_536, 65_537, 131_072, 140_000,
+    ];
+    let fs = MemFs::new();
+    let mut writer = open(&fs, false);
+    writer.append(&leaves(0..ends[0]));
+    let mut frontier = frontier(ends[0]);
+    for (at, (from, to)) in ends.iter().zip(&ends[1..]).enumerate() {
+        writer.append_span(&frontier.extend(leaves(*from..*to)));
+        if at % 2 == 0 {
+            writer.flush().unwrap();
+        }
+        assert_eq!(writer.size(), *to);
+    }
+    writer.sync().unwrap();
+    assert_eq!(files(&fs), files(&build(140_000)));
+}

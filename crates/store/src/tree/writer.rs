@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use factlog_fs::{Access, OpenMode, StoreFile, StoreFs, write_all_at};
-use factlog_proof::Hash;
+use factlog_proof::{Hash, Span};
 
 use super::files::Files;
 use super::reader::TreeReader;
@@ -25,8 +25,11 @@ pub(crate) struct TreeWriter {
     dir: PathBuf,
     /// Leaves written.
     size: u64,
-    edge: Edge,
+    /// The edge after the buffer; `None` once others have hashed what stands above the leaves.
+    edge: Option<Edge>,
     buffer: Vec<Hash>,
+    /// The stored nodes that the leaves of the buffer make complete.
+    nodes: Vec<Hash>,
     upper: Box<dyn StoreFile>,
     pack: Option<Box<dyn StoreFile>>,
     /// Whether a file was made since the directory was synced.
@@ -48,8 +51,9 @@ impl TreeWriter {
             fs,
             dir: dir.to_owned(),
             size: 0,
-            edge: Edge::default(),
+            edge: Some(Edge::default()),
             buffer: Vec::new(),
+            nodes: Vec::new(),
             upper,
             pack: None,
             made,
@@ -72,8 +76,38 @@ impl TreeWriter {
     }
 
     /// Takes in leaves, in memory.
+    ///
+    /// # Panics
+    /// After [`append_span`](Self::append_span): a mistake of the caller.
     pub(crate) fn append(&mut self, leaves: &[Hash]) {
+        self.hash(leaves);
         self.buffer.extend_from_slice(leaves);
+    }
+
+    /// Computes the stored nodes that these leaves, which follow the edge, make complete.
+    fn hash(&mut self, leaves: &[Hash]) {
+        let edge = self.edge.as_mut().expect("spans come after leaves");
+        for leaf in leaves {
+            edge.push(*leaf, |node| self.nodes.push(node));
+        }
+    }
+
+    /// Takes in the leaves of a group and the nodes above them, in memory; nothing is hashed again.
+    pub(crate) fn append_span(&mut self, span: &Span) {
+        self.edge = None;
+        self.buffer.extend_from_slice(span.leaves());
+        let mut tile = span.first() >> STEP;
+        for node in span.complete_subtrees(STEP) {
+            self.nodes.push(*node);
+            tile += 1;
+            let mut level = 2 * STEP;
+            while level < u64::BITS && (tile << STEP).trailing_zeros() >= level {
+                let at = (tile << STEP >> level) - 1 - (span.first() >> level);
+                let nodes = span.complete_subtrees(level);
+                self.nodes.extend(nodes.get(at as usize));
+                level += STEP;
+            }
+        }
     }
 
     /// Writes what was taken in; syncs each pack that gets full.
@@ -117,8 +151,9 @@ impl TreeWriter {
             let room = (PACK - self.size % PACK) as usize;
             let (now, later) = rest.split_at(room.min(rest.len()));
             self.write_leaves(now)?;
-            self.write_upper(now)?;
-            self.size += now.len() as u64;
+            let end = self.size + now.len() as u64;
+            self.write_upper((upper_len(end) - upper_len(self.size)) as usize)?;
+            self.size = end;
             if self.size.is_multiple_of(PACK) {
                 self.sync_files()?;
                 self.pack = None;
@@ -147,18 +182,15 @@ impl TreeWriter {
         Ok(())
     }
 
-    /// Writes the nodes that these leaves, which follow the edge, make complete.
-    fn write_upper(&mut self, leaves: &[Hash]) -> Result<(), Error> {
-        let mut nodes = Vec::new();
-        for leaf in leaves {
-            self.edge
-                .push(*leaf, |node| nodes.extend_from_slice(node.as_bytes()));
-        }
-        if nodes.is_empty() {
+    /// Writes the next `count` nodes behind those of the leaves written.
+    fn write_upper(&mut self, count: usize) -> Result<(), Error> {
+        let nodes = self.nodes.drain(..count.min(self.nodes.len()));
+        let bytes: Vec<u8> = nodes.flat_map(|node| *node.as_bytes()).collect();
+        if bytes.is_empty() {
             return Ok(());
         }
         let path = self.dir.join(UPPER);
-        write_all_at(self.upper.as_ref(), &nodes, upper_len(self.size) * HASH)
+        write_all_at(self.upper.as_ref(), &bytes, upper_len(self.size) * HASH)
             .map_err(Error::io("write", &path))
     }
 
@@ -201,7 +233,10 @@ impl TreeWriter {
                 .set_len(wanted)
                 .map_err(Error::io("cut", &upper))?;
         }
-        self.edge = self.edge_at(self.size)?;
+        self.edge = Some(self.edge_at(self.size)?);
+        self.nodes.clear();
+        let kept = std::mem::take(&mut self.buffer);
+        self.append(&kept);
         Ok(())
     }
 
@@ -260,7 +295,7 @@ impl TreeWriter {
         let tiles = self.size / TILE;
         let size = self.size;
         self.size = self.first_doubtful_tile(&files, tiles, recheck)? * TILE;
-        self.edge = self.edge_at(self.size)?;
+        self.edge = Some(self.edge_at(self.size)?);
         for tile in self.size / TILE..tiles {
             let leaves = files.leaves(tile * TILE, TILE as usize)?;
             let Some(leaves) = leaves.into_iter().collect::<Option<Vec<Hash>>>() else {
@@ -270,7 +305,8 @@ impl TreeWriter {
             if recheck && stored != Some(tile_root(&leaves)) {
                 return Ok(());
             }
-            self.write_upper(&leaves)?;
+            self.hash(&leaves);
+            self.write_upper(self.nodes.len())?;
             self.size += TILE;
         }
         if !recheck {

@@ -1,0 +1,107 @@
+//! Memory that one batch leaves for the next.
+
+use std::{collections::HashMap, sync::Arc};
+
+use factlog_format::{Digest, HashBatch, HashSort};
+
+use super::{
+    batch::{Chance, PreparedEvent},
+    generations::KeyState,
+};
+use crate::sync::Mutex;
+
+/// How many of each sort are kept, and of how many bytes and events at most: enough for the producers
+/// that are at work at one time, and no more than some megabytes.
+const KEPT: usize = 8;
+const MOST_BYTES: usize = 2 << 20;
+const MOST_EVENTS: usize = 1 << 13;
+
+/// Memory to be used again, so that an append in steady state asks for little.
+///
+/// Memory of a few hundred kilobytes would otherwise go back to the system after each batch and come
+/// back page by page, which costs more than hashing what it holds.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    batches: Mutex<Vec<BatchMemory>>,
+    scratch: Mutex<Vec<Box<Scratch>>>,
+}
+
+/// The memory of a batch.
+#[derive(Debug, Default)]
+pub(super) struct BatchMemory {
+    pub(super) buffer: Vec<u8>,
+    pub(super) events: Vec<PreparedEvent>,
+    pub(super) coordinates: Vec<[u8; 16]>,
+}
+
+/// What is needed only while a batch is prepared. All but the hash batches, which empty themselves, is
+/// cleared by who uses it.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) random: Vec<u8>,
+    pub(super) chance: Vec<Chance>,
+    /// What salts are made of, and pairs of salts.
+    pub(super) blocks: Vec<[u8; 64]>,
+    pub(super) salts: Vec<Digest>,
+    pub(super) sections: HashBatch,
+    pub(super) section_hashes: Vec<Digest>,
+    pub(super) facts: HashBatch,
+    pub(super) coordinates: HashBatch,
+    pub(super) hashes: Vec<Digest>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) numbers: HashMap<[u8; 16], u32, KeyState>,
+}
+
+impl Scratch {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            random: Vec::new(),
+            chance: Vec::new(),
+            blocks: Vec::new(),
+            salts: Vec::new(),
+            sections: HashBatch::new(HashSort::Section),
+            section_hashes: Vec::new(),
+            facts: HashBatch::new(HashSort::Facts),
+            coordinates: HashBatch::new(HashSort::Coordinate),
+            hashes: Vec::new(),
+            bytes: Vec::new(),
+            numbers: HashMap::default(),
+        })
+    }
+}
+
+impl Pool {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Memory for a batch; empty.
+    pub(super) fn batch(&self) -> BatchMemory {
+        self.batches.lock().pop().unwrap_or_default()
+    }
+
+    pub(super) fn keep_batch(&self, mut memory: BatchMemory) {
+        let fits = memory.buffer.capacity() <= MOST_BYTES && memory.events.len() <= MOST_EVENTS;
+        let mut batches = self.batches.lock();
+        if fits && batches.len() < KEPT {
+            memory.buffer.clear();
+            memory.events.clear();
+            memory.coordinates.clear();
+            batches.push(memory);
+        }
+    }
+
+    pub(super) fn scratch(&self) -> Box<Scratch> {
+        let kept = self.scratch.lock().pop();
+        kept.unwrap_or_else(Scratch::new)
+    }
+
+    /// Keeps it, unless an error left it half used or it has grown large.
+    pub(super) fn keep_scratch(&self, scratch: Box<Scratch>) {
+        let fits = scratch.chance.len() <= MOST_EVENTS && scratch.sections.capacity() <= MOST_BYTES;
+        let mut kept = self.scratch.lock();
+        if fits && scratch.facts.is_empty() && kept.len() < KEPT {
+            kept.push(scratch);
+        }
+    }
+}
