@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use factlog_format::{JournalId, SigningPolicyCode, journal_key};
+use factlog_format::{Encoding, JournalId, SigningPolicyCode, journal_key};
 use factlog_fs::{FileLock, LockError, MemFs, StoreFs, read_file};
 use factlog_proof::{SigningKey, VerifierKey};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BatchReceipt, Condition, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options,
-    Reader, Receipt, RecoveryReport, Refusal, SigningPolicy, WriterFailure,
+    Reader, Receipt, RecoveryReport, Refusal, RegistryCheck, SigningPolicy, WriterFailure,
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
@@ -29,6 +29,7 @@ use crate::{
     recover::{self, Floors, Follower, Found, find},
     signer::Signer,
     sync::{Condvar, Mutex},
+    typed::{RegistryProblem, problems, verify_registry},
 };
 
 /// A journal that is open for writing.
@@ -59,6 +60,8 @@ pub struct Journal {
     key_text: Option<Zeroizing<String>>,
     import_key: Option<Zeroizing<[u8; 32]>>,
     known: Option<crate::KnownJournals>,
+    encoding: Encoding,
+    registry_problems: Vec<RegistryProblem>,
     /// Dropped last, so that nothing of this handle outlives its right to write.
     _lock: Box<dyn FileLock>,
 }
@@ -73,9 +76,10 @@ impl Journal {
     /// # Errors
     /// [`Misuse::Exists`], [`Misuse::Origin`], [`Misuse::KeyOfAnotherJournal`], `known.replaced` if the
     /// known journals remember another one at this path,
-    /// [`Refusal::Locked`], [`Refusal::FileSystem`], or [`Error::Io`]: then the next `create` or
+    /// [`Misuse::Registry`], [`Refusal::Locked`], [`Refusal::FileSystem`], or [`Error::Io`]: then the next `create` or
     /// [`open`](Self::open) goes on from what was begun.
     pub fn create(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        check_registry(&options)?;
         let dir = dir.as_ref();
         let fs = Arc::clone(&options.fs);
         let layout = Layout::new(dir);
@@ -130,10 +134,11 @@ impl Journal {
     /// [`read_only_reason`](Self::read_only_reason).
     ///
     /// # Errors
-    /// [`Misuse::NotAJournal`], [`Refusal::Locked`], [`Refusal::KeyMissing`] under
+    /// [`Misuse::NotAJournal`], [`Misuse::Registry`], [`Refusal::Locked`], [`Refusal::KeyMissing`] under
     /// [`SigningPolicy::Required`], [`Refusal::StrictRecovery`], [`Error::Damaged`] where not even
     /// reading makes sense, or [`Error::Io`]. Nothing stays locked or open then.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        check_registry(&options)?;
         let dir = dir.as_ref();
         let fs = Arc::clone(&options.fs);
         // Asked first, so that nothing is made in a directory that is no journal.
@@ -197,6 +202,7 @@ impl Journal {
     /// [`Misuse::NotAJournal`], [`Misuse::Unfinished`], [`Error::Damaged`] where not even reading makes
     /// sense, or [`Error::Io`].
     pub fn open_read_only(dir: impl AsRef<Path>, options: Options) -> Result<Reader, Error> {
+        check_registry(&options)?;
         let fs = &options.fs;
         let found = find(fs, dir.as_ref())?;
         let floors = Floors::kept(fs.as_ref(), &found.layout, found.key.as_ref());
@@ -239,6 +245,11 @@ impl Journal {
             key_text: None,
             import_key: None,
             known: options.known.clone(),
+            encoding: options.encoding,
+            registry_problems: match options.registry {
+                RegistryCheck::Off => Vec::new(),
+                RegistryCheck::Fail | RegistryCheck::Warn => problems(),
+            },
             _lock: lock,
         }
     }
@@ -340,6 +351,18 @@ impl Journal {
     #[must_use]
     pub fn read_only_reason(&self) -> Option<&Error> {
         self.refused.as_deref()
+    }
+
+    /// What is wrong with the event types of this program, where
+    /// [`RegistryCheck::Warn`](crate::RegistryCheck::Warn) let the journal open all the same.
+    #[must_use]
+    pub fn registry_problems(&self) -> &[RegistryProblem] {
+        &self.registry_problems
+    }
+
+    /// How payloads of typed events are encoded.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// What the open did about an unclean end; `None` if there was nothing to do.
@@ -468,6 +491,14 @@ pub(crate) fn shared(
         follower,
         damage: found.damage,
         rescanned: std::sync::atomic::AtomicBool::new(false),
+    }
+}
+
+/// Before anything is touched: a program whose types contradict each other would misread what is stored.
+fn check_registry(options: &Options) -> Result<(), Misuse> {
+    match options.registry {
+        RegistryCheck::Fail => verify_registry(),
+        RegistryCheck::Warn | RegistryCheck::Off => Ok(()),
     }
 }
 

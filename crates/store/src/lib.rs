@@ -4,7 +4,8 @@
 //! by hash, the whole journal is a Merkle tree, and every acknowledged append returns a [`Receipt`]
 //! that anyone can verify offline with the journal's public key.
 //!
-//! Begin with [`Journal`], [`NewEvent`] and [`Query`]; check with [`verify`].
+//! Begin with [`Journal`], [`NewEvent`] and [`Query`]; check with [`verify`]. Events as Rust types, and
+//! decisions upon them, stand in [`typed`]; how they are tested, in [`testing`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -24,12 +25,14 @@ mod segment;
 mod signer;
 mod sync;
 mod tree;
+pub mod typed;
 mod verify;
 mod view;
 
 pub use commit::{BatchReceipt, Receipt};
 pub use config::{
-    Clock, Dangerous, Options, Random, Recovery, SigningPolicy, SystemClock, SystemRandom,
+    Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy, SystemClock,
+    SystemRandom,
 };
 pub use error::{Code, Conflict, Damage, Error, Fault, Misuse, Refusal, WriterFailure, codes};
 pub use event::{
@@ -39,6 +42,8 @@ pub use factlog_format::{
     Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,
     TraceContext,
 };
+/// Makes a type an event: see [`typed`].
+pub use factlog_macros::Event;
 pub use factlog_proof::{
     Checkpoint, Hash, Policy, SignedCheckpoint, SigningKey, UnverifiedReceipt, VerifiedReceipt,
     VerifierKey,
@@ -49,6 +54,7 @@ pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInf
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
 };
+pub use typed::testing;
 pub use uuid::Uuid;
 pub use verify::{
     Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report, VerifyOptions,
@@ -66,3 +72,20 @@ extern crate self as factlog;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// What the guide shows, compiled and run.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/first-aggregate.md")]
+    struct FirstAggregate;
+    #[doc = include_str!("../../../docs/guide/events.md")]
+    struct Events;
+    #[doc = include_str!("../../../docs/guide/decisions.md")]
+    struct Decisions;
+    #[doc = include_str!("../../../docs/guide/boundaries.md")]
+    struct Boundaries;
+    #[doc = include_str!("../../../docs/guide/reading.md")]
+    struct Reading;
+    #[doc = include_str!("../../../docs/guide/consumers.md")]
+    struct Consumers;
+}

@@ -5,7 +5,7 @@ mod planted;
 mod seams;
 
 pub(crate) use options::KeySource;
-pub use options::{Dangerous, Options, Recovery, SigningPolicy};
+pub use options::{Dangerous, Options, Recovery, RegistryCheck, SigningPolicy};
 #[cfg(test)]
 pub(crate) use planted::with;
 pub(crate) use planted::{Bug, planted};

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use data_encoding::HEXLOWER;
-use factlog_format::{DEFAULT_SEGMENT_LEN, JournalId};
+use factlog_format::{DEFAULT_SEGMENT_LEN, Encoding, JournalId};
 use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey};
 
@@ -54,6 +54,19 @@ pub enum Recovery {
     Strict,
 }
 
+/// What an open does if the program's event types contradict each other; see
+/// [`verify_registry`](crate::typed::verify_registry).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistryCheck {
+    /// Refuses to open the journal.
+    #[default]
+    Fail,
+    /// Opens it; [`Journal::registry_problems`](crate::Journal::registry_problems) says what is wrong.
+    Warn,
+    /// Looks at nothing.
+    Off,
+}
+
 /// How a journal is created or opened.
 ///
 /// ```
@@ -73,6 +86,8 @@ pub struct Options {
     pub(crate) known: Option<KnownJournals>,
     pub(crate) evidence: Vec<SignedCheckpoint>,
     pub(crate) segment_len: u64,
+    pub(crate) encoding: Encoding,
+    pub(crate) registry: RegistryCheck,
     pub(crate) housekeeper: bool,
 }
 
@@ -97,6 +112,8 @@ impl Options {
             known: None,
             evidence: Vec::new(),
             segment_len: DEFAULT_SEGMENT_LEN,
+            encoding: Encoding::MessagePack,
+            registry: RegistryCheck::Fail,
             housekeeper: true,
         }
     }
@@ -193,6 +210,21 @@ impl Options {
             segment_len,
             ..self
         }
+    }
+
+    /// How the payloads of typed events are encoded: MessagePack by default, which is short and loses
+    /// nothing; JSON where people or other programs are to read the bytes. Each event says how it is
+    /// encoded, so this may change at any time.
+    #[must_use]
+    pub fn payload_encoding(self, encoding: Encoding) -> Self {
+        Self { encoding, ..self }
+    }
+
+    /// What an open does if the program's event types contradict each other; refuses by default, since a
+    /// type that can't read what is stored is better found now than at the first old event.
+    #[must_use]
+    pub fn registry_check(self, registry: RegistryCheck) -> Self {
+        Self { registry, ..self }
     }
 
     /// The file system to live on: [`MemFs`](factlog_fs::MemFs), a simulated one, or one of yours.

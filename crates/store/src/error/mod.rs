@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 pub use codes::{Code, Fault, codes};
 
+use crate::typed::RegistryProblem;
+
 /// What a call of this crate can fail with, by who is at fault.
 ///
 /// Every error has a stable [`code`](Self::code); codes never change meaning.
@@ -137,7 +139,7 @@ impl Error {
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         match self.cause() {
-            Self::Misuse(Misuse::NotYetSigned(sequence))
+            Self::Misuse(Misuse::NotYetSigned(sequence) | Misuse::Unreadable { sequence, .. })
             | Self::Conflict(
                 Conflict::IdReused { sequence, .. } | Conflict::Boundary { sequence, .. },
             ) => Some(*sequence),
@@ -300,6 +302,29 @@ pub enum Misuse {
     /// The receipt would pass the limits of its text form.
     #[error("the receipt can't be written: {0}")]
     Receipt(String),
+    /// An event of an earlier version can't be read as one of the current version.
+    #[error("the payload of {kind} can't be carried from version {from} to {}: {detail}", from + 1)]
+    Upcast {
+        /// The event's kind.
+        kind: &'static str,
+        /// The version that the step takes.
+        from: u16,
+        /// Why not.
+        detail: String,
+    },
+    /// An event of which a state is made can't be read, so there is no such state.
+    #[error(
+        "event {sequence} can't be read, and what rests on it can't be told without it: {detail}"
+    )]
+    Unreadable {
+        /// Where the event is.
+        sequence: u64,
+        /// Why not.
+        detail: String,
+    },
+    /// The event types of this program contradict each other.
+    #[error("the event types of this program contradict each other: {}", Sentences(.0))]
+    Registry(Vec<RegistryProblem>),
     /// A condition of an append asks for what a condition can't say, or was read from another journal.
     #[error("the condition can't be checked: {0}")]
     Condition(&'static str),
@@ -332,9 +357,23 @@ impl Misuse {
             Self::Unsigned => "journal.unsigned",
             Self::NotYetSigned(_) => "receipt.not_yet_signed",
             Self::Receipt(_) => "receipt.limit",
+            Self::Upcast { .. } => "payload.upcast",
+            Self::Unreadable { .. } => "event.unreadable",
+            Self::Registry(_) => "registry.invalid",
             Self::Condition(_) => "condition.invalid",
             Self::NoSuchEvent(_) => "event.not_found",
         }
+    }
+}
+
+struct Sentences<'p>(&'p [RegistryProblem]);
+
+impl std::fmt::Display for Sentences<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if at > 0 { "; and " } else { "" })?;
+        }
+        Ok(())
     }
 }
 

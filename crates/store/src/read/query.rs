@@ -160,6 +160,11 @@ impl<'a> Query<'a> {
         self.others.iter().chain(std::iter::once(&self.last))
     }
 
+    pub(crate) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<'a>> {
+        let last = std::iter::once(&mut self.last);
+        self.others.iter_mut().chain(last)
+    }
+
     pub(crate) fn takes_time(&self, recorded_at: i64) -> bool {
         self.recorded_from.is_none_or(|from| recorded_at >= from)
             && self.recorded_until.is_none_or(|until| recorded_at < until)

@@ -1,0 +1,212 @@
+//! Measures the typed layer: loading an aggregate, decoding events, deciding beside plain appends, and
+//! appending again what is known.
+//!
+//! `cargo run --release --manifest-path benches/Cargo.toml --bin typed -- [events] [directory]`: how many
+//! events the journal of the last measurement has, 5,000,000 if nothing is said, and where it stands.
+#![forbid(unsafe_code)]
+
+use std::{
+    hint::black_box,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use factlog::{
+    Encoding, Event, Journal, NewEvent, Options, Query, Uuid,
+    typed::{Decider, Snapshots, TypedEvent},
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
+#[event(kind = "account.moved")]
+struct Moved {
+    account: String,
+    cents: i64,
+    currency: String,
+    memo: Option<String>,
+    booked: bool,
+}
+
+fn moved(cents: i64) -> Moved {
+    Moved {
+        account: "CH93 0076 2011 6238 5295 7".to_owned(),
+        cents,
+        currency: "CHF".to_owned(),
+        memo: Some("rent".to_owned()),
+        booked: true,
+    }
+}
+
+#[derive(Clone, Default)]
+struct Account {
+    cents: i64,
+}
+
+impl Decider for Account {
+    const SCOPE: &'static str = "bank";
+    type Event = Moved;
+    type Command = i64;
+    type Refusal = ();
+
+    fn evolve(&mut self, event: Moved) {
+        self.cents += event.cents;
+    }
+
+    fn decide(&self, cents: &i64) -> Result<Vec<Moved>, ()> {
+        Ok(vec![moved(*cents)])
+    }
+}
+
+fn create(dir: &Path) -> anyhow::Result<Journal> {
+    Ok(Journal::create(dir, Options::new().fresh_signing_key())?)
+}
+
+/// The median of how long each of so many calls takes.
+fn median(calls: usize, mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let mut times = Vec::with_capacity(calls);
+    for number in 0..calls {
+        let begun = Instant::now();
+        call(number)?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[calls / 2])
+}
+
+fn load(dir: &Path) -> anyhow::Result<()> {
+    let journal = create(dir)?;
+    let mut batch = Vec::new();
+    for number in 0..10_000i64 {
+        let entity = format!("account-{}", number % 100);
+        batch.push(journal.event("bank", entity, &moved(number))?);
+    }
+    journal.append_batch(&batch)?;
+    let load = |entity: String| -> anyhow::Result<()> {
+        let loaded = journal.stream::<Account>(entity).load()?;
+        anyhow::ensure!(loaded.revision == Some(99));
+        black_box(loaded.state.cents);
+        Ok(())
+    };
+    median(1_000, |number| load(format!("account-{}", number % 100)))?;
+    let time = median(5_000, |number| load(format!("account-{}", number % 100)))?;
+    println!("load an aggregate of 100 events, warm: {:.1} µs", micros(time));
+    let kept = Snapshots::new(1_000);
+    let decide = journal.stream::<Account>("account-7").snapshots(&kept);
+    decide.decide(1).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let time = median(5_000, |_| {
+        black_box(decide.load()?.state.cents);
+        Ok(())
+    })?;
+    println!("the same from a snapshot: {:.1} µs", micros(time));
+    Ok(())
+}
+
+fn decode(dir: &Path) -> anyhow::Result<()> {
+    const EVENTS: usize = 100_000;
+    let journal = create(dir)?;
+    for thousand in 0..EVENTS / 1_000 {
+        let event = |number| {
+            let event = moved((thousand * 1_000 + number) as i64);
+            NewEvent::typed("bank", "account", Encoding::MessagePack, &event)
+        };
+        let batch: Vec<_> = (0..1_000).map(event).collect::<Result<_, _>>()?;
+        journal.append_batch(&batch)?;
+    }
+    let stored = journal.reader().read(Query::stream("bank", "account"));
+    let stored: Vec<_> = stored.collect::<Result<_, _>>()?;
+    anyhow::ensure!(stored.len() == EVENTS);
+    let begun = Instant::now();
+    for _ in 0..10 {
+        for event in &stored {
+            black_box(Moved::read(event)?);
+        }
+    }
+    let rate = 10.0 * EVENTS as f64 / begun.elapsed().as_secs_f64();
+    println!("decode events of five fields from MessagePack: {rate:.0}/s on one core");
+    Ok(())
+}
+
+/// In turns, so that the disk is the same for both.
+fn decide(dir: &Path) -> anyhow::Result<()> {
+    let journal = create(dir)?;
+    let kept = Snapshots::new(16);
+    let decision = journal.stream::<Account>("decided").snapshots(&kept);
+    let (mut plain, mut decided) = (Vec::new(), Vec::new());
+    for number in 0..2_000 {
+        let begun = Instant::now();
+        journal.append(journal.event("bank", "plain", &moved(number))?)?;
+        plain.push(begun.elapsed());
+        let begun = Instant::now();
+        decision.decide(number).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        decided.push(begun.elapsed());
+    }
+    plain.sort_unstable();
+    decided.sort_unstable();
+    let (plain, decided) = (plain[1_000], decided[1_000]);
+    println!(
+        "append, durable: {:.1} µs; decide and append, durable: {:.1} µs; {:.2} of the rate",
+        micros(plain),
+        micros(decided),
+        micros(plain) / micros(decided)
+    );
+    Ok(())
+}
+
+fn again(dir: &Path, events: u64) -> anyhow::Result<()> {
+    let journal = create(dir)?;
+    let id = |number: u64| Uuid::from_u128(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    let event = |number: u64| {
+        NewEvent::new("bank", format!("account-{}", number % 1_000), "account.noted")
+            .id(id(number))
+            .data(Encoding::Raw, number.to_le_bytes().to_vec())
+    };
+    let begun = Instant::now();
+    for first in (0..events).step_by(1_000) {
+        let batch: Vec<_> = (first..events.min(first + 1_000)).map(event).collect();
+        journal.append_batch(&batch)?;
+    }
+    println!("{events} events with ids of the caller's, in {:.0?}", begun.elapsed());
+    journal.housekeep()?;
+    let before = resident();
+    let mut number = 1;
+    let mut next = || {
+        number = number.wrapping_mul(6_364_136_223_846_793_005u64).wrapping_add(1_442_695_040_888_963_407) ;
+        number % events
+    };
+    let known = |number: u64| -> anyhow::Result<()> {
+        anyhow::ensure!(journal.append(event(number))?.already());
+        Ok(())
+    };
+    median(10_000, |_| known(next()))?;
+    let time = median(50_000, |_| known(next()))?;
+    println!(
+        "append again what is known, anywhere in it: {:.1} µs; memory {} MiB before, {} MiB after",
+        micros(time),
+        before >> 20,
+        resident() >> 20
+    );
+    Ok(())
+}
+
+/// Resident memory in bytes, where the system says it.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let events = arguments.next().map(|text| text.parse()).transpose()?;
+    let dir = arguments.next().map(PathBuf::from);
+    let dir = tempfile::tempdir_in(dir.unwrap_or_else(std::env::temp_dir))?;
+    load(&dir.path().join("load"))?;
+    decode(&dir.path().join("decode"))?;
+    decide(&dir.path().join("decide"))?;
+    again(&dir.path().join("again"), events.unwrap_or(5_000_000))
+}

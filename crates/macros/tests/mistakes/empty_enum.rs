@@ -1,0 +1,6 @@
+use factlog_macros::Event;
+
+#[derive(Event)]
+enum Account {}
+
+fn main() {}

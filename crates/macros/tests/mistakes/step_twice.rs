@@ -1,0 +1,7 @@
+use factlog_macros::Event;
+
+#[derive(Event)]
+#[event(kind = "account.opened", version = 2, upcast(1 = with_owner, 1 = with_branch))]
+struct AccountOpened;
+
+fn main() {}

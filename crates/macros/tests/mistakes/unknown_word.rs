@@ -1,0 +1,7 @@
+use factlog_macros::Event;
+
+#[derive(Event)]
+#[event(kind = "account.opened", revision = 2)]
+struct AccountOpened;
+
+fn main() {}

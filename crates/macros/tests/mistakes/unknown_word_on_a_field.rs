@@ -1,0 +1,10 @@
+use factlog_macros::Event;
+
+#[derive(Event)]
+#[event(kind = "account.opened")]
+struct AccountOpened {
+    #[event(index)]
+    owner: String,
+}
+
+fn main() {}

@@ -1,0 +1,43 @@
+//! The example programs do what the guide shows.
+
+use std::path::Path;
+
+#[path = "../examples/agent.rs"]
+mod agent;
+#[path = "../examples/bank.rs"]
+mod bank;
+#[path = "../examples/courses.rs"]
+mod courses;
+
+type Run = fn(&mut dyn std::io::Write) -> Result<(), Box<dyn std::error::Error>>;
+
+/// The text after the marker `<!-- output: name -->`, between the fences.
+fn shown(name: &str) -> String {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/examples.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let marker = format!("<!-- output: {name} -->\n```text\n");
+    let (_, rest) = guide.split_once(&marker).expect("the guide shows it");
+    let (shown, _) = rest.split_once("```").expect("a fence ends");
+    shown.to_owned()
+}
+
+fn check(name: &str, run: Run) {
+    let mut out = Vec::new();
+    run(&mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), shown(name));
+}
+
+#[test]
+fn the_bank_says_what_the_guide_shows() {
+    check("bank", bank::run);
+}
+
+#[test]
+fn the_course_booking_says_what_the_guide_shows() {
+    check("courses", courses::run);
+}
+
+#[test]
+fn the_agent_says_what_the_guide_shows() {
+    check("agent", agent::run);
+}
