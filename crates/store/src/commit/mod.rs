@@ -492,12 +492,7 @@ impl Writer {
             let Some(stored) = stored.filter(|stored| same_content(event, stored)) else {
                 return Err(Conflict::IdReused { id, sequence }.into());
             };
-            let text = match self.shared.receipt_text(&view, &stored) {
-                Ok(text) => Some(text),
-                Err(Error::Misuse(Misuse::Unsigned)) => None,
-                Err(error) => return Err(error),
-            };
-            receipts.push(Receipt::stored(&stored, self.shared.identity.journal, text));
+            receipts.push(Receipt::stored(&stored, &self.shared));
         }
         if receipts.len() < events.len() {
             let (known, events) = (receipts.len(), events.len());

@@ -8,7 +8,7 @@ use factlog_proof::{SignedCheckpoint, Span, TlogProof};
 use uuid::Uuid;
 
 use super::batch::Batch;
-use crate::{Error, Misuse};
+use crate::{Error, Misuse, read::Shared};
 
 /// What all receipts of one group share.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct GroupProof {
 }
 
 /// Where a receipt's proof comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Proof {
     /// The event was appended by this call: its frame and its group are in memory.
     Appended {
@@ -26,17 +26,17 @@ enum Proof {
         batch: Arc<Batch>,
         index: usize,
     },
-    /// The event was there before: the text was made from the journal.
+    /// The event was there before: its proof is read from the journal when it is asked for.
     Stored {
         record: Arc<EventRecord>,
-        text: Option<Arc<str>>,
+        shared: Arc<Shared>,
     },
 }
 
 /// What an acknowledged append returns: the event is durable, and this proves it.
 ///
 /// It holds what a proof needs and makes its text only when asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Receipt {
     journal: JournalId,
     event_id: Uuid,
@@ -124,11 +124,11 @@ impl Receipt {
         })
     }
 
-    /// The receipt of an event that was there before; `text` is there if the journal is signed.
-    pub(crate) fn stored(event: &crate::Event, journal: JournalId, text: Option<String>) -> Self {
+    /// The receipt of an event that was there before.
+    pub(crate) fn stored(event: &crate::Event, shared: &Arc<Shared>) -> Self {
         let record = event.record();
         Self {
-            journal,
+            journal: shared.identity.journal,
             event_id: event.id().unwrap_or_default(),
             order: Ordering {
                 sequence: event.sequence(),
@@ -141,7 +141,7 @@ impl Receipt {
             hash: record.event_hash(),
             proof: Proof::Stored {
                 record: Arc::new(record),
-                text: text.map(Arc::from),
+                shared: Arc::clone(shared),
             },
         }
     }
@@ -193,20 +193,21 @@ impl Receipt {
     pub fn is_signed(&self) -> bool {
         match &self.proof {
             Proof::Appended { group, .. } => group.signed.is_some(),
-            Proof::Stored { text, .. } => text.is_some(),
+            Proof::Stored { shared, .. } => shared.is_signed_through(self.order.sequence),
         }
     }
 
     /// The receipt as a C2SP tlog-proof, which anyone can verify offline with the log's key.
     ///
     /// # Errors
-    /// [`Misuse::Unsigned`] if the journal isn't signed.
+    /// [`Misuse::Unsigned`] if the journal isn't signed. Of an event that was there before also what
+    /// reading its proof comes to.
     pub fn text(&self) -> Result<String, Error> {
         match &self.proof {
-            Proof::Stored { text, .. } => text
-                .as_ref()
-                .map(ToString::to_string)
-                .ok_or_else(|| Misuse::Unsigned.into()),
+            Proof::Stored { record, shared } => {
+                let view = shared.view.load_full();
+                shared.receipt_text(&view, record)
+            }
             Proof::Appended { group, .. } => {
                 let signed = group.signed.as_deref().ok_or(Misuse::Unsigned)?;
                 let path = group
@@ -235,6 +236,17 @@ impl Receipt {
                 })
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receipt")
+            .field("sequence", &self.order.sequence)
+            .field("revision", &self.order.revision)
+            .field("event_id", &self.event_id)
+            .field("already", &self.already())
+            .finish_non_exhaustive()
     }
 }
 

@@ -315,6 +315,7 @@ mod tests {
         "factlog.lost",
         "event.receipt",
         "git.commit",
+        "cursor.moved",
         "import.position",
         "journal.created",
         "journal.key",

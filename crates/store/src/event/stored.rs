@@ -67,7 +67,8 @@ impl Event {
         })
     }
 
-    fn frame(&self) -> Option<EventFrame<'_>> {
+    /// All of it but what an erasure took; `None` for a full stub.
+    pub(crate) fn frame(&self) -> Option<EventFrame<'_>> {
         // Decoded once before, when the event was made.
         EventFrame::decode(self.kind, &self.body)
             .ok()

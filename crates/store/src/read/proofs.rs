@@ -1,10 +1,11 @@
+use factlog_format::EventRecord;
 use factlog_proof::{
     Hash, NodeSource, PathError, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash,
 };
 
 use super::reader::{Reader, Shared};
 use crate::{
-    Damage, Error, Event, Misuse,
+    Damage, Error, Misuse,
     commit::proof_text,
     index::{Keys, Postings, Table},
     tree::TreeReader,
@@ -29,12 +30,17 @@ impl Shared {
 
     /// The text of a stored event's receipt, from the newest checkpoint whose stored signature covers
     /// it.
-    pub(crate) fn receipt_text(&self, view: &View, event: &Event) -> Result<String, Error> {
-        let sequence = event.sequence();
+    pub(crate) fn receipt_text(&self, view: &View, record: &EventRecord) -> Result<String, Error> {
+        let sequence = record.spine().sequence;
         let signed = covering(view, sequence)?;
         let size = signed.claimed().size();
         let path = self.with_tree(view, |tree| path(inclusion_path(tree, sequence, size)))?;
-        proof_text(&event.record(), path, signed)
+        proof_text(record, path, signed)
+    }
+
+    /// Whether a stored signature covers an event.
+    pub(crate) fn is_signed_through(&self, sequence: u64) -> bool {
+        covering(&self.view.load(), sequence).is_ok()
     }
 
     /// The newest sequence of a key.
@@ -123,7 +129,7 @@ impl Reader {
         let view = self.shared.view.load_full();
         let event = self.shared.get(&view, sequence)?;
         let event = event.ok_or_else(|| Misuse::NoSuchEvent(sequence.to_string()))?;
-        self.shared.receipt_text(&view, &event)
+        self.shared.receipt_text(&view, &event.record())
     }
 
     /// The proof that the tree of `old` events is a prefix of the tree of `new`, after RFC 6962,

@@ -90,7 +90,7 @@ impl Cursor<'_> {
             let why = "a cursor moves forward, and no further than the journal goes";
             return Err(Misuse::Condition(why).into());
         }
-        let moved = NewEvent::new(&*self.scope, &*self.name, MOVED)
+        let moved = NewEvent::new(self.scope.clone(), self.name.clone(), MOVED)
             .payload(Payload::encoded(Encoding::Json, &Moved { next })?)
             .expect(self.revision.map_or(Expect::NoStream, Expect::Revision));
         let mut batch = results.to_vec();

@@ -38,9 +38,10 @@ pub trait TypedEvent: Sized {
     /// # Errors
     /// [`Misuse::PayloadType`] if the payload is no such value, [`Misuse::Upcast`] if a step fails.
     fn read(event: &Event) -> Result<Typed<Self>, Misuse> {
-        let Some(facts) = event.facts() else {
+        let Some(frame) = event.frame() else {
             return Ok(Typed::Erased);
         };
+        let facts = &frame.facts;
         let mut types = Self::TYPES.iter();
         let Some(number) = types.position(|one| one.kind == facts.kind) else {
             return Ok(Typed::UnknownKind);
@@ -53,17 +54,19 @@ pub trait TypedEvent: Sized {
             let known = of.version;
             return Ok(Typed::UnknownVersion { found, known });
         }
-        let section = event.data();
-        let missing = || Misuse::PayloadType {
-            wanted: of.rust_type,
-            detail: format!("the event has no section {DATA_SECTION:?}"),
+        let mut sections = frame.sections();
+        let section = sections.find(|(row, _)| row.name == DATA_SECTION);
+        let Some((row, content)) = section else {
+            return Err(Misuse::PayloadType {
+                wanted: of.rust_type,
+                detail: format!("the event has no section {DATA_SECTION:?}"),
+            });
         };
-        let section = section.ok_or_else(missing)?;
-        let Some(bytes) = section.bytes() else {
+        let Some((_, bytes)) = content else {
             return Ok(Typed::Erased);
         };
         let payload = Payload {
-            encoding: section.encoding,
+            encoding: row.encoding,
             bytes: bytes.into(),
         };
         if found == of.version {

@@ -9,15 +9,15 @@
 //!
 //! #[derive(Debug, PartialEq, Serialize, Deserialize, Event)]
 //! enum Account {
-//!     #[event(kind = "account.opened")]
+//!     #[event(kind = "wallet.opened")]
 //!     Opened { #[event(tag)] owner: String },
-//!     #[event(kind = "account.deposited")]
+//!     #[event(kind = "wallet.deposited")]
 //!     Deposited { cents: u64 },
 //! }
 //!
 //! let journal = Journal::in_memory()?;
 //! let opened = Account::Opened { owner: "ada".to_owned() };
-//! journal.append(journal.event("bank", "account-7", &opened)?)?;
+//! journal.append(journal.event("bank", "wallet-7", &opened)?)?;
 //! let stored = journal.reader().read(Query::all().tag("owner:ada")).next().unwrap()?;
 //! assert_eq!(Account::read(&stored)?, Typed::Known(opened));
 //! # Ok::<(), factlog::Error>(())

@@ -1,7 +1,5 @@
 //! Typed events: what goes in comes out, also after their shape has changed.
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use factlog::{
@@ -21,7 +19,7 @@ struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
 #[serde(rename_all = "camelCase")]
 enum Order {
-    #[event(kind = "order.placed")]
+    #[event(kind = "basket.placed")]
     Placed {
         #[event(tag)]
         customer: String,
@@ -31,14 +29,14 @@ enum Order {
         voucher: Option<u32>,
         lines: Vec<Line>,
     },
-    #[event(kind = "order.noted")]
+    #[event(kind = "basket.noted")]
     Noted(String),
-    #[event(kind = "order.weighed")]
+    #[event(kind = "basket.weighed")]
     Weighed(f64, u8),
-    #[event(kind = "order.line_added")]
+    #[event(kind = "basket.line_added")]
     #[serde(rename = "another name")]
     LineAdded(Line),
-    #[event(kind = "order.shipped")]
+    #[event(kind = "basket.shipped")]
     Shipped,
 }
 
@@ -96,7 +94,7 @@ fn every_sort_of_variant_comes_out_as_it_went_in() {
 fn the_kind_takes_the_place_of_the_variants_name() {
     let stored = store(&testing::journal(), Encoding::Json, &placed());
     let facts = stored.facts().unwrap();
-    assert_eq!((facts.kind, facts.payload_version), ("order.placed", 1));
+    assert_eq!((facts.kind, facts.payload_version), ("basket.placed", 1));
     let tags: Vec<&str> = facts.tags.iter().collect();
     assert_eq!(
         tags,
@@ -363,7 +361,7 @@ fn events_of_a_batch_are_what_they_are_alone() {
     // Conditions hold for batches too, whichever way they are appended.
     let taken = factlog::Condition::nothing(Query::all().kinds_of::<Order>());
     for journal in [alone, together] {
-        let event = NewEvent::new("shop", "c", "order.noted");
+        let event = NewEvent::new("shop", "c", "basket.noted");
         assert!(
             journal
                 .append_if(&[event], std::slice::from_ref(&taken))

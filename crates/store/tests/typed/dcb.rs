@@ -499,7 +499,7 @@ mod once {
     use super::*;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Event)]
-    #[event(kind = "order.placed")]
+    #[event(kind = "request.placed")]
     pub(crate) struct Placed {
         #[event(tag)]
         pub(crate) request: String,
