@@ -306,7 +306,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 20] = [
+    const OTHERS: [&str; 21] = [
         "a.off",
         "clock.stepped_back",
         "demo.watched",
