@@ -27,6 +27,30 @@ struct Moved {
     booked: bool,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize, Event)]
+#[event(kind = "counter.raised")]
+struct Raised {
+    by: u64,
+}
+
+#[derive(Clone, Default)]
+struct Counter(u64);
+
+impl Decider for Counter {
+    const SCOPE: &'static str = "counters";
+    type Event = Raised;
+    type Command = ();
+    type Refusal = ();
+
+    fn evolve(&mut self, event: Raised) {
+        self.0 += event.by;
+    }
+
+    fn decide(&self, (): &()) -> Result<Vec<Raised>, ()> {
+        Ok(vec![Raised { by: 1 }])
+    }
+}
+
 fn moved(cents: i64) -> Moved {
     Moved {
         account: "CH93 0076 2011 6238 5295 7".to_owned(),
@@ -62,7 +86,10 @@ fn create(dir: &Path) -> anyhow::Result<Journal> {
 }
 
 /// The median of how long each of so many calls takes.
-fn median(calls: usize, mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+fn median(
+    calls: usize,
+    mut call: impl FnMut(usize) -> anyhow::Result<()>,
+) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(calls);
     for number in 0..calls {
         let begun = Instant::now();
@@ -73,6 +100,19 @@ fn median(calls: usize, mut call: impl FnMut(usize) -> anyhow::Result<()>) -> an
     Ok(times[calls / 2])
 }
 
+fn load_all<D: Decider + Clone>(journal: &Journal, name: &str) -> anyhow::Result<f64> {
+    let load = |number: usize| -> anyhow::Result<()> {
+        let loaded = journal
+            .stream::<D>(format!("{name}-{}", number % 100))
+            .load()?;
+        anyhow::ensure!(loaded.revision == Some(99));
+        black_box(&loaded.state);
+        Ok(())
+    };
+    median(1_000, load)?;
+    Ok(micros(median(5_000, load)?))
+}
+
 fn load(dir: &Path) -> anyhow::Result<()> {
     let journal = create(dir)?;
     let mut batch = Vec::new();
@@ -81,23 +121,26 @@ fn load(dir: &Path) -> anyhow::Result<()> {
         batch.push(journal.event("bank", entity, &moved(number))?);
     }
     journal.append_batch(&batch)?;
-    let load = |entity: String| -> anyhow::Result<()> {
-        let loaded = journal.stream::<Account>(entity).load()?;
-        anyhow::ensure!(loaded.revision == Some(99));
-        black_box(loaded.state.cents);
-        Ok(())
-    };
-    median(1_000, |number| load(format!("account-{}", number % 100)))?;
-    let time = median(5_000, |number| load(format!("account-{}", number % 100)))?;
-    println!("load an aggregate of 100 events, warm: {:.1} µs", micros(time));
+    let mut batch = Vec::new();
+    for number in 0..10_000u64 {
+        let entity = format!("counter-{}", number % 100);
+        batch.push(journal.event("counters", entity, &Raised { by: number })?);
+    }
+    journal.append_batch(&batch)?;
+    let time = load_all::<Counter>(&journal, "counter")?;
+    println!("load an aggregate of 100 events of one field, warm: {time:.1} µs");
+    let time = load_all::<Account>(&journal, "account")?;
+    println!("the same of 100 events of five fields: {time:.1} µs");
     let kept = Snapshots::new(1_000);
     let decide = journal.stream::<Account>("account-7").snapshots(&kept);
-    decide.decide(1).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    decide
+        .decide(1)
+        .map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let time = median(5_000, |_| {
         black_box(decide.load()?.state.cents);
         Ok(())
     })?;
-    println!("the same from a snapshot: {:.1} µs", micros(time));
+    println!("the latter from a snapshot: {:.1} µs", micros(time));
     Ok(())
 }
 
@@ -137,7 +180,9 @@ fn decide(dir: &Path) -> anyhow::Result<()> {
         journal.append(journal.event("bank", "plain", &moved(number))?)?;
         plain.push(begun.elapsed());
         let begun = Instant::now();
-        decision.decide(number).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        decision
+            .decide(number)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         decided.push(begun.elapsed());
     }
     plain.sort_unstable();
@@ -154,23 +199,34 @@ fn decide(dir: &Path) -> anyhow::Result<()> {
 
 fn again(dir: &Path, events: u64) -> anyhow::Result<()> {
     let journal = create(dir)?;
-    let id = |number: u64| Uuid::from_u128(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    let id = |number: u64| {
+        Uuid::from_u128(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    };
     let event = |number: u64| {
-        NewEvent::new("bank", format!("account-{}", number % 1_000), "account.noted")
-            .id(id(number))
-            .data(Encoding::Raw, number.to_le_bytes().to_vec())
+        NewEvent::new(
+            "bank",
+            format!("account-{}", number % 1_000),
+            "account.noted",
+        )
+        .id(id(number))
+        .data(Encoding::Raw, number.to_le_bytes().to_vec())
     };
     let begun = Instant::now();
     for first in (0..events).step_by(1_000) {
         let batch: Vec<_> = (first..events.min(first + 1_000)).map(event).collect();
         journal.append_batch(&batch)?;
     }
-    println!("{events} events with ids of the caller's, in {:.0?}", begun.elapsed());
+    println!(
+        "{events} events with ids of the caller's, in {:.0?}",
+        begun.elapsed()
+    );
     journal.housekeep()?;
     let before = resident();
-    let mut number = 1;
+    let mut number = 1u64;
     let mut next = || {
-        number = number.wrapping_mul(6_364_136_223_846_793_005u64).wrapping_add(1_442_695_040_888_963_407) ;
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005u64)
+            .wrapping_add(1_442_695_040_888_963_407);
         number % events
     };
     let known = |number: u64| -> anyhow::Result<()> {

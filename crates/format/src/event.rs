@@ -205,6 +205,12 @@ pub struct EventFrame<'a> {
 }
 
 impl<'a> EventFrame<'a> {
+    /// How many bytes of the body are salts, nonces and sections.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        self.payload.len()
+    }
+
     /// Reads the body of a frame of type [`FrameType::Event`] or [`FrameType::PayloadStub`].
     ///
     /// The section hashes are not checked here; see [`check_sections`](Self::check_sections).

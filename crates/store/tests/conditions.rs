@@ -153,6 +153,7 @@ fn a_condition_that_can_not_be_checked_is_refused() {
     let refused = [
         Query::all().limit(1),
         Query::all().reverse(),
+        Query::all().facts_only(),
         Query::all().until(1),
         Query::all().recorded_from(0),
         Query::all().recorded_until(0),

@@ -285,3 +285,41 @@ fn a_batch_that_borrows_one_payload_again_and_again_is_refused_at_once() {
     );
     assert_eq!(journal.reader().len(), 1);
 }
+
+#[test]
+fn facts_are_read_without_payloads_and_hash_to_the_same() {
+    let journal = Journal::in_memory().unwrap();
+    let large = vec![7; 100_000];
+    journal
+        .append(event("a", "x").section("more", Encoding::Raw, large))
+        .unwrap();
+    journal
+        .append(NewEvent::new("bank", "b", "account.noted"))
+        .unwrap();
+    for query in [
+        Query::all(),
+        Query::all().reverse(),
+        Query::all().kind("account.noted"),
+    ] {
+        let whole = journal.reader().read(query.clone());
+        let facts = journal.reader().read(query.facts_only());
+        for (whole, facts) in whole.zip(facts) {
+            let (whole, facts) = (whole.unwrap(), facts.unwrap());
+            assert_eq!(facts.hash(), whole.hash());
+            assert_eq!(facts.facts().unwrap().kind, whole.facts().unwrap().kind);
+            assert_eq!(
+                facts.is_without_payload(),
+                whole.sections().next().is_some()
+            );
+            let names = |event: &factlog::Event| -> Vec<String> {
+                event
+                    .sections()
+                    .map(|section| section.name.to_owned())
+                    .collect()
+            };
+            assert_eq!(names(&facts), names(&whole));
+            assert!(facts.sections().all(|section| section.bytes().is_none()));
+            assert!(!whole.is_without_payload());
+        }
+    }
+}

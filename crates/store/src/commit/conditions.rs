@@ -230,6 +230,7 @@ fn refuse_what_no_condition_can_say(query: &Query<'_>) -> Result<(), Misuse> {
         || query.recorded_until.is_some()
         || query.limit.is_some()
         || query.reverse
+        || query.facts_only
         || query
             .items()
             .any(|item| item.scope.is_some() || item.category.is_some());

@@ -202,10 +202,6 @@ impl Writer {
             has_ids: true,
             ..Resolved::default()
         };
-        for coordinate in &batch.coordinates {
-            let head = self.shared.head(&view, coordinate)?;
-            resolved.heads.insert(*coordinate, head);
-        }
         for event in &batch.events {
             if event.own_id {
                 let id: EventId = event.frame.event_id;
@@ -213,6 +209,14 @@ impl Writer {
                     resolved.ids.insert(id, sequence);
                 }
             }
+        }
+        if !resolved.ids.is_empty() {
+            // A repeat is answered before anything else is looked at.
+            return Ok(resolved);
+        }
+        for coordinate in &batch.coordinates {
+            let head = self.shared.head(&view, coordinate)?;
+            resolved.heads.insert(*coordinate, head);
         }
         resolved.ruled_out = self.ruled_out(&view, batch)?;
         Ok(resolved)

@@ -1,6 +1,6 @@
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventRecord, FactsRef, FormatError, FrameType, FullStub,
-    JournalId, Ordering, SectionSecret, StreamId, event_hash,
+    Digest, Encoding, EventFrame, EventRecord, FRAME_HEADER_LEN, FactsRef, FormatError, FrameType,
+    FullStub, JournalId, Ordering, SectionSecret, StreamId, encode_payload_stub, event_hash,
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -15,6 +15,8 @@ pub struct Event {
     body: Vec<u8>,
     order: Ordering,
     journal: JournalId,
+    /// Whether the payload was left out when it was read.
+    without_payload: bool,
 }
 
 /// One payload section as read.
@@ -26,7 +28,7 @@ pub struct Section<'a> {
     pub encoding: Encoding,
     /// The section hash that the event's facts commit to.
     pub hash: Digest,
-    /// Salt or nonce and the bytes as stored; `None` if erased.
+    /// Salt or nonce and the bytes as stored; `None` if erased, or left out by a query.
     pub content: Option<(SectionSecret, &'a [u8])>,
 }
 
@@ -64,7 +66,34 @@ impl Event {
             body,
             order,
             journal: *journal,
+            without_payload: false,
         })
+    }
+
+    /// The same without its payload.
+    pub(crate) fn into_facts(self) -> Result<Self, FormatError> {
+        let Some(frame) = self.frame().filter(|frame| frame.present != 0) else {
+            return Ok(self);
+        };
+        let mut bytes = Vec::with_capacity(FRAME_HEADER_LEN + frame.facts_bytes.len() + 256);
+        encode_payload_stub(&frame, 0, &mut bytes)?;
+        bytes.drain(..FRAME_HEADER_LEN);
+        // What fills a frame up to a multiple of 8 is no part of its body.
+        let body_len = self.body.len() - frame.payload_len();
+        bytes.truncate(body_len);
+        Ok(Self {
+            kind: FrameType::PayloadStub,
+            body: bytes,
+            without_payload: true,
+            ..self
+        })
+    }
+
+    /// Whether the payload was left out because the query asked for [facts only](crate::Query::facts_only);
+    /// then its sections look as if they were erased.
+    #[must_use]
+    pub fn is_without_payload(&self) -> bool {
+        self.without_payload
     }
 
     /// All of it but what an erasure took; `None` for a full stub.

@@ -1,10 +1,10 @@
 use std::{borrow::Cow, collections::VecDeque, ops::Range, sync::Arc};
 
-use factlog_format::{EventFrame, FrameType, FullStub, Ordering, coordinate_key};
+use factlog_format::{EventFrame, FrameType, FullStub, Ordering, StreamId, coordinate_key};
 
 use super::{Query, reader::Shared};
 use crate::{
-    Error, Event,
+    Damage, Error, Event,
     index::{Postings, Table, kind_key, tag_key},
     segment::{FrameReader, FrameStop, SegmentFile},
     view::View,
@@ -63,6 +63,8 @@ struct Merged {
     sources: Vec<(Option<u64>, Postings)>,
     reverse: bool,
     begun: bool,
+    /// The one stream that all of them are of, where nothing else is asked for.
+    stream: Option<StreamId>,
 }
 
 impl Merged {
@@ -71,6 +73,7 @@ impl Merged {
             sources: postings.into_iter().map(|one| (None, one)).collect(),
             reverse,
             begun: false,
+            stream: None,
         }
     }
 
@@ -175,10 +178,11 @@ impl Events {
             self.shared
                 .postings(&self.view, *table, key, range, reverse)
         });
-        Ok(Some(Merged::new(
-            postings.collect::<Result<_, _>>()?,
-            reverse,
-        )))
+        let mut found = Merged::new(postings.collect::<Result<_, _>>()?, reverse);
+        if one_stream && !self.query.asks_facts() {
+            found.stream = keys.first().map(|(_, stream)| *stream);
+        }
+        Ok(Some(found))
     }
 
     fn stream_key(&self, scope: &str, entity: &str) -> Result<Option<(Table, [u8; 16])>, Error> {
@@ -219,7 +223,15 @@ impl Events {
                     let Some(event) = self.shared.get(&self.view, sequence)? else {
                         return Err(self.shared.index_is_wrong(sequence).into());
                     };
-                    if takes(&self.query, &event) {
+                    let takes = match found.stream {
+                        // Cheaper than a look at the facts, and says as much.
+                        Some(stream) if event.stream_id() != stream => {
+                            return Err(self.shared.index_is_wrong(sequence).into());
+                        }
+                        Some(_) => self.query.takes_time(event.recorded_at()),
+                        None => takes(&self.query, &event),
+                    };
+                    if takes {
                         return Ok(Some(event));
                     }
                 }
@@ -258,7 +270,22 @@ impl Iterator for Events {
         if self.left == 0 {
             return None;
         }
-        match self.step().transpose() {
+        let facts_only = self.query.facts_only;
+        let event = self.step().transpose();
+        let event = event.map(|event| match event {
+            Ok(event) if facts_only => {
+                let sequence = event.sequence();
+                let shared = &self.shared;
+                event.into_facts().map_err(|error| {
+                    let path = shared.layout.segments();
+                    Damage::format("segment.corrupt", &path, error)
+                        .sequence(sequence)
+                        .into()
+                })
+            }
+            event => event,
+        });
+        match event {
             Some(Ok(event)) => {
                 self.left -= 1;
                 Some(Ok(event))

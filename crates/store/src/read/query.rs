@@ -27,6 +27,7 @@ pub struct Query<'a> {
     pub(crate) recorded_until: Option<i64>,
     pub(crate) limit: Option<u64>,
     pub(crate) reverse: bool,
+    pub(crate) facts_only: bool,
 }
 
 /// One alternative of a query.
@@ -155,6 +156,16 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// Facts suffice: events are given without their payloads, which then take no memory; see
+    /// [`Event::is_without_payload`](crate::Event::is_without_payload).
+    #[must_use]
+    pub fn facts_only(self) -> Self {
+        Self {
+            facts_only: true,
+            ..self
+        }
+    }
+
     /// The alternatives.
     pub(crate) fn items(&self) -> impl Iterator<Item = &Item<'a>> + Clone {
         self.others.iter().chain(std::iter::once(&self.last))
@@ -182,6 +193,11 @@ impl<'a> Query<'a> {
             .any(|item| !item.asks_facts() && (in_stream || item.streams.is_empty()))
     }
 
+    /// Whether anything but streams and places is asked for.
+    pub(crate) fn asks_facts(&self) -> bool {
+        self.items().any(Item::asks_facts)
+    }
+
     /// The stream, if the query is of one alone.
     pub(crate) fn one_stream(&self) -> Option<(&str, &str)> {
         match (self.last.streams.as_slice(), self.others.as_slice()) {
@@ -200,6 +216,7 @@ impl<'a> Query<'a> {
             recorded_until: self.recorded_until,
             limit: self.limit,
             reverse: self.reverse,
+            facts_only: self.facts_only,
         }
     }
 }

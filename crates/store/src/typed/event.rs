@@ -62,6 +62,12 @@ pub trait TypedEvent: Sized {
                 detail: format!("the event has no section {DATA_SECTION:?}"),
             });
         };
+        if event.is_without_payload() {
+            return Err(Misuse::PayloadType {
+                wanted: of.rust_type,
+                detail: "the event was read without its payload".to_owned(),
+            });
+        }
         let Some((_, bytes)) = content else {
             return Ok(Typed::Erased);
         };
