@@ -221,3 +221,112 @@ fn of_32_threads_on_one_boundary_exactly_one_wins_each_of_10000_rounds() {
     assert_eq!(won.load(Relaxed), ROUNDS);
     assert_eq!(journal.reader().len(), first + ROUNDS);
 }
+
+/// What a query takes, by looking at every event.
+fn by_looking(journal: &Journal, takes: impl Fn(u64, &str, &[&str]) -> bool) -> Vec<u64> {
+    let all = journal.reader().read(Query::all().category("thing"));
+    let all = all.map(Result::unwrap).filter(|event| {
+        let facts = event.facts().unwrap();
+        let tags: Vec<&str> = facts.tags.iter().collect();
+        takes(event.sequence(), facts.kind, &tags)
+    });
+    all.map(|event| event.sequence()).collect()
+}
+
+fn found(journal: &Journal, query: Query<'_>) -> Vec<u64> {
+    let events = journal.reader().read(query);
+    events.map(|event| event.unwrap().sequence()).collect()
+}
+
+fn check_answers(journal: &Journal) {
+    let all = Query::all;
+    let answers: [(Query<'_>, Vec<u64>); 6] = [
+        (
+            all().kind("thing.k3"),
+            by_looking(journal, |_, kind, _| kind == "thing.k3"),
+        ),
+        (
+            all().kind("thing.k3").kind("thing.k0").tag("every:2"),
+            by_looking(journal, |_, kind, tags| {
+                ["thing.k0", "thing.k3"].contains(&kind) && tags.contains(&"every:2")
+            }),
+        ),
+        (
+            all().tag("every:2").tag("every:1001"),
+            by_looking(journal, |_, _, tags| {
+                tags.contains(&"every:2") && tags.contains(&"every:1001")
+            }),
+        ),
+        (
+            all()
+                .tag("every:1001")
+                .or()
+                .kind("thing.k1")
+                .tag("every:77"),
+            by_looking(journal, |_, kind, tags| {
+                tags.contains(&"every:1001") || kind == "thing.k1" && tags.contains(&"every:77")
+            }),
+        ),
+        (
+            all().tag("every:77").from(4_000).until(9_001),
+            by_looking(journal, |at, _, tags| {
+                tags.contains(&"every:77") && (4_000..9_001).contains(&at)
+            }),
+        ),
+        (all().tag("every:3"), Vec::new()),
+    ];
+    for (query, expected) in answers {
+        assert_eq!(found(journal, query.clone()), expected, "{query:?}");
+        let backwards: Vec<u64> = expected.iter().rev().copied().collect();
+        assert_eq!(found(journal, query.clone().reverse()), backwards);
+        let first: Vec<u64> = expected.iter().take(1).copied().collect();
+        assert_eq!(found(journal, query.limit(1)), first);
+    }
+}
+
+#[test]
+fn kinds_and_tags_are_found_in_an_index_that_was_kept_and_in_one_made_anew_byte_for_byte() {
+    let fs = Arc::new(MemFs::new());
+    let options = || Options::new().file_system(Arc::clone(&fs) as Arc<MemFs>);
+    let journal = Journal::create("j", options()).unwrap();
+    for first in (0..12_000u64).step_by(500) {
+        let things = (first..first + 500).map(|number| {
+            let kind = format!("thing.k{}", number % 7);
+            let event = NewEvent::new("things", format!("t{}", number % 50), kind);
+            let of = [2, 77, 1001]
+                .into_iter()
+                .filter(|every| number % every == 0);
+            of.fold(event, |event, every| event.tag(format!("every:{every}")))
+        });
+        journal.append_batch(&things.collect::<Vec<_>>()).unwrap();
+    }
+    check_answers(&journal);
+    journal.close().unwrap();
+    let index = std::path::Path::new("j/index");
+    let kept: Vec<_> = support::files(fs.as_ref(), index)
+        .into_iter()
+        .map(|path| (support::content(fs.as_ref(), &path), path))
+        .collect();
+    assert!(
+        kept.len() >= 2,
+        "the events reach beyond what stands in memory"
+    );
+    for (_, path) in &kept {
+        factlog_fs::StoreFs::remove_file(fs.as_ref(), path).unwrap();
+    }
+    let journal = Journal::open("j", options()).unwrap();
+    journal.housekeep().unwrap();
+    check_answers(&journal);
+    journal.close().unwrap();
+    for (bytes, path) in kept {
+        assert_eq!(
+            support::content(fs.as_ref(), &path),
+            bytes,
+            "{}",
+            path.display()
+        );
+    }
+    let verified = factlog::VerifyOptions::new().file_system(fs);
+    let report = factlog::verify("j", &verified).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
