@@ -29,17 +29,35 @@ pub(crate) struct Housekeeper {
 /// How the thread is woken and stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
-    stop: Mutex<bool>,
+    orders: Mutex<Orders>,
     wake: Condvar,
     /// Set while the thread sleeps without a time limit.
     parked: AtomicBool,
+    /// Set while the thread sleeps at all.
+    asleep: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    stop: bool,
+    /// Somebody has to lead.
+    lead: bool,
 }
 
 impl Signal {
     /// Wakes the thread if it sleeps for lack of work; costs one load otherwise.
     pub(crate) fn work(&self) {
         if self.parked.load(Acquire) && self.parked.swap(false, AcqRel) {
-            drop(self.stop.lock());
+            drop(self.orders.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    /// Wakes the thread if it sleeps, since events are ordered that nobody leads for; the order lock was
+    /// held since. A thread that is awake looks for such before it sleeps.
+    pub(crate) fn lead(&self) {
+        if self.asleep.load(Acquire) {
+            self.orders.lock().lead = true;
             self.wake.notify_all();
         }
     }
@@ -65,7 +83,7 @@ impl Housekeeper {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        *self.signal.stop.lock() = true;
+        self.signal.orders.lock().stop = true;
         self.signal.wake.notify_all();
         // It has no result; a panic in it is a mistake of ours that its own message tells.
         let _ = thread.join();
@@ -83,31 +101,52 @@ fn run(writer: &Writer) {
     loop {
         let before = writer.commits.load(Relaxed);
         // A failure here is the commit's own; it is kept where appends find it.
-        while writer.derived.step(writer) {}
-        let stop = signal.stop.lock();
-        if *stop {
+        while writer.lead_for_tickets() || writer.derived.step(writer) {}
+        let orders = signal.orders.lock();
+        if orders.stop {
             return;
         }
-        let stop = signal.wake.wait_for(stop, IDLE);
-        if *stop {
+        // First the flag, then the look: whoever orders events after the look sees the flag.
+        signal.asleep.store(true, Release);
+        let wanted = writer.is_leader_wanted(&writer.order.lock());
+        let mut orders = match wanted {
+            true => orders,
+            false => signal.wake.wait_for(orders, IDLE),
+        };
+        signal.asleep.store(false, Release);
+        if orders.stop {
             return;
         }
-        if writer.commits.load(Relaxed) != before {
+        let told = std::mem::take(&mut orders.lead) || wanted;
+        drop(orders);
+        if told || writer.commits.load(Relaxed) != before {
             continue;
         }
-        drop(stop);
         if writer.commit_idle().is_err() {
             return;
         }
-        let mut stop = signal.stop.lock();
-        signal.parked.store(true, Release);
-        // A commit between the look above and the flag would otherwise go unnoticed.
-        if writer.commits.load(Relaxed) != before && !writer.derived.is_idle() {
-            signal.parked.store(false, Release);
-            continue;
-        }
-        while signal.parked.load(Acquire) && !*stop {
-            stop = signal.wake.wait(stop);
+        if !park(writer, before) {
+            return;
         }
     }
+}
+
+/// Sleeps until there is work. `false`: there will be none.
+fn park(writer: &Writer, before: u64) -> bool {
+    let signal = &writer.signal;
+    let mut orders = signal.orders.lock();
+    signal.parked.store(true, Release);
+    signal.asleep.store(true, Release);
+    // A commit between the look before and the flag would otherwise go unnoticed, and so would events
+    // that nobody leads for.
+    let busy = writer.commits.load(Relaxed) != before && !writer.derived.is_idle();
+    if !busy && !writer.is_leader_wanted(&writer.order.lock()) {
+        while signal.parked.load(Acquire) && !orders.stop && !orders.lead {
+            orders = signal.wake.wait(orders);
+        }
+    }
+    signal.parked.store(false, Release);
+    signal.asleep.store(false, Release);
+    orders.lead = false;
+    !orders.stop
 }

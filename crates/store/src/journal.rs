@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BatchReceipt, Condition, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options,
-    Reader, Receipt, RecoveryReport, Refusal, RegistryCheck, SigningPolicy, WriterFailure,
+    Reader, Receipt, RecoveryReport, Refusal, RegistryCheck, SigningPolicy, Ticket, WriterFailure,
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
@@ -319,6 +319,31 @@ impl Journal {
         self.writer()?.append(events, conditions, false)
     }
 
+    /// Gives a batch its place, as [`append_batch`](Self::append_batch) does, and returns before it is
+    /// durable: the ticket tells when it is, and answers then. Many tickets in flight share one sync.
+    ///
+    /// It waits only for room: at most 64 MiB and 65,536 events are in flight behind the group that is
+    /// being written.
+    ///
+    /// # Errors
+    /// [`Misuse`] and [`Refusal`]: nothing was appended. What rests on other events, such as a
+    /// [`Conflict`](crate::Conflict), is the ticket's answer, as soon as these are durable.
+    pub fn submit(&self, events: &[NewEvent<'_>]) -> Result<Ticket<'_>, Error> {
+        self.submit_if(events, &[])
+    }
+
+    /// As [`submit`](Self::submit), if all conditions hold, as for [`append_if`](Self::append_if).
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_if(
+        &self,
+        events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
+    ) -> Result<Ticket<'_>, Error> {
+        self.writer()?.submit(events, conditions)
+    }
+
     /// Reads the journal.
     #[must_use]
     pub fn reader(&self) -> &Reader {
@@ -386,6 +411,7 @@ impl Journal {
         let Ok(writer) = self.writer() else {
             return Ok(());
         };
+        writer.lead_for_tickets();
         while writer.derived.step(writer) {}
         writer.commit_idle()
     }

@@ -29,7 +29,7 @@ pub mod typed;
 mod verify;
 mod view;
 
-pub use commit::{BatchReceipt, Receipt};
+pub use commit::{BatchReceipt, Receipt, Ticket};
 pub use config::{
     Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy, SystemClock,
     SystemRandom,

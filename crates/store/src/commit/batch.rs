@@ -48,6 +48,15 @@ pub(crate) struct Batch {
     pool: Arc<Pool>,
 }
 
+impl Batch {
+    /// Makes frames that were given no place readable.
+    pub(super) fn place_nowhere(&mut self) {
+        for event in &self.events {
+            event.frame.place(&mut self.buffer, &Place::NONE.order);
+        }
+    }
+}
+
 impl Drop for Batch {
     fn drop(&mut self) {
         self.pool.keep_batch(BatchMemory {

@@ -27,7 +27,7 @@ pub(crate) const MAX_HEADER: u64 = 1024;
 /// to on a disk that is full.
 const HEADROOM: u64 = 64 << 10;
 /// Groups of so many bytes are bulk.
-const BULK: u64 = 64 << 10;
+pub(super) const BULK: u64 = 64 << 10;
 /// C2SP signature type of Ed25519.
 const ED25519: u8 = 1;
 

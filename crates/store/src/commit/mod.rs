@@ -12,13 +12,15 @@ mod generations;
 mod order;
 mod pool;
 mod receipt;
+mod ticket;
+mod waiting;
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use factlog_format::EventId;
+use factlog_format::{EventFrame, EventId};
 use uuid::Uuid;
 
 pub(crate) use batch::Preparer;
@@ -28,13 +30,16 @@ pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
 pub use receipt::{BatchReceipt, Receipt};
+pub use ticket::Ticket;
 
 use self::{
     batch::Batch,
-    baton::{Committed, Room},
+    baton::{BULK, Committed, Room},
     conditions::NothingOf,
-    order::{Decision, Group, GroupCell, GroupMemory, Resolved},
-    receipt::{GroupProof, Receipts},
+    order::{Decision, Group, GroupMemory, Resolved},
+    receipt::{GroupProof, Receipts, decode},
+    ticket::{Answer, Pending},
+    waiting::{GroupCell, Woken},
 };
 use crate::{
     Clock, Condition, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
@@ -43,7 +48,7 @@ use crate::{
     housekeeper::Signal,
     index::CODE as INDEX_DAMAGE,
     read::{Events, Shared},
-    sync::{Condvar, Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard, Patience},
     view::{Segment, View},
 };
 
@@ -80,6 +85,32 @@ impl Writer {
         conditions: &[Condition<'_>],
         internal: bool,
     ) -> Result<BatchReceipt, Error> {
+        let (order, pending) = self.begin(events, conditions, internal)?;
+        self.finish(Some(order), pending)
+    }
+
+    /// Gives a batch its place if the conditions hold, and leaves it to others to make it durable.
+    pub(crate) fn submit(
+        &self,
+        events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
+    ) -> Result<Ticket<'_>, Error> {
+        let (order, pending) = self.begin(events, conditions, false)?;
+        let nobody_leads = !order.leading && !order.group.events.is_empty();
+        drop(order);
+        if nobody_leads {
+            self.signal.lead();
+        }
+        Ok(Ticket::new(self, pending))
+    }
+
+    /// Decides a batch: when it returns, that only has to become durable.
+    fn begin<'w>(
+        &'w self,
+        events: &[NewEvent<'_>],
+        conditions: &[Condition<'_>],
+        internal: bool,
+    ) -> Result<(MutexGuard<'w, Order>, Pending), Error> {
         let preparer = Preparer {
             clock: self.clock.as_ref(),
             random: self.random.as_ref(),
@@ -109,64 +140,114 @@ impl Writer {
                 }
                 continue;
             }
-            match order.decide(&mut batch, &resolved, now) {
-                Decision::Ordered(cell) => {
-                    let group = self.wait_for(order, &cell)?;
-                    let journal = self.shared.identity.journal;
-                    let batch = Arc::new(batch);
-                    return Ok(BatchReceipt {
-                        receipts: Receipts::Appended {
-                            journal,
-                            group,
-                            batch,
-                        },
-                    });
+            let (answer, rests_on) = match order.decide(&mut batch, &resolved, now) {
+                Decision::Ordered(group) => {
+                    return Ok((order, Pending::Ordered { group, batch }));
                 }
-                Decision::Full => order = self.wait_for_room(order),
-                Decision::Unsecured(need) => order = self.secure(order, need)?,
+                Decision::Full => {
+                    order = self.wait_for_room(order);
+                    continue;
+                }
+                Decision::Unsecured(need) => {
+                    order = self.secure(order, need)?;
+                    continue;
+                }
                 Decision::Unresolved => {
                     drop(order);
                     resolved = self.mending(|| self.resolve(&batch))?;
                     order = self.order.lock();
+                    continue;
                 }
                 Decision::Known(known) => {
                     let newest = known.iter().flatten().max().copied();
-                    self.wait_until_durable(order, newest)?;
-                    return self.repeated(events, &batch, &known);
+                    (Answer::Known(known), newest)
                 }
                 Decision::Unexpected {
                     index,
                     found,
                     rests_on,
-                } => {
-                    self.wait_until_durable(order, rests_on)?;
-                    return Err(unexpected(events, index, found));
-                }
+                } => (Answer::Refused(unexpected(events, index, found)), rests_on),
                 Decision::OtherStream {
                     index,
                     found,
                     rests_on,
                 } => {
-                    self.wait_until_durable(order, rests_on)?;
-                    return Err(batch.conditions.other_stream(index, found));
+                    let why = batch.conditions.other_stream(index, found);
+                    (Answer::Refused(why), rests_on)
                 }
                 Decision::RuledOut {
                     condition,
                     sequence,
                 } => {
-                    self.wait_until_durable(order, Some(sequence))?;
-                    return Err(Conflict::Boundary {
+                    let why = Conflict::Boundary {
                         condition,
                         sequence,
-                    }
-                    .into());
+                    };
+                    (Answer::Refused(why.into()), Some(sequence))
                 }
                 Decision::NotOfThisJournal => {
                     let why = "it was read further than this journal goes";
                     return Err(Misuse::Condition(why).into());
                 }
+            };
+            let pending = Pending::Decided {
+                group: self.group_to_wait_for(&order, rests_on),
+                answer,
+                batch,
+            };
+            return Ok((order, pending));
+        }
+    }
+
+    /// Waits until an append's answer is certain, and gives it. The order lock may be held since the
+    /// append was decided.
+    fn finish(
+        &self,
+        order: Option<MutexGuard<'_, Order>>,
+        pending: Pending,
+    ) -> Result<BatchReceipt, Error> {
+        match pending {
+            Pending::Ordered { group, batch } => Ok(BatchReceipt {
+                receipts: Receipts::Appended {
+                    journal: self.shared.identity.journal,
+                    group: self.wait_for(order, &group)?,
+                    batch: Arc::new(batch),
+                },
+            }),
+            Pending::Decided {
+                group,
+                answer,
+                mut batch,
+            } => {
+                let waited = match group {
+                    Some(group) => self.wait_for(order, &group).map(drop),
+                    None => {
+                        drop(order);
+                        Ok(())
+                    }
+                };
+                if waited.is_err() {
+                    // What the answer rests on may be gone with the next open.
+                    self.refuse_if_stopped(&self.order.lock())?;
+                }
+                match answer {
+                    Answer::Known(known) => {
+                        batch.place_nowhere();
+                        self.repeated(&batch, &known)
+                    }
+                    Answer::Refused(why) => Err(why),
+                }
             }
         }
+    }
+
+    /// The group that has to end before an answer may be given that rests on an event.
+    fn group_to_wait_for(&self, order: &Order, rests_on: Option<u64>) -> Option<Arc<GroupCell>> {
+        let sequence = rests_on.filter(|_| !planted(Bug::AnswerTooEarly))?;
+        if self.shared.view.load().durable > sequence {
+            return None;
+        }
+        order.group_of(sequence)
     }
 
     fn refuse_if_stopped(&self, order: &Order) -> Result<(), Error> {
@@ -245,59 +326,71 @@ impl Writer {
     /// Waits for a group to end, leading if nobody does.
     fn wait_for<'w>(
         &'w self,
-        mut order: MutexGuard<'w, Order>,
-        cell: &Arc<GroupCell>,
+        order: Option<MutexGuard<'w, Order>>,
+        group: &Arc<GroupCell>,
     ) -> Result<Arc<GroupProof>, Error> {
+        if let Some(outcome) = group.outcome() {
+            return Ok(outcome?);
+        }
+        let mut order = order.unwrap_or_else(|| self.order.lock());
+        order.note_waiter(group);
+        // Whether the lead is kept for this thread, which then has to take it.
+        let mut told_to_lead = false;
         loop {
-            if let Some(outcome) = cell.outcome() {
+            // Groups end under the lock, so that one which hasn't can be led or waited for.
+            if let Some(outcome) = group.outcome() {
                 return Ok(outcome?);
             }
-            self.refuse_if_stopped(&order)?;
-            order = if order.leading {
-                self.ended.wait(order)
+            if told_to_lead || !order.leading {
+                self.lead(order);
             } else {
-                self.lead(order)
-            };
+                drop(order);
+                told_to_lead = group.wait() == Woken::Lead;
+            }
+            if let Some(outcome) = group.outcome() {
+                return Ok(outcome?);
+            }
+            order = self.order.lock();
         }
     }
 
+    /// Waits until any group has ended, leading if nobody does.
     pub(crate) fn wait_for_room<'w>(
         &'w self,
-        order: MutexGuard<'w, Order>,
+        mut order: MutexGuard<'w, Order>,
     ) -> MutexGuard<'w, Order> {
-        if order.leading {
-            self.ended.wait(order)
-        } else {
-            self.lead(order)
+        if !order.leading {
+            self.lead(order);
+            return self.order.lock();
         }
+        order.waiting += 1;
+        order = self.ended.wait(order);
+        order.waiting -= 1;
+        order
     }
 
-    /// Waits until an event that an answer rests on is durable.
-    fn wait_until_durable<'w>(
-        &'w self,
-        mut order: MutexGuard<'w, Order>,
-        sequence: Option<u64>,
-    ) -> Result<(), Error> {
-        let Some(sequence) = sequence.filter(|_| !planted(Bug::AnswerTooEarly)) else {
-            return Ok(());
-        };
-        while self.shared.view.load().durable <= sequence {
-            self.refuse_if_stopped(&order)?;
-            order = if order.leading {
-                self.ended.wait(order)
-            } else {
-                self.lead(order)
-            };
+    /// Commits the open group if it has events that nobody leads for; for the housekeeper.
+    pub(crate) fn lead_for_tickets(&self) -> bool {
+        let order = self.order.lock();
+        let wanted = self.is_leader_wanted(&order);
+        if wanted {
+            self.lead(order);
         }
-        Ok(())
+        wanted
+    }
+
+    /// Whether events are ordered, and nobody is going to make them durable.
+    pub(crate) fn is_leader_wanted(&self, order: &Order) -> bool {
+        !order.leading && order.stopped.is_none() && !order.group.events.is_empty()
     }
 
     /// Takes the baton and commits the open group.
-    fn lead<'w>(&'w self, mut order: MutexGuard<'w, Order>) -> MutexGuard<'w, Order> {
+    fn lead<'w>(&'w self, mut order: MutexGuard<'w, Order>) {
         order.leading = true;
+        let mut order = self.gather(order);
         let group = order.take_group();
         drop(order);
-        let cell = Arc::clone(&group.cell);
+        let (cell, waiters) = (Arc::clone(&group.cell), group.waiters);
         let mut guard = LeadGuard {
             writer: self,
             group: Some(Arc::clone(&cell)),
@@ -306,7 +399,6 @@ impl Writer {
         let outcome = self.commit(group);
         guard.done = true;
         let mut order = self.order.lock();
-        order.leading = false;
         match outcome {
             Ok(ended) => {
                 order.recent_keys.durable(self.shared.view.load().durable);
@@ -320,10 +412,44 @@ impl Writer {
                 stop(&mut order, error);
             }
         }
-        if !planted(Bug::LostWakeup) {
+        let next = order.hand_over(waiters);
+        let tell = order.waiting > 0;
+        let tickets = self.is_leader_wanted(&order);
+        drop(order);
+        if let Some(next) = next {
+            next.promote();
+        }
+        if planted(Bug::LostWakeup) {
+            return;
+        }
+        cell.wake();
+        if tell {
             self.ended.notify_all();
         }
-        order
+        if tickets {
+            self.signal.lead();
+        }
+    }
+
+    /// Lets those join the group who are likely to come at once: they waited for the last groups, and
+    /// are just being woken. One sync then serves all of them.
+    fn gather<'w>(&'w self, mut order: MutexGuard<'w, Order>) -> MutexGuard<'w, Order> {
+        let more = |order: &Order| {
+            let group = &order.group;
+            (1..order.expected).contains(&group.waiters) && group.needs() < BULK
+        };
+        if !more(&order) {
+            return order;
+        }
+        let mut patience = Patience::new();
+        loop {
+            drop(order);
+            let goes_on = patience.wait();
+            order = self.order.lock();
+            if !goes_on || !more(&order) {
+                return order;
+            }
+        }
     }
 
     /// Secures space for `need` bytes that are to be ordered next. All that was ordered before is
@@ -363,7 +489,7 @@ impl Writer {
         drop(baton);
         guard.done = true;
         let mut order = self.order.lock();
-        order.leading = false;
+        order.hand_over(0);
         order.room = room;
         self.ended.notify_all();
         match secured {
@@ -451,7 +577,7 @@ impl Writer {
         let due = needed && self.remember_is_due();
         drop(baton);
         if needed {
-            drop(self.lead(order));
+            self.lead(order);
         }
         if due {
             remember(&self.baton.lock());
@@ -462,7 +588,7 @@ impl Writer {
     /// Writes an empty commit whether one is due or not, as a creation ends.
     pub(crate) fn end_creation(&self) -> Result<(), Error> {
         let order = self.secure(self.order.lock(), 1)?;
-        drop(self.lead(order));
+        self.lead(order);
         self.refuse_if_stopped(&self.order.lock())
     }
 
@@ -479,27 +605,25 @@ impl Writer {
     }
 
     /// The receipts of a batch that is in the journal already, or why it is another one.
-    fn repeated(
-        &self,
-        events: &[NewEvent<'_>],
-        batch: &Batch,
-        known: &[Option<u64>],
-    ) -> Result<BatchReceipt, Error> {
+    fn repeated(&self, batch: &Batch, known: &[Option<u64>]) -> Result<BatchReceipt, Error> {
         let view = self.shared.view.load_full();
-        let mut receipts = Vec::with_capacity(events.len());
-        for ((event, prepared), known) in events.iter().zip(&batch.events).zip(known) {
+        let mut receipts = Vec::with_capacity(known.len());
+        for (index, (prepared, known)) in batch.events.iter().zip(known).enumerate() {
             let Some(sequence) = *known else {
                 continue;
             };
             let id = Uuid::from_bytes(prepared.frame.event_id);
             let stored = self.shared.get(&view, sequence)?;
-            let Some(stored) = stored.filter(|stored| same_content(event, stored)) else {
+            let same = |stored: &Event| {
+                decode(batch, index).is_some_and(|event| same_content(&event, stored))
+            };
+            let Some(stored) = stored.filter(same) else {
                 return Err(Conflict::IdReused { id, sequence }.into());
             };
             receipts.push(Receipt::stored(&stored, &self.shared));
         }
-        if receipts.len() < events.len() {
-            let (known, events) = (receipts.len(), events.len());
+        if receipts.len() < known.len() {
+            let (known, events) = (receipts.len(), known.len());
             return Err(Conflict::PartialRepeat { known, events }.into());
         }
         Ok(BatchReceipt {
@@ -527,10 +651,9 @@ fn remember(baton: &Baton) {
 
 /// Ends everything that waits, after a failure that nothing in this process can repair.
 fn stop(order: &mut Order, error: Arc<Error>) {
-    let waiting = order.take_group();
-    waiting
-        .cell
-        .end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
+    let waiting = order.take_group().cell;
+    waiting.end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
+    waiting.wake();
     if planted(Bug::PoisonedGoesOn) {
         return;
     }
@@ -551,14 +674,19 @@ impl Drop for LeadGuard<'_> {
             return;
         }
         let mut order = self.writer.order.lock();
-        order.leading = false;
         let dir = &self.writer.shared.layout.dir;
         let error = std::io::Error::other("the commit panicked");
         let error = Arc::new(Error::io("commit to", dir)(error));
-        if let Some(group) = self.group.take() {
+        let group = self.group.take();
+        if let Some(group) = &group {
             group.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
         }
         stop(&mut order, error);
+        order.hand_over(0);
+        drop(order);
+        if let Some(group) = group {
+            group.wake();
+        }
         self.writer.ended.notify_all();
     }
 }
@@ -603,26 +731,31 @@ fn unexpected(events: &[NewEvent<'_>], index: usize, found: Option<u64>) -> Erro
 }
 
 /// Whether a stored event is what the caller wants to append: the caller's facts and its payload.
-fn same_content(event: &NewEvent<'_>, stored: &Event) -> bool {
+fn same_content(event: &EventFrame<'_>, stored: &Event) -> bool {
     let Some(facts) = stored.facts() else {
         return false;
     };
-    let uuid = |id: Option<[u8; 16]>| id.map(Uuid::from_bytes);
-    facts.scope == event.scope
-        && facts.entity == event.entity
-        && facts.kind == event.kind
-        && facts.payload_version == event.payload_version
-        && facts.tags.iter().eq(event.tags.iter().map(AsRef::as_ref))
-        && facts.occurred_at == event.occurred_at
-        && facts.actor == event.actor.as_deref()
-        && uuid(facts.correlation) == event.correlation
-        && uuid(facts.causation) == event.causation
-        && facts.trace == event.trace
-        && facts.sections.len() == event.sections.len()
-        && stored.sections().zip(&event.sections).all(|(stored, new)| {
-            stored.name == new.name
-                && stored.encoding == new.encoding
+    let new = &event.facts;
+    facts.scope == new.scope
+        && facts.entity == new.entity
+        && facts.kind == new.kind
+        && facts.payload_version == new.payload_version
+        && facts.tags.iter().eq(new.tags.iter())
+        && facts.occurred_at == new.occurred_at
+        && facts.actor == new.actor
+        && facts.correlation == new.correlation
+        && facts.causation == new.causation
+        && facts.trace == new.trace
+        && facts.sections.len() == new.sections.len()
+        && stored
+            .sections()
+            .zip(event.sections())
+            .all(|(stored, (row, content))| {
+                stored.name == row.name
+                && stored.encoding == row.encoding
                 // What an erasure took can't be compared; the facts agree.
-                && stored.bytes().is_none_or(|bytes| bytes == &*new.bytes)
-        })
+                && stored
+                    .bytes()
+                    .is_none_or(|bytes| content.is_some_and(|(_, new)| bytes == new))
+            })
 }

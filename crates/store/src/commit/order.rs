@@ -1,7 +1,4 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use factlog_format::{
     Digest, EventId, JournalId, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ordering, SPINE_LEN, StreamId,
@@ -13,10 +10,10 @@ use super::{
     baton::{MAX_HEADER, Room},
     conditions::{BatchKeys, RecentKeys},
     generations::{Generations, RecentIds},
-    receipt::GroupProof,
+    waiting::GroupCell,
 };
 use crate::{
-    Error, WriterFailure,
+    Error,
     config::{Bug, planted},
 };
 
@@ -51,21 +48,6 @@ pub(crate) struct Resolved {
     pub(crate) ruled_out: Vec<Option<u64>>,
 }
 
-/// How a group ended, for all who wait for it.
-#[derive(Debug, Default)]
-pub(crate) struct GroupCell(OnceLock<Result<Arc<GroupProof>, WriterFailure>>);
-
-impl GroupCell {
-    pub(crate) fn outcome(&self) -> Option<Result<Arc<GroupProof>, WriterFailure>> {
-        self.0.get().cloned()
-    }
-
-    pub(crate) fn end(&self, outcome: Result<Arc<GroupProof>, WriterFailure>) {
-        // A group ends once; a second word would contradict the first.
-        let _ = self.0.set(outcome);
-    }
-}
-
 /// One ordered event, as the baton and the indexes need it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OrderedEvent {
@@ -96,6 +78,8 @@ pub(crate) struct Group {
     /// What these events can be found by.
     pub(crate) keys: Vec<Arc<BatchKeys>>,
     pub(crate) cell: Arc<GroupCell>,
+    /// How many threads wait for it to end, or lead it.
+    pub(crate) waiters: u32,
     pub(crate) raw_clock: i64,
 }
 
@@ -114,6 +98,7 @@ impl Group {
             events,
             keys: Vec::new(),
             cell: Arc::default(),
+            waiters: 0,
             raw_clock,
         }
     }
@@ -149,8 +134,14 @@ pub(crate) struct Order {
     work: Work,
     /// How much may still be ordered before more space has to be secured.
     pub(crate) room: Room,
-    /// Whether somebody holds the baton.
+    /// Whether somebody holds the baton, or was told to take it.
     pub(crate) leading: bool,
+    /// The group that the baton's holder is writing.
+    pub(crate) in_flight: Option<Arc<GroupCell>>,
+    /// How many threads waited for the last two groups: as many may be back for the next.
+    pub(crate) expected: u32,
+    /// How many wait for any group to end.
+    pub(crate) waiting: u32,
     pub(crate) stopped: Option<Stopped>,
 }
 
@@ -213,6 +204,9 @@ impl Order {
             work: Work::default(),
             room: Room::default(),
             leading: false,
+            in_flight: None,
+            expected: 0,
+            waiting: 0,
             stopped: None,
         }
     }
@@ -221,7 +215,34 @@ impl Order {
     pub(crate) fn take_group(&mut self) -> Group {
         let memory = std::mem::take(&mut self.spare);
         let next = Group::new(self.next_sequence, self.last_raw_clock, memory);
-        std::mem::replace(&mut self.group, next)
+        let group = std::mem::replace(&mut self.group, next);
+        self.in_flight = Some(Arc::clone(&group.cell));
+        group
+    }
+
+    /// The group that makes an event durable which may not be so yet.
+    pub(crate) fn group_of(&self, sequence: u64) -> Option<Arc<GroupCell>> {
+        if sequence >= self.group.first {
+            return Some(Arc::clone(&self.group.cell));
+        }
+        self.in_flight.clone()
+    }
+
+    /// Counts a thread that is going to wait for a group.
+    pub(crate) fn note_waiter(&mut self, cell: &Arc<GroupCell>) {
+        if Arc::ptr_eq(cell, &self.group.cell) {
+            self.group.waiters += 1;
+        }
+    }
+
+    /// Ends the leading of a group that so many threads waited for, and gives the next group, if one of
+    /// those who wait for that is to lead it at once.
+    pub(crate) fn hand_over(&mut self, waiters: u32) -> Option<Arc<GroupCell>> {
+        self.in_flight = None;
+        self.expected = waiters + self.group.waiters;
+        // Where nobody waits, nobody would hear of it.
+        self.leading = self.group.waiters > 0 && self.stopped.is_none();
+        self.leading.then(|| Arc::clone(&self.group.cell))
     }
 
     /// Keeps the memory of a group that is written, for the next but one.

@@ -262,7 +262,7 @@ pub(crate) fn proof_text(
         .map_err(|error| Misuse::Receipt(error.to_string()).into())
 }
 
-fn decode(batch: &Batch, index: usize) -> Option<EventFrame<'_>> {
+pub(super) fn decode(batch: &Batch, index: usize) -> Option<EventFrame<'_>> {
     let frame = batch.events.get(index)?.frame;
     let bytes = batch.buffer.get(frame.start..frame.start + frame.len)?;
     debug_assert!(Frame::peek_len(bytes).is_ok_and(|len| len == frame.len));

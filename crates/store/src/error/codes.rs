@@ -253,6 +253,7 @@ const CODES: &[Code] = &[
     row("stub.unauthorised", Bytes, "an event's content is gone, and no erasure covers it", "restore the event: this is tampering"),
     row("tail.events_unproven", Crash, "the last events are whole, and nothing says yet that they were durable", "nothing: an open for writing makes them so"),
     row("tail.unproven", Crash, "bytes at the end are a write that was never acknowledged", "nothing: an open for writing sets them aside"),
+    row("ticket.spent", Caller, "a ticket was polled again after its answer", "keep the answer"),
     row("usage", Caller, "the arguments make no sense", "see `--help`"),
     row("writer.poisoned", System, "an earlier write failed, so the writer stopped; nothing of this append was written", "reopen the journal"),
 ];

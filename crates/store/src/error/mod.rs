@@ -245,6 +245,9 @@ pub enum Misuse {
     /// A batch has no event, or more events or bytes than one group holds.
     #[error("a batch holds 1 to 65,536 events and at most 64 MiB")]
     BatchSize,
+    /// A [`Ticket`](crate::Ticket) was polled again after it had given its answer.
+    #[error("the ticket has given its answer already")]
+    TicketSpent,
     /// A scope that starts with `$` belongs to the journal itself.
     #[error("scopes that start with $ belong to the journal itself")]
     ReservedScope,
@@ -343,6 +346,7 @@ impl Misuse {
                 _ => "event.invalid",
             },
             Self::BatchSize => "batch.size",
+            Self::TicketSpent => "ticket.spent",
             Self::ReservedScope => "event.reserved_scope",
             Self::ReservedEncoding => "event.reserved_encoding",
             Self::RepeatedId(_) => "batch.repeated_id",

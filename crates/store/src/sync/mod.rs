@@ -12,6 +12,6 @@ mod scheduled;
 mod tests;
 
 #[cfg(not(test))]
-pub(crate) use real::{Condvar, Mutex, MutexGuard};
+pub(crate) use real::{Condvar, Mutex, MutexGuard, Patience};
 #[cfg(test)]
-pub(crate) use scheduled::{Condvar, Mutex, MutexGuard};
+pub(crate) use scheduled::{Condvar, Mutex, MutexGuard, Patience};

@@ -1,4 +1,7 @@
-use std::{sync, time::Duration};
+use std::{
+    sync,
+    time::{Duration, Instant},
+};
 
 pub(crate) use std::sync::MutexGuard;
 
@@ -36,7 +39,30 @@ impl Condvar {
             .0
     }
 
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+/// How long a leader lets others join its group, when it knows of some that may.
+const PATIENCE: Duration = Duration::from_micros(20);
+
+/// A short wait for what other threads are about to do.
+#[derive(Debug)]
+pub(crate) struct Patience(Instant);
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Lets others go on. `false` once it has taken long enough.
+    pub(crate) fn wait(&mut self) -> bool {
+        std::thread::yield_now();
+        self.0.elapsed() < PATIENCE
     }
 }

@@ -124,10 +124,38 @@ impl Condvar {
         }
     }
 
+    pub(crate) fn notify_one(&self) {
+        match self {
+            Self::Real(condvar) => condvar.notify_one(),
+            Self::Scheduled(condvar) => condvar.notify_one(),
+        }
+    }
+
     pub(crate) fn notify_all(&self) {
         match self {
             Self::Real(condvar) => condvar.notify_all(),
             Self::Scheduled(condvar) => condvar.notify_all(),
         }
+    }
+}
+
+/// A short wait for what other threads are about to do: twice, whatever that takes.
+#[derive(Debug)]
+pub(crate) struct Patience(u8);
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self(0)
+    }
+
+    /// Lets others go on. `false` once it has taken long enough.
+    pub(crate) fn wait(&mut self) -> bool {
+        if SCHEDULED.get() {
+            shuttle::thread::yield_now();
+        } else {
+            std::thread::yield_now();
+        }
+        self.0 += 1;
+        self.0 < 2
     }
 }

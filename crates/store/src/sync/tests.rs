@@ -27,6 +27,7 @@ use crate::{
 
 const APPENDERS: u64 = 3;
 const EACH: u64 = 2;
+const SUBMITTED: u64 = 3;
 
 /// What an answer rests on must be visible to whoever was given it.
 fn visible(journal: &Journal, sequence: u64, hash: &crate::Digest) {
@@ -60,6 +61,23 @@ fn append(journal: &Journal, number: u64) {
     let again = journal.append(Plan::small(number).event()).unwrap();
     assert!(again.already());
     visible(journal, again.sequence(), &again.event_hash());
+}
+
+/// Tickets are answered whoever leads, also where nobody waits for some of them.
+fn submit(journal: &Journal) {
+    let events: Vec<NewEvent<'_>> = [997, 998].map(|number| Plan::small(number).event()).into();
+    let tickets: Vec<_> = events
+        .chunks(1)
+        .map(|event| journal.submit(event).unwrap())
+        .collect();
+    let mut receipts = tickets
+        .into_iter()
+        .rev()
+        .map(|ticket| ticket.wait().unwrap());
+    let last = receipts.next().unwrap().receipt(0).unwrap();
+    visible(journal, last.sequence(), &last.event_hash());
+    // Nobody waits for it, and it becomes durable all the same.
+    drop(journal.submit(&[Plan::small(996).event()]).unwrap());
 }
 
 /// The same event from two threads is appended once.
@@ -96,7 +114,7 @@ fn scene() {
                 append_same(&journal);
             }));
         }
-        for work in [read, |journal: &Journal| {
+        for work in [read, submit, |journal: &Journal| {
             for _ in 0..3 {
                 journal.housekeep().unwrap();
                 thread::yield_now();
@@ -108,10 +126,12 @@ fn scene() {
         for thread in threads {
             thread.join().unwrap();
         }
+        // The ticket that nobody waited for may still be open.
+        journal.housekeep().unwrap();
         let found = read_all(journal.reader()).unwrap();
         let ours = found.iter().filter(|record| record.scope == SCOPE);
         let revisions: Vec<u64> = ours.map(|record| record.revision).collect();
-        let wanted: Vec<u64> = (0..=APPENDERS * EACH).collect();
+        let wanted: Vec<u64> = (0..=APPENDERS * EACH + SUBMITTED).collect();
         assert_eq!(
             revisions, wanted,
             "events are missing, doubled or out of order"
