@@ -10,7 +10,7 @@ use crash::campaign::{Budget, Crash, campaign, last_steps, minimal};
 use crash::fault::{Failing, Faults, fail_everywhere, fail_recovery, fill_the_disk};
 use crash::figures::Figures;
 use crash::verdict::{Specimen, Verdicts, flips, rollbacks, sectors};
-use crash::workload::Workload;
+use crash::workload::{Step, Workload};
 use factlog_sim::{Failure, SimFs};
 
 #[track_caller]
@@ -181,6 +181,13 @@ fn what_is_said_of_rot_is_true() {
         flips(&abandoned, &mut verdicts, 23);
         sectors(&abandoned, &mut verdicts);
     }
+    // Its last session wrote nothing after an unclean end: no end is recorded, and rot in the empty
+    // commit or in the space behind it is like a torn write.
+    let unrecorded = Workload::of_steps(24, vec![Step::Abandon, Step::Conflict]);
+    let unrecorded = Specimen::closed(unrecorded);
+    assert!(!unrecorded.closed);
+    flips(&unrecorded, &mut verdicts, 97);
+    sectors(&unrecorded, &mut verdicts);
     println!("{verdicts}");
     assert!(verdicts.wrong.is_empty(), "{verdicts}");
     // What changes nothing shows nothing.

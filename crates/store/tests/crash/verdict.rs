@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use factlog::{Journal, Outcome, VerifyOptions, verify};
-use factlog_format::{CommitHeader, CrcSeed, Frame, FrameType, GroupKey, SegmentHeader};
+use factlog_format::{CommitHeader, CrcSeed, Frame, FrameType, GroupKey, Manifest, SegmentHeader};
 use factlog_sim::{Moment, Rng, SimFs};
 
 use super::{
@@ -26,7 +26,8 @@ use super::{
 pub struct Specimen {
     pub run: Run,
     pub now: Moment,
-    /// Whether it was closed, so that MANIFEST and signer vouch for all of it.
+    /// Whether MANIFEST and signer vouch for all of it. A close records no end where nothing was
+    /// written since an unclean one.
     pub closed: bool,
     statements: Vec<Statement>,
 }
@@ -54,15 +55,16 @@ impl Damage<'_> {
 }
 
 impl Specimen {
-    /// After a clean close.
+    /// After a close.
     pub fn closed(workload: Workload) -> Self {
         let run = record(workload);
         let now = run.moments.last().cloned().expect("a run has moments");
+        let fs = now.kill_process(1);
         Self {
             run,
             now,
-            closed: true,
-            statements: Vec::new(),
+            closed: is_recorded(&fs),
+            statements: statements(&fs),
         }
     }
 
@@ -109,6 +111,20 @@ impl Specimen {
             .filter(|(path, len)| path.starts_with(DIR) && *len > 0)
             .collect()
     }
+}
+
+/// Whether MANIFEST says that the active segment ends where it does.
+fn is_recorded(fs: &SimFs) -> bool {
+    let files = fs.contents();
+    let manifest = files.get(&Path::new(DIR).join("MANIFEST"));
+    let manifest = manifest.and_then(|bytes| Manifest::decode(bytes).ok());
+    manifest
+        .and_then(|manifest| manifest.rows.last().cloned())
+        .is_some_and(|row| {
+            let name = format!("{:016x}-{:08x}.seg", row.first_sequence, row.generation);
+            let segment = files.get(&Path::new(DIR).join("segments").join(name));
+            segment.is_some_and(|bytes| bytes.len() as u64 == row.proven_end)
+        })
 }
 
 /// The commit headers of every segment.
@@ -286,7 +302,7 @@ fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said,
     if torn && (specimen.closed || is_derived(path)) {
         return Err("rot below a durable statement is called a torn tail".to_owned());
     }
-    if there < truth && !torn {
+    if there < truth && !torn && (specimen.closed || !looks_unwritten(fs, damage)) {
         return Err(format!(
             "{there} of {truth} events are there, and nothing was said"
         ));
@@ -296,6 +312,15 @@ fn examine(specimen: &Specimen, damage: &Damage<'_>, fs: &SimFs) -> Result<Said,
         (false, true) => Said::ReadFails,
         (false, false) => Said::Whole,
     })
+}
+
+/// Whether zeros are all there is from the damage on: as if the last group had never been written.
+fn looks_unwritten(fs: &SimFs, damage: &Damage<'_>) -> bool {
+    let files = fs.contents();
+    let rest = files
+        .get(damage.path)
+        .and_then(|bytes| bytes.get(damage.bytes.start as usize..));
+    rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
 }
 
 /// How many of the events there are at least some kind of answer about, and whether some can't be
@@ -389,8 +414,12 @@ pub fn sectors(specimen: &Specimen, verdicts: &mut Verdicts) {
     }
 }
 
-/// The journal's directory put back as it was at any earlier moment, while its signer remembers.
+/// The journal's directory put back as it was at any earlier moment, while its signer remembers:
+/// all of it where the end was recorded, else only some, and then there is no telling.
 pub fn rollbacks(specimen: &Specimen, verdicts: &mut Verdicts) {
+    if !specimen.closed {
+        return;
+    }
     let created = specimen.run.log.created.unwrap_or(u64::MAX);
     for then in &specimen.run.moments {
         if (created..specimen.now.calls()).contains(&then.calls()) {
