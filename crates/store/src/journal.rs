@@ -155,14 +155,17 @@ impl Journal {
             Err(error) => (None, Some(error)),
         };
         let why = speaks_against_writing(&found, no_signer).or(no_secret);
-        let (Some(secret), None) = (&secret, &why) else {
-            // Nothing is written, derived files included.
+        // Nothing is written, derived files included.
+        let for_reading = |lock, found, why: Option<Error>| {
             let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
             let shared = Arc::new(shared(&fs, found, view, None));
             let mut journal = Self::assemble(&options, shared, lock);
             journal.import_key = secret.as_deref().map(import_key);
             journal.refused = why.map(Arc::new);
-            return Ok(journal);
+            Ok(journal)
+        };
+        let (Some(secret), None) = (&secret, &why) else {
+            return for_reading(lock, found, why);
         };
         let mut refused: Option<Error> = None;
         let opened = writable::open(
@@ -172,8 +175,13 @@ impl Journal {
             &floors,
             secret,
             &mut refused,
-        )?;
-        let Opened { writer, recovered } = opened;
+        );
+        let Opened { writer, recovered } = match opened {
+            Err(Error::Damaged(rot)) if recover::is_header_rot(&rot) => {
+                return for_reading(lock, found, Some(rot.into()));
+            }
+            opened => opened?,
+        };
         let mut refused = refused.map(Arc::new);
         if refused.is_none() && found.unfinished {
             let finished = writer.end_creation();

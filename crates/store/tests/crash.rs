@@ -6,7 +6,10 @@
 mod crash;
 
 use crash::bugs::Bug;
-use crash::campaign::{Budget, Crash, campaign, last_steps, minimal};
+use crash::campaign::{
+    Budget, Crash, campaign, crash_everywhere, crash_twice, last_steps, minimal,
+    put_back_older_logs,
+};
 use crash::fault::{Failing, Faults, fail_everywhere, fail_recovery, fill_the_disk};
 use crash::figures::Figures;
 use crash::verdict::{Specimen, Verdicts, flips, rollbacks, sectors};
@@ -97,6 +100,30 @@ fn every_crash_of_every_other_short_workload_is_survived() {
     short_workloads(3..6);
 }
 
+/// A payload's author doesn't know what commit headers are keyed with.
+#[test]
+fn every_crash_of_a_payload_that_poses_as_a_commit_header_is_survived() {
+    green(&crash_everywhere(Workload::posing(), Budget::ORDINARY));
+}
+
+/// The segment that the first crash left without an event leaves MANIFEST with the next one.
+#[test]
+fn every_crash_after_a_crash_in_the_middle_of_a_roll_is_survived() {
+    let figures = crash_twice(Workload::rolling(), 1, 3, Budget::ORDINARY);
+    green(&figures);
+    assert!(figures.double > 1_000, "{figures}");
+}
+
+/// Before newer derived files are believed they are compared with the log.
+#[test]
+fn an_older_log_is_read_and_continued_beside_newer_derived_files() {
+    for workload in [Workload::closed_between(), Workload::of(0), Workload::of(2)] {
+        let figures = put_back_older_logs(workload);
+        green(&figures);
+        assert!(figures.states > 20, "{figures}");
+    }
+}
+
 #[test]
 fn every_failing_call_is_survived() {
     green(&fail_everywhere(&Workload::of(1), Faults::ALL));
@@ -110,6 +137,17 @@ fn every_failing_call_of_rolling_journals_is_survived() {
         ..Faults::ALL
     };
     green(&fail_everywhere(&Workload::of(0), faults));
+}
+
+/// A close whose derived files can't be synced records no end, and they read well from the cache: only
+/// synced again by the next session, they were half there after a power cut.
+#[test]
+fn every_failing_sync_between_sessions_is_survived() {
+    let faults = Faults {
+        how: &Failing::ALL[4..],
+        ..Faults::ALL
+    };
+    green(&fail_everywhere(&Workload::closed_between(), faults));
 }
 
 #[test]
@@ -181,6 +219,14 @@ fn what_is_said_of_rot_is_true() {
         flips(&abandoned, &mut verdicts, 23);
         sectors(&abandoned, &mut verdicts);
     }
+    // Every byte of a small journal.
+    flips(
+        &Specimen::closed(Workload::closed_between()),
+        &mut verdicts,
+        1,
+    );
+    let abandoned = Specimen::abandoned(Workload::closed_between()).unwrap();
+    flips(&abandoned, &mut verdicts, 1);
     // Its last session wrote nothing after an unclean end: no end is recorded, and rot in the empty
     // commit or in the space behind it is like a torn write.
     let unrecorded = Workload::of_steps(24, vec![Step::Abandon, Step::Conflict]);

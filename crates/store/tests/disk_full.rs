@@ -3,9 +3,16 @@
 
 mod support;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+};
 
-use factlog::{Journal, Options, VerifyOptions, verify};
+use factlog::{Clock, Journal, Options, Query, VerifyOptions, verify};
 use factlog_fs::StoreFs;
 use factlog_sim::SimFs;
 use support::{DIR, event, texts};
@@ -151,4 +158,57 @@ fn many_threads_are_refused_together() {
     assert_eq!(texts(&journal).len(), acknowledged);
     let store: Arc<dyn StoreFs> = fs.store();
     assert!(store.available_space(DIR.as_ref()).is_ok());
+}
+
+#[derive(Debug)]
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now_micros(&self) -> i64 {
+        self.0.fetch_add(1, SeqCst)
+    }
+}
+
+/// The event that tells of the step is refused as well; it comes before the first append that fits.
+#[test]
+fn a_clock_step_on_a_full_disk_is_told_once_there_is_room() {
+    let fs = SimFs::new(2);
+    let clock = Arc::new(Hands(AtomicI64::new(1_700_000_000_000_000)));
+    let options = options(&fs)
+        .dangerous()
+        .clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let journal = Journal::create(DIR, options).unwrap();
+    fs.set_space(Some(fs.used()));
+    let filled = fill(&journal, 900).len();
+    clock.0.fetch_sub(60_000_000, SeqCst);
+    let before = state(&fs);
+    for _ in 0..3 {
+        let error = journal
+            .append(event("filler", &"x".repeat(900)))
+            .unwrap_err();
+        assert_eq!(error.code(), "disk.full");
+    }
+    assert_eq!(state(&fs), before);
+    fs.set_space(None);
+    for _ in 0..2 {
+        journal.append(event("filler", "after")).unwrap();
+    }
+    let events: Vec<_> = journal
+        .reader()
+        .read(Query::all())
+        .map(Result::unwrap)
+        .collect();
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| event.facts().unwrap().kind.to_owned())
+        .collect();
+    let steps: Vec<_> = (0..)
+        .zip(&kinds)
+        .filter(|(_, kind)| *kind == "clock.stepped_back")
+        .collect();
+    assert_eq!(steps.len(), 1, "{kinds:?}");
+    assert_eq!(steps[0].0, filled + 1);
+    assert!(events.is_sorted_by_key(|event| event.recorded_at()));
+    journal.close().unwrap();
+    assert_verifies(&fs);
 }

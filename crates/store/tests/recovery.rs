@@ -10,8 +10,12 @@ mod doubts;
 mod faulty;
 #[path = "recovery/handles.rs"]
 mod handles;
+#[path = "recovery/harmed.rs"]
+mod harmed;
 #[path = "recovery/lists.rs"]
 mod lists;
+#[path = "recovery/mishaps.rs"]
+mod mishaps;
 #[path = "recovery/orphans.rs"]
 mod orphans;
 #[path = "recovery/repairs.rs"]

@@ -331,7 +331,11 @@ impl Baton {
     /// or replaced. Only after this process has synced MANIFEST and its directory.
     pub(crate) fn remove_orphans(&self) -> Result<(), Error> {
         debug_assert!(self.begun, "MANIFEST has been synced");
-        let rows = self.manifest.rows.iter();
+        self.remove_unnamed(&self.manifest)
+    }
+
+    fn remove_unnamed(&self, manifest: &Manifest) -> Result<(), Error> {
+        let rows = manifest.rows.iter();
         let named: Vec<(u64, u32)> = rows
             .map(|row| (row.first_sequence, row.generation))
             .collect();
@@ -391,6 +395,9 @@ impl Baton {
         if let Some(old) = &mut self.writer {
             // Only now: on a full disk the old segment goes on, and needs the space behind its groups.
             old.cut()?;
+        }
+        if planted(Bug::OrphansRemovedEarly) {
+            let _ = self.remove_unnamed(&manifest);
         }
         if planted(Bug::RollUnnamed) && self.writer.is_some() {
             self.manifest = manifest;

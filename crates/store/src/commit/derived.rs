@@ -1,5 +1,6 @@
 use std::{
     collections::VecDeque,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -10,6 +11,7 @@ use factlog_proof::Hash;
 use super::{Writer, conditions::BatchKeys, order::OrderedEvent, receipt::GroupProof};
 use crate::{
     Damage, Error,
+    config::{Bug, planted},
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
     layout::Layout,
     read::Shared,
@@ -233,6 +235,9 @@ impl DerivedFiles {
             return Ok(false);
         }
         if tree.size() > proven {
+            if planted(Bug::DerivedAheadBelieved) {
+                return Ok(false);
+            }
             tree.truncate_to(proven)?;
         }
         if tree.size() < proven || proven == 0 {
@@ -321,9 +326,11 @@ impl DerivedFiles {
         }
     }
 
-    /// Goes on in the offsets file of a segment after an open, with the offsets that a scan found.
+    /// Goes on in the offsets file of a segment after an open, with the offsets that a scan found; after
+    /// an unclean end all are written once more, since a sync that failed may have left them well in
+    /// the cache alone.
     /// A failure is noted, as any of a derived file is.
-    pub(crate) fn keep_offsets(&mut self, segment: &SegmentFile, offsets: &[u32]) {
+    pub(crate) fn keep_offsets(&mut self, segment: &SegmentFile, offsets: &[u32], clean: bool) {
         let header = &segment.header;
         let of = OffsetsOf {
             journal: self.journal,
@@ -331,17 +338,10 @@ impl DerivedFiles {
             generation: header.generation,
         };
         let path = segment.path.with_extension("off");
-        let opened = OffsetsWriter::open(self.fs.as_ref(), &path, of).and_then(|mut writer| {
-            let stored = match OffsetsReader::open(self.fs.as_ref(), &path, of)? {
-                Some(reader) => reader.read_all()?,
-                None => Vec::new(),
-            };
-            let same = stored.iter().zip(offsets).take_while(|(is, be)| is == be);
-            writer.truncate_to(same.count() as u64)?;
-            let known = usize::try_from(writer.len()).unwrap_or(usize::MAX);
-            writer.append(offsets.get(known..).unwrap_or_default());
-            Ok(writer)
-        });
+        let mut opened = go_on_in(self.fs.as_ref(), &path, of, offsets);
+        if let (Ok(writer), false) = (&mut opened, clean) {
+            writer.write_again(of, offsets);
+        }
         match opened {
             Ok(writer) => {
                 // What was taken in of the segment before would otherwise never be written.
@@ -358,7 +358,8 @@ impl DerivedFiles {
     }
 
     /// After an unclean end: writes the offsets files of segments that were sealed shortly before
-    /// again, if they aren't what the segments give, since they are synced some time after the seal.
+    /// again, since they are synced some time after the seal, and one that reads well need not be on
+    /// the disk.
     pub(crate) fn mend_offsets(&mut self, rows: &[ManifestRow]) {
         let mut events = 0;
         for row in rows.iter().rev() {
@@ -411,17 +412,7 @@ impl DerivedFiles {
         let path = self.layout.segment(first, generation);
         let segment = SegmentFile::open(fs, &path, OpenMode::Read, &self.journal)?;
         let offsets = scan_offsets(&segment, end)?;
-        let path = path.with_extension("off");
-        if let Ok(Some(stored)) = OffsetsReader::open(fs, &path, of)
-            && stored.read_all()? == offsets
-        {
-            // What reads well need not be on the disk.
-            let file = fs
-                .open(&path, OpenMode::Write)
-                .map_err(Error::io("open", &path))?;
-            return file.sync_all().map_err(Error::io("sync", &path));
-        }
-        let mut writer = OffsetsWriter::create(fs, &path, of)?;
+        let mut writer = OffsetsWriter::create(fs, &path.with_extension("off"), of)?;
         writer.append(&offsets);
         writer.sync()
     }
@@ -450,6 +441,25 @@ impl DerivedFiles {
             ..View::clone(&view)
         }));
     }
+}
+
+/// The offsets file that is there, as far as it holds these, with the rest taken in.
+fn go_on_in(
+    fs: &dyn StoreFs,
+    path: &Path,
+    of: OffsetsOf,
+    offsets: &[u32],
+) -> Result<OffsetsWriter, Error> {
+    let mut writer = OffsetsWriter::open(fs, path, of)?;
+    let stored = match OffsetsReader::open(fs, path, of)? {
+        Some(reader) => reader.read_all()?,
+        None => Vec::new(),
+    };
+    let same = stored.iter().zip(offsets).take_while(|(is, be)| is == be);
+    writer.truncate_to(same.count() as u64)?;
+    let known = usize::try_from(writer.len()).unwrap_or(usize::MAX);
+    writer.append(offsets.get(known..).unwrap_or_default());
+    Ok(writer)
 }
 
 /// What the index holds of a group that was just written.

@@ -233,6 +233,7 @@ const CODES: &[Code] = &[
     row("segment.salt_mismatch", Bytes, "a segment is not the one that MANIFEST names", TAMPERING),
     row("segment.torn_tail", Crash, "bytes at the end are no whole commit, and nothing calls them durable", "nothing: they were never acknowledged"),
     row("segment.truncated", Bytes, "a segment's end is gone", RESTORE),
+    row("segment.unreadable", System, "the disk doesn't read a part of a segment", RESTORE),
     row("signature.bad", Bytes, "a commit carries a signature that is not the journal's", NOT_OURS),
     row("signature.invalid", Bytes, "what a signature covers was changed, or the signature was", "compare with a checkpoint or copy from elsewhere"),
     row("signature.missing", Bytes, "a signature was removed, or commits were added without the key", "compare with a checkpoint or copy from elsewhere"),

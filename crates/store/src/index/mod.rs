@@ -30,7 +30,7 @@ mod postings;
 mod run;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod writer;
 

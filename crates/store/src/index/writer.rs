@@ -13,6 +13,7 @@ use super::run::Run;
 use super::tail::{self, Chunk, Tail};
 use super::{CHUNK, MAX_LEVEL, span};
 use crate::Error;
+use crate::config::{Bug, planted};
 
 /// Entries that a merge copies in one step: some milliseconds. More than all levels together need
 /// for one chunk, so that merging keeps up if there is one step for each chunk.
@@ -274,9 +275,14 @@ impl IndexWriter {
     fn finish_merge(&mut self, merge: Merge) -> Result<(), Error> {
         let target = merge.target;
         let sink = merge.finish()?;
+        let inputs = target.first..target.end();
+        if planted(Bug::InputsRemovedFirst) {
+            for run in self.runs.iter().filter(|run| inputs.contains(&run.first())) {
+                self.dir.remove(run.path())?;
+            }
+        }
         let run = self.publish(&sink, target)?;
         self.dir.sync()?;
-        let inputs = target.first..target.end();
         let start = self.runs.partition_point(|run| run.first() < inputs.start);
         let end = self.runs.partition_point(|run| run.first() < inputs.end);
         let gone: Vec<Arc<Run>> = self.runs.splice(start..end, [run]).collect();

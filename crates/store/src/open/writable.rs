@@ -276,7 +276,7 @@ fn read_active(
             survey.damage.get_or_insert(damage);
             return Ok((survey, tail, offsets));
         }
-        derived.keep_offsets(&survey.segment, &offsets);
+        derived.keep_offsets(&survey.segment, &offsets, survey.clean);
         return Ok((survey, tail, offsets));
     }
 }
@@ -331,22 +331,28 @@ fn check_history(survey: &Survey, floors: &Floors, refused: &mut Option<Error>) 
     if planted(Bug::MemoryIgnored) {
         return;
     }
-    let group = survey.unproven.as_ref();
-    let whole = survey.proven + group.map_or(0, |group| u64::from(group.header.count));
-    if let Some((remembered, _)) = floors.signer.filter(|(size, _)| *size > whole) {
+    if let Some((remembered, _)) = floors.signer.filter(|(size, _)| *size > whole(survey)) {
         refused.get_or_insert(Refusal::HistoryMismatch { remembered }.into());
     }
-    let largest = floors
-        .checkpoints
-        .iter()
-        .map(|(size, _)| *size)
-        .max()
-        .unwrap_or(0);
-    if largest > whole {
-        let detail = format!("a checkpoint is known of {largest} events, and here are {whole}");
-        let damage = Damage::new("history.rolled_back", &survey.segment.path, detail);
-        refused.get_or_insert(damage.sequence(whole).into());
+    if let Some(damage) = rolled_back(survey, floors) {
+        refused.get_or_insert(damage.into());
     }
+}
+
+/// How many events there are, proven or not.
+fn whole(survey: &Survey) -> u64 {
+    let group = survey.unproven.as_ref();
+    survey.proven + group.map_or(0, |group| u64::from(group.header.count))
+}
+
+/// Whether a checkpoint is known of more events than there are.
+pub(crate) fn rolled_back(survey: &Survey, floors: &Floors) -> Option<Damage> {
+    let whole = whole(survey);
+    let sizes = floors.checkpoints.iter().map(|(size, _)| *size);
+    let largest = sizes.max().filter(|largest| *largest > whole)?;
+    let detail = format!("a checkpoint is known of {largest} events, and here are {whole}");
+    let damage = Damage::new("history.rolled_back", &survey.segment.path, detail);
+    Some(damage.sequence(whole))
 }
 
 /// The signature of all that is proven, made anew where a crash came before any file had it. What
@@ -370,7 +376,7 @@ fn with_manifest(found: &Found, manifest: &Manifest) -> Found {
 }
 
 /// Compares roots with what others remember of the same sizes.
-fn check_roots(reader: &crate::Reader, floors: &Floors) -> Result<Option<Error>, Error> {
+pub(crate) fn check_roots(reader: &crate::Reader, floors: &Floors) -> Result<Option<Error>, Error> {
     if let Some((size, root)) = floors.signer
         && size <= reader.len()
         && reader.root_at(size)? != root
@@ -457,7 +463,7 @@ fn follow_recovery(
     }
     segments.push(Arc::new(active));
     view.segments = Arc::new(segments);
-    derived.keep_offsets(file, &offsets);
+    derived.keep_offsets(file, &offsets, false);
     Ok(())
 }
 

@@ -36,28 +36,36 @@ pub(crate) fn clear_unfinished(fs: &dyn StoreFs, layout: &Layout) -> Result<(), 
     }
 }
 
-/// Removes everything that is a journal's, but for the lock, under which this happens. `JOURNAL` goes
-/// first, durably: what a crash leaves of the rest is never taken for a journal that can be written
-/// to, and the next call goes on with it.
+/// Removes everything that is a journal's, but for the lock, under which this happens.
+///
+/// What a crash leaves must not be taken for a journal that can be written to, and yet be known as one,
+/// whatever stands beside it, so that the next call goes on. So of `JOURNAL` and MANIFEST one goes first,
+/// durably, and the other, by which a directory is known, last.
 pub(crate) fn clear(fs: &dyn StoreFs, layout: &Layout, contents: &Contents) -> Result<(), Error> {
     let dir = &layout.dir;
-    remove(fs, &layout.journal())?;
-    fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
-    for path in contents.files.iter().filter(|path| **path != layout.lock()) {
+    let sync = |dir: &Path| fs.sync_dir(dir).map_err(Error::io("sync", dir));
+    let (journal, manifest) = (layout.journal(), layout.manifest());
+    let (first, last) = match contents.files.contains(&journal) {
+        true => (manifest, journal),
+        false => (journal, manifest),
+    };
+    remove(fs, &first)?;
+    sync(dir)?;
+    let kept = [layout.lock(), last.clone()];
+    for path in contents.files.iter().filter(|path| !kept.contains(path)) {
         remove(fs, path)?;
     }
     for path in &contents.dirs {
         match fs.remove_dir(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             // What isn't the journal's stays, and so does the directory around it.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty
-                ) => {}
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => sync(path)?,
             removed => removed.map_err(Error::io("remove", path))?,
         }
     }
-    fs.sync_dir(dir).map_err(Error::io("sync", dir))
+    sync(dir)?;
+    remove(fs, &last)?;
+    sync(dir)
 }
 
 pub(super) fn remove(fs: &dyn StoreFs, path: &Path) -> Result<(), Error> {

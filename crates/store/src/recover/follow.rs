@@ -52,6 +52,17 @@ impl Follower {
     }
 }
 
+/// What was shown unproven is proven once a commit header calls it durable.
+fn prove(shared: &Shared, header: &CommitHeader) {
+    let view = shared.view.load_full();
+    if view.unproven_from.is_some() && header.durable >= view.durable {
+        shared.view.store(Arc::new(View {
+            unproven_from: None,
+            ..View::clone(&view)
+        }));
+    }
+}
+
 impl Place {
     fn read_on(&mut self, shared: &Shared) -> Result<bool, Error> {
         let segment = Arc::clone(&self.segment);
@@ -72,6 +83,7 @@ impl Place {
                     if group.header.count == 0
                         && group.header.durable == group.header.first_sequence
                     {
+                        prove(shared, &group.header);
                         self.sign(shared, &group.header);
                         self.offset = group.end;
                     } else {

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use factlog_format::JournalId;
 use factlog_fs::OpenMode;
@@ -9,9 +12,13 @@ use super::{
     find,
 };
 use crate::{
-    Damage, Error, Misuse, Options,
+    Damage, Error, Misuse, Options, Reader,
+    journal::{read_secret, shared},
     layout::Layout,
-    open::{check_writable, read_view},
+    open::{
+        check_writable, read_view,
+        writable::{check_roots, rolled_back},
+    },
     segment::SegmentFile,
 };
 
@@ -130,8 +137,12 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
     if !inspection.in_use && found.damage.is_empty() {
         floors.consider_orphans(fs.as_ref(), &found.layout, journal, &named)?;
     }
-    let survey = match read_view(fs, &found, &floors, &|| false) {
-        Ok((_, survey)) => survey,
+    if let Err(Error::Damaged(damage)) = read_secret(fs.as_ref(), &found.layout, journal) {
+        inspection.damage.push(damage);
+        writable = false;
+    }
+    let (view, survey) = match read_view(fs, &found, &floors, &|| false) {
+        Ok(found) => found,
         Err(Error::Damaged(damage)) => {
             inspection.damage.push(damage);
             return Ok(());
@@ -141,7 +152,17 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
     inspection.events = survey.proven;
     // What a writer is just writing looks torn, and is nobody's damage.
     if !inspection.in_use {
-        for damage in survey.damage.iter().chain(&survey.bad_signature) {
+        let history = rolled_back(&survey, &floors);
+        let shared = shared(fs, found.clone(), view, None);
+        let reader = Reader {
+            shared: Arc::new(shared),
+        };
+        let forked = match check_roots(&reader, &floors) {
+            Ok(Some(Error::Damaged(damage))) => Some(damage),
+            _ => None,
+        };
+        let of_survey = survey.damage.iter().chain(&survey.bad_signature);
+        for damage in of_survey.chain(&history).chain(&forked) {
             writable = false;
             inspection.damage.push(damage.clone());
         }

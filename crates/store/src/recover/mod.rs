@@ -13,6 +13,7 @@ mod repair;
 mod salvage;
 mod survey;
 mod tail;
+mod unreadable;
 
 pub(crate) use clear::{clear_unfinished, make_dir, refuse_occupied};
 pub(crate) use create::{create, finish, origin_of};
@@ -24,6 +25,6 @@ pub(crate) use rebuild::{Chosen, choose};
 pub use remove::{Removed, destroy, reset};
 pub use repair::repair;
 pub use salvage::{Salvage, salvage};
-pub(crate) use survey::{Absorb, Start, Survey, survey};
+pub(crate) use survey::{Absorb, Start, Survey, is_header_rot, survey};
 pub use tail::RecoveryReport;
 pub(crate) use tail::recover;

@@ -7,6 +7,7 @@ use crate::{
     Damage, Error, Options,
     journal::take_lock,
     layout::{Layout, MANIFEST},
+    open::check_writable,
 };
 
 /// Writes a lost or damaged MANIFEST back, and a lost or damaged `JOURNAL`, where the segments tell all
@@ -24,6 +25,7 @@ pub fn repair(dir: impl AsRef<Path>, options: &Options) -> Result<Vec<PathBuf>, 
     let found = find(&options.fs, dir.as_ref())?;
     let _lock = take_lock(fs, &found.layout)?;
     let found = find(&options.fs, &found.layout.dir)?;
+    check_writable(&found)?;
     let of = |area: &str| found.damage.iter().any(|one| one.code.starts_with(area));
     let gap = found
         .damage

@@ -10,6 +10,7 @@ use super::{
     contents::{Contents, Standing},
     identity::{journal_of, read_manifest},
     rebuild::rebuild,
+    unreadable::Readable,
 };
 use crate::{
     Damage, Error, Event, Journal, Misuse, NewEvent, Options,
@@ -24,6 +25,11 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
 /// The coordinate of what tells of the salvage.
 const NOTE_SCOPE: &str = "salvage";
+/// After so many damaged places the rest of a segment is given up: each may cost megabytes to be read in
+/// vain.
+const MAX_PLACES: u32 = 4096;
+/// The code of what a disk doesn't read.
+const UNREADABLE: &str = "segment.unreadable";
 /// Losses that the closing note lists.
 const LISTED: usize = 1000;
 
@@ -151,13 +157,16 @@ impl Run<'_> {
             .map(|count| row.first_sequence.saturating_add(count));
         let path = self.layout.segment(row.first_sequence, row.generation);
         self.lose_until(row.first_sequence, &self.layout.segments());
-        let segment = match SegmentFile::open(self.fs, &path, OpenMode::Read, &from) {
+        let mut segment = match SegmentFile::open(self.fs, &path, OpenMode::Read, &from) {
             Ok(segment) => segment,
             // MANIFEST repeats what the checks of the groups need.
-            Err(Error::Damaged(damage)) => {
-                let stands_in = SegmentFile::open_by_row(self.fs, &path, row, from);
+            Err(error) => {
+                let damage = match error {
+                    Error::Damaged(damage) => damage,
+                    error => Damage::new(UNREADABLE, &path, error.to_string()).at(0),
+                };
                 self.report.lost.push(damage.sequence(row.first_sequence));
-                match stands_in {
+                match SegmentFile::open_by_row(self.fs, &path, row, from) {
                     Ok(segment) => segment,
                     Err(_) => {
                         self.lose_until(until.unwrap_or(self.next), &path);
@@ -165,8 +174,9 @@ impl Run<'_> {
                     }
                 }
             }
-            Err(error) => return Err(error),
         };
+        let (file, noted) = Readable::over(segment.file);
+        segment.file = file;
         let len = segment.len()?;
         let end = if until.is_some() {
             row.sealed_end.min(len)
@@ -174,12 +184,17 @@ impl Run<'_> {
             len
         };
         self.groups(&segment, end)?;
+        if let Some(failed) = noted.take() {
+            let damage = Damage::new(UNREADABLE, &path, failed.why).at(failed.offset);
+            self.report.lost.push(damage.sequence(row.first_sequence));
+        }
         self.lose_until(until.unwrap_or(self.next), &path);
         Ok(())
     }
 
     fn groups(&mut self, segment: &SegmentFile, end: u64) -> Result<(), Error> {
         let mut work = Work::of(end);
+        let mut places = 0;
         let mut scanner = GroupScanner::new(segment, segment.header_len, self.next, end);
         loop {
             match scanner.next() {
@@ -203,7 +218,13 @@ impl Run<'_> {
                         }
                     };
                     let limit = follows.as_ref().map_or(end, |(at, _)| *at);
-                    self.damaged(segment, offset..limit, detail, &mut work)?;
+                    places += 1 + self.damaged(segment, offset..limit, detail, &mut work)?;
+                    if places > MAX_PLACES {
+                        let detail = format!("given up after {MAX_PLACES} damaged places");
+                        let damage = segment.damage(limit, detail).sequence(self.next);
+                        self.report.lost.push(damage);
+                        return Ok(());
+                    }
                     let Some((at, header)) = follows else {
                         return Ok(());
                     };
@@ -214,16 +235,17 @@ impl Run<'_> {
         }
     }
 
-    /// What stands between damage and the next commit: events whose leaves the tree holds.
+    /// What stands between damage and the next commit: events whose leaves the tree holds. Returns at
+    /// how many more places there was damage.
     fn damaged(
         &mut self,
         segment: &SegmentFile,
         range: std::ops::Range<u64>,
         detail: String,
         work: &mut Work,
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         if only_zeros(segment, &range)? {
-            return Ok(());
+            return Ok(0);
         }
         let damage = segment.damage(range.start, detail).sequence(self.next);
         self.report.lost.push(damage);
@@ -232,8 +254,9 @@ impl Run<'_> {
         let tree = TreeReader::new(self.fs, &dir, none);
         let file = segment.file.as_ref();
         let mut at = range.start;
-        while at < range.end {
-            let mut frames = FrameReader::new(file, segment.seed, at, range.end);
+        let mut frames = FrameReader::new(file, segment.seed, at, range.end);
+        let mut places = 0;
+        while at < range.end && places <= MAX_PLACES {
             match frames.next() {
                 Ok(frame) => {
                     let len = frame.bytes.len() as u64;
@@ -254,10 +277,12 @@ impl Run<'_> {
                 Err(FrameStop::Bad(_)) => {
                     let mut search = Search::new(segment, at + 8, range.end, work);
                     at = search.next_frame()?.unwrap_or(range.end);
+                    frames = FrameReader::new(file, segment.seed, at, range.end);
+                    places += 1;
                 }
             }
         }
-        Ok(())
+        Ok(places)
     }
 
     /// Counts the events up to a sequence as lost.

@@ -12,6 +12,7 @@ use crate::{
         FrameReader, FrameStop, GroupScanner, ScanStop, ScannedGroup, SegmentFile,
         largest_statement,
     },
+    tree::TreeReader,
 };
 
 /// What the active segment holds, and how it ends.
@@ -71,7 +72,15 @@ pub(crate) fn survey(
         );
     };
     let path = found.layout.segment(row.first_sequence, row.generation);
-    let segment = SegmentFile::open(fs, &path, mode, &found.identity.journal)?;
+    let (segment, rot) = match SegmentFile::open(fs, &path, mode, &found.identity.journal) {
+        Ok(segment) => (segment, None),
+        // For reading, MANIFEST repeats what the checks of the groups need.
+        Err(Error::Damaged(damage)) if mode == OpenMode::Read && is_header_rot(&damage) => {
+            let segment = SegmentFile::open_by_row(fs, &path, row, found.identity.journal)?;
+            (segment, Some(damage))
+        }
+        Err(error) => return Err(error),
+    };
     if segment.header.salt != row.salt {
         let detail = "the segment's salt is not the one that MANIFEST names";
         return Err(segment.damage(0, detail).into());
@@ -81,12 +90,34 @@ pub(crate) fn survey(
         Some(start) => start,
         None => Start {
             offset: segment.header_len,
-            frontier: edge_of(&segment)?,
+            frontier: match rot {
+                None => edge_of(&segment)?,
+                // The groups' roots tell whether it is the right one.
+                Some(_) => edge_by_tree(fs, found, row.first_sequence)
+                    .map_or_else(|| edge_of(&segment), Ok)?,
+            },
         },
     };
     let mut scan = Scan::begin(found, Arc::clone(&segment), start)?;
     scan.run(absorb)?;
-    scan.decide(row.proven_end, floors, absorb)
+    let survey = scan.decide(row.proven_end, floors, absorb)?;
+    Ok(Survey {
+        damage: rot.or(survey.damage),
+        ..survey
+    })
+}
+
+/// Whether it is only what stands before a segment's groups that is damaged.
+pub(crate) fn is_header_rot(damage: &Damage) -> bool {
+    damage.code == "segment.header"
+}
+
+/// The tree before a sequence, from the derived files.
+fn edge_by_tree(fs: &dyn StoreFs, found: &Found, sequence: u64) -> Option<Frontier> {
+    let dir = found.layout.tree();
+    let missing = |_| Err(Damage::new("derived.tree", &dir, "a leaf is missing").into());
+    let tree = TreeReader::new(fs, &dir, missing);
+    tree.frontier(sequence).ok()
 }
 
 fn edge_of(segment: &SegmentFile) -> Result<Frontier, Error> {
@@ -242,7 +273,8 @@ impl<'f> Scan<'f> {
         let short = self.end < proven_end && !planted(Bug::ProvenEndIgnored);
         let lost = self.durable.max(floors.orphans) > whole
             || short
-            || (torn > 0 && planted(Bug::TornIsCorrupt));
+            || (torn > 0 && planted(Bug::TornIsCorrupt))
+            || (torn > 0 && planted(Bug::OutOfOrderIsCorrupt) && self.begins_with_a_hole()?);
         let damage = lost.then(|| self.segment.damage(at, why).sequence(whole));
         let durable = self
             .durable
@@ -287,6 +319,14 @@ impl<'f> Scan<'f> {
         survey.number = group.header.number - 1;
         survey.unproven = Some(group);
         Ok(survey)
+    }
+
+    /// Whether zeros stand where the torn group's first bytes should.
+    fn begins_with_a_hole(&self) -> Result<bool, Error> {
+        let mut head = [1; 16];
+        let got = read_up_to(self.segment.file.as_ref(), &mut head, self.end)
+            .map_err(Error::io("read", &self.segment.path))?;
+        Ok(head.iter().take(got).all(|byte| *byte == 0))
     }
 
     /// How many bytes follow the last whole group, not counting a prepared, all-zero end.

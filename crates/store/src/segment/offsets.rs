@@ -59,6 +59,8 @@ pub(crate) struct OffsetsWriter {
     /// Offsets written.
     written: u64,
     buffer: Vec<u8>,
+    /// Written with the next offsets.
+    header: Option<[u8; HEADER]>,
     failed: bool,
 }
 
@@ -79,6 +81,7 @@ impl OffsetsWriter {
             path,
             written: 0,
             buffer: Vec::new(),
+            header: None,
             failed: false,
         })
     }
@@ -100,10 +103,20 @@ impl OffsetsWriter {
             path,
             written: good,
             buffer: Vec::new(),
+            header: None,
             failed: false,
         };
         writer.truncate_to(good)?;
         Ok(writer)
+    }
+
+    /// Lets everything be written once more, from the header on: these offsets, of which the file may
+    /// hold the first.
+    pub(crate) fn write_again(&mut self, of: OffsetsOf, offsets: &[u32]) {
+        self.header = Some(of.header());
+        self.written = 0;
+        self.buffer.clear();
+        self.append(offsets);
     }
 
     /// How many offsets were appended, written or not.
@@ -122,7 +135,12 @@ impl OffsetsWriter {
         self.usable()?;
         let buffer = std::mem::take(&mut self.buffer);
         self.failed = true;
-        write_all_at(self.file.as_ref(), &buffer, place(self.written))
+        let header = self.header.take();
+        header
+            .map_or(Ok(()), |header| {
+                write_all_at(self.file.as_ref(), &header, 0)
+            })
+            .and_then(|()| write_all_at(self.file.as_ref(), &buffer, place(self.written)))
             .map_err(Error::io("write", &self.path))?;
         self.failed = false;
         self.written += buffer.len() as u64 / OFFSET;

@@ -1,8 +1,11 @@
-use factlog_format::{CommitHeader, FRAME_HEADER_LEN, Frame, FrameType};
+use factlog_format::{CommitHeader, FRAME_HEADER_LEN, Frame, FrameType, GroupKey};
 use factlog_fs::read_up_to;
 
 use super::SegmentFile;
-use crate::Error;
+use crate::{
+    Error,
+    config::{Bug, planted},
+};
 
 const STEP: usize = 8;
 const WINDOW: usize = 1 << 20;
@@ -61,5 +64,10 @@ fn header_at(segment: &SegmentFile, bytes: &[u8]) -> Option<CommitHeader> {
     if frame.kind != FrameType::Commit {
         return None;
     }
-    CommitHeader::decode(&segment.key, frame.body).ok()
+    let header = CommitHeader::decode(&segment.key, frame.body).ok();
+    if header.is_none() && planted(Bug::PayloadHeaderBelieved) {
+        let known_to_all = GroupKey::derive(&[0; 16], &segment.header.journal, 0, 0);
+        return CommitHeader::decode(&known_to_all, frame.body).ok();
+    }
+    header
 }

@@ -65,7 +65,8 @@ impl Signer {
     /// by its name, which the next attempt replaces.
     ///
     /// # Errors
-    /// `signer.key_exists` if there is anything at `key_path`; `signer.in_use` if another signer
+    /// `signer.key_exists` if there is anything at `key_path` but this very key, of which nothing was
+    /// released, as a creation that was cut short leaves it; `signer.in_use` if another signer
     /// holds its lock; `signer.state_unreadable` if a state is there that remembers something, or
     /// can't be read; [`Error::Io`].
     pub(crate) fn create(
@@ -76,7 +77,8 @@ impl Signer {
         let (dir, name) = split(key_path)?;
         create_private_dirs(fs.as_ref(), dir)?;
         let lock = lock(fs.as_ref(), key_path)?;
-        let reserved = is_unused(fs.as_ref(), key_path)?;
+        let again = is_the_same_unused(fs.as_ref(), key_path, &key);
+        let reserved = again || is_unused(fs.as_ref(), key_path)?;
         state::refuse_a_used_one(fs.as_ref(), key_path)?;
         let state = state::path_of(key_path);
         state::write(fs.as_ref(), &state, key.verifier(), None)?;
@@ -90,7 +92,9 @@ impl Signer {
         text.push('\n');
         if let Err(error) = replace_file(fs.as_ref(), dir, name, text.as_bytes(), Access::Private) {
             // Nothing was signed with it yet. If it can't be removed it is empty, or whole.
-            let _ = fs.remove_file(key_path);
+            if !again {
+                let _ = fs.remove_file(key_path);
+            }
             return Err(Error::io("write", key_path)(error));
         }
         let files = Some(Files {
@@ -253,6 +257,13 @@ fn read_key(fs: &dyn StoreFs, path: &Path) -> Result<SigningKey, Error> {
         .and_then(|text| text.strip_suffix('\n'));
     let text = text.ok_or_else(|| unreadable("it is not one line of text".to_owned()))?;
     Ok(SigningKey::from_text(text).map_err(|e| unreadable(e.to_string()))?)
+}
+
+/// Whether this very key stands there already, and nothing is remembered to have been released by it.
+fn is_the_same_unused(fs: &dyn StoreFs, path: &Path, key: &SigningKey) -> bool {
+    let same = read_key(fs, path).is_ok_and(|found| *found.to_text() == *key.to_text());
+    same && state::read_state_only(fs, path)
+        .is_ok_and(|state| state.remembered.is_none() && state.key == *key.verifier())
 }
 
 /// Whether the name is taken by an empty file that a creation left; an error if by anything else.

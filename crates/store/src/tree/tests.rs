@@ -325,3 +325,45 @@ fn groups_leave_what_their_leaves_leave() {
     writer.sync().unwrap();
     assert_eq!(files(&fs), files(&build(140_000)));
 }
+
+/// After a sync that failed the pages count as clean: a later sync of the same bytes wrote nothing, and
+/// a power cut took leaves of a tree that was taken for whole.
+#[test]
+fn leaves_whose_sync_failed_are_written_again() {
+    use factlog_sim::{FailedSync, Failure, Fault, PowerCut, SimFs};
+    let dir = Path::new(DIR);
+    let written = |sim: &SimFs, size| {
+        let mut writer = TreeWriter::open(sim.store(), dir, false).unwrap();
+        writer.append(&leaves(0..size));
+        writer.sync()
+    };
+    for size in [600, PACK] {
+        let dry = SimFs::new(1);
+        written(&dry, size).unwrap();
+        let pack = path("00000000.leaves");
+        let calls = dry.trace().calls;
+        let sync = calls
+            .iter()
+            .position(|call| call.name == "sync_data" && *call.path == pack);
+        let sim = SimFs::new(1);
+        let failed = Failure::Sync(FailedSync::KeepsInCache);
+        sim.inject(Fault::at(sync.unwrap() as u64, failed));
+        assert!(written(&sim, size).is_err());
+        let mut writer = TreeWriter::open(sim.store(), dir, true).unwrap();
+        let kept = writer.size();
+        assert_eq!(kept, size - size % TILE);
+        writer.append(&leaves(kept..size + 1));
+        writer.sync().unwrap();
+        let cut = sim.power_cut(&PowerCut::lost(), 2);
+        let left = TreeWriter::open(cut.store(), dir, false).unwrap();
+        assert_eq!(left.size(), size + 1);
+        let store = cut.store();
+        let none = |index| Err(Damage::new("test", dir, format!("leaf {index}")).into());
+        let reader = TreeReader::new(store.as_ref(), dir, none);
+        assert_eq!(
+            reader.frontier(size + 1).unwrap().root(),
+            frontier(size + 1).root()
+        );
+        assert_eq!(reader.node(0, 5).unwrap(), leaf(5));
+    }
+}

@@ -43,7 +43,7 @@ impl TreeWriter {
     /// [`size`](Self::size) then says how many leaves are there. Nodes that are missing above them
     /// are written; packs behind the first hole are removed. Files are synced when a pack is full and
     /// at a close, so after an unclean end the caller sets `recheck`: of the last pack only those
-    /// leaves are kept that the nodes above them confirm.
+    /// leaves are kept that the nodes above them confirm, and written once more.
     pub(crate) fn open(fs: Arc<dyn StoreFs>, dir: &Path, recheck: bool) -> Result<Self, Error> {
         make_dir(fs.as_ref(), dir)?;
         let (upper, made) = open_or_make(fs.as_ref(), &dir.join(UPPER))?;
@@ -56,7 +56,8 @@ impl TreeWriter {
             nodes: Vec::new(),
             upper,
             pack: None,
-            made,
+            // What an earlier session made need not be in the directory on the disk.
+            made: made || recheck,
             failed: false,
         };
         match writer.restore(recheck) {
@@ -305,9 +306,17 @@ impl TreeWriter {
             if recheck && stored != Some(tile_root(&leaves)) {
                 return Ok(());
             }
+            if recheck {
+                // What reads well need not be on the disk, and no later sync puts it there.
+                self.write_leaves(&leaves)?;
+            }
             self.hash(&leaves);
             self.write_upper(self.nodes.len())?;
             self.size += TILE;
+            if recheck && self.size.is_multiple_of(PACK) {
+                self.sync_files()?;
+                self.pack = None;
+            }
         }
         if !recheck {
             self.size = size;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use factlog_sim::{Moment, PowerCut, Rng, SimFs, Unsynced, shrink};
 
 use super::{
     bugs::Bug,
     figures::Figures,
-    lab::Lab,
+    lab::{DIR, Lab},
     run::Run,
     survive::{Before, Outcome, Violation, survive, text_of},
     workload::{Step, Workload, plan},
@@ -83,6 +84,12 @@ impl Budget {
         triple: 1,
         violations: 20,
     };
+
+    /// Ends at the first violation.
+    pub const FIRST: Self = Self {
+        violations: 1,
+        ..Self::ORDINARY
+    };
 }
 
 /// Crashes the workloads of these seeds at every change of the disk, in every way.
@@ -105,15 +112,81 @@ pub fn campaign(seeds: impl Iterator<Item = u64>, budget: Budget, bug: Option<Bu
 pub fn minimal(workload: &Workload) -> Workload {
     let of = |steps: &[Step]| Workload::of_steps(workload.seed, steps.to_vec());
     let steps = shrink(&workload.steps, |steps| {
-        let budget = Budget {
-            violations: 1,
-            ..Budget::ORDINARY
-        };
-        let mut figures = Figures::default();
-        Campaign::of(budget, None, &mut figures).everywhere(of(steps));
+        let figures = crash_everywhere(of(steps), Budget::FIRST);
         !figures.violations.is_empty()
     });
     of(&steps)
+}
+
+/// Crashes one workload at every change of the disk, in every way.
+pub fn crash_everywhere(workload: Workload, budget: Budget) -> Figures {
+    let mut figures = Figures::default();
+    Campaign::of(budget, None, &mut figures).everywhere(workload);
+    figures
+}
+
+/// Kills the process at every so manieth change that one step of the workload makes, lets the journal go
+/// on, and crashes that at every change.
+pub fn crash_twice(workload: Workload, step: usize, every: usize, budget: Budget) -> Figures {
+    let mut figures = Figures::default();
+    let what = format!("workload {}", workload.seed);
+    let budget = Budget {
+        triple: 0,
+        ..budget
+    };
+    let mut campaign = Campaign::of(budget, None, &mut figures);
+    let Some(run) = campaign.record(workload) else {
+        return figures;
+    };
+    let calls = run.log.steps[step] + 1..=run.log.steps[step + 1];
+    let moments = run
+        .moments
+        .iter()
+        .filter(|moment| calls.contains(&moment.calls()));
+    for moment in moments.step_by(every) {
+        campaign.crash_again(&run, moment, Crash::Killed, &what, 2);
+        if campaign.full() {
+            break;
+        }
+    }
+    figures
+}
+
+/// Opens the log as it was at every moment of a workload beside the derived files of its end, as where
+/// a copy that left them out was put back over a journal.
+pub fn put_back_older_logs(workload: Workload) -> Figures {
+    let mut figures = Figures::default();
+    let what = format!("workload {}", workload.seed);
+    let mut campaign = Campaign::of(Budget::FIRST, None, &mut figures);
+    let Some(run) = campaign.record(workload) else {
+        return figures;
+    };
+    let created = run.log.created.unwrap_or(u64::MAX);
+    let Some(last) = run.moments.last() else {
+        return figures;
+    };
+    for moment in run
+        .moments
+        .iter()
+        .filter(|moment| moment.calls() >= created)
+    {
+        let call = moment.calls();
+        let fs = moment.kill_process(call);
+        for derived in ["tree", "index"] {
+            let dir = Path::new(DIR).join(derived);
+            fs.restore(&dir, last).expect("both have it");
+        }
+        let before = Before {
+            log: &run.log,
+            truth: &run.truth,
+            call,
+        };
+        campaign.figures.states += 1;
+        if let Err((oracle, detail)) = survive(before, fs, call, None) {
+            campaign.violated(oracle, detail, format!("{what}, as of call {call}"));
+        }
+    }
+    figures
 }
 
 /// Crashes each of these workloads at every change of its last step only: what came before is a

@@ -253,16 +253,16 @@ fn perform_steps(
     for (at, step) in workload.steps.iter().enumerate() {
         log.steps.push(lab.fs.calls());
         match step {
-            Step::Append(plans) => {
-                if let Err(error) = log.append(lab, &journal, plans) {
-                    refuses_after_failure(lab, journal, &error);
-                    return Err(error);
-                }
-            }
-            Step::Fill { multiple, beyond } => {
+            Step::Append(_) | Step::Fill { .. } | Step::Pose => {
                 let number = workload.seed << 8 | 0x80 | at as u64;
-                let plan = Plan::sized(number, fill(lab, *multiple, *beyond));
-                if let Err(error) = log.append(lab, &journal, &[plan]) {
+                let plans = match step {
+                    Step::Append(plans) => plans.clone(),
+                    Step::Fill { multiple, beyond } => {
+                        vec![Plan::sized(number, fill(lab, *multiple, *beyond))]
+                    }
+                    _ => vec![Plan::posing(number, journal.reader().id())],
+                };
+                if let Err(error) = log.append(lab, &journal, &plans) {
                     refuses_after_failure(lab, journal, &error);
                     return Err(error);
                 }

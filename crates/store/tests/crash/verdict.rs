@@ -101,14 +101,11 @@ impl Specimen {
         self.now.kill_process(1)
     }
 
-    /// Files of the journal and how long they are.
-    fn files(&self) -> Vec<(PathBuf, u64)> {
-        let contents = self.machine().contents();
-        let files = contents
-            .into_iter()
-            .map(|(path, bytes)| (path, bytes.len() as u64));
-        files
-            .filter(|(path, len)| path.starts_with(DIR) && *len > 0)
+    /// Files of the journal and what they hold.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let contents = self.machine().contents().into_iter();
+        contents
+            .filter(|(path, bytes)| path.starts_with(DIR) && !bytes.is_empty())
             .collect()
     }
 }
@@ -369,10 +366,17 @@ fn stretch<'d>(fault: &'static str, path: &'d Path, at: u64, len: u64) -> Damage
     Damage { fault, path, bytes }
 }
 
-/// Every byte flipped.
-pub fn flips(specimen: &Specimen, verdicts: &mut Verdicts, step: u64) {
-    for (path, len) in specimen.files() {
-        for at in (0..len).step_by(step.max(1) as usize) {
+/// Of the zeros that were made ready behind the last group one byte in so many more is flipped.
+const SPARSE: usize = 61;
+
+/// Every so manieth byte flipped.
+pub fn flips(specimen: &Specimen, verdicts: &mut Verdicts, step: usize) {
+    for (path, bytes) in specimen.files() {
+        let last = bytes.iter().rposition(|byte| *byte != 0);
+        let written = last.map_or(0, |last| last + 1);
+        let behind = (written..bytes.len()).step_by(step * SPARSE);
+        for at in (0..written).step_by(step).chain(behind) {
+            let at = at as u64;
             let mask = 1 << (at % 8);
             let damage = stretch("flip", &path, at, 1);
             verdicts.judge(specimen, damage, |fs| fs.flip(&path, at, mask));
@@ -385,7 +389,10 @@ pub fn sectors(specimen: &Specimen, verdicts: &mut Verdicts) {
     const SECTOR: u64 = 512;
     let seed = specimen.run.workload.seed;
     let mut rng = Rng::new(seed ^ 0x5ec);
-    let files = specimen.files();
+    let files = specimen.files().into_iter();
+    let files: Vec<_> = files
+        .map(|(path, bytes)| (path, bytes.len() as u64))
+        .collect();
     for (path, len) in &files {
         for at in (0..*len).step_by(SECTOR as usize) {
             let n = SECTOR.min(len - at);

@@ -1,6 +1,7 @@
 //! What is done to a journal before it crashes, from a seed or one of all short ones.
 
-use factlog::{Encoding, Expect, NewEvent, Uuid};
+use factlog::{Encoding, Expect, JournalId, NewEvent, Uuid};
+use factlog_format::{CommitHeader, CrcSeed, GroupKey};
 use factlog_sim::Rng;
 
 /// One thing that a user of a journal does.
@@ -13,6 +14,8 @@ pub enum Step {
     Fill { multiple: u64, beyond: i64 },
     /// The batch of an earlier, acknowledged append again, by its place among them.
     Repeat(u64),
+    /// An append of a payload that poses as a commit header.
+    Pose,
     /// An append whose expectation fails.
     Conflict,
     /// What the housekeeper does when the journal is idle.
@@ -33,6 +36,8 @@ pub struct Plan {
     /// Also what its bytes are made from.
     number: u64,
     own_id: bool,
+    /// The journal as one of whose commit headers the payload poses.
+    poses: Option<JournalId>,
     /// Whether it is to say which revision comes before it.
     pub exact: bool,
     pub expect: Expect,
@@ -50,8 +55,17 @@ impl Plan {
             len,
             number,
             own_id: true,
+            poses: None,
             exact: false,
             expect: Expect::Any,
+        }
+    }
+
+    /// One whose payload says, as a commit header would, that more events are durable than there are.
+    pub fn posing(number: u64, journal: JournalId) -> Self {
+        Self {
+            poses: Some(journal),
+            ..Self::small(number)
         }
     }
 
@@ -66,6 +80,9 @@ impl Plan {
     }
 
     pub fn payload(&self) -> Vec<u8> {
+        if let Some(journal) = &self.poses {
+            return commit_headers(journal);
+        }
         let mut bytes = vec![0; self.len];
         Rng::new(self.number).fill(&mut bytes);
         bytes
@@ -80,6 +97,31 @@ impl Plan {
             None => event,
         }
     }
+}
+
+/// Frames of a commit header with all that a payload's author can know, one for each place at which
+/// the payload may begin between two multiples of the alignment.
+fn commit_headers(journal: &JournalId) -> Vec<u8> {
+    let header = CommitHeader {
+        number: 9,
+        incarnation: 1,
+        count: 0,
+        first_sequence: 1 << 40,
+        frames_len: 0,
+        durable: 1 << 40,
+        raw_clock: 0,
+        root: [0; 32],
+        signatures: Vec::new(),
+        frames_check: [0; 16],
+    };
+    let key = GroupKey::derive(&[0; 16], journal, 0, 0);
+    let mut bytes = Vec::new();
+    for _ in 0..8 {
+        let written = header.write(CrcSeed::of(journal), &key, &mut bytes);
+        written.expect("its fields don't contradict each other");
+        bytes.push(0);
+    }
+    bytes
 }
 
 /// A run to be.
@@ -146,6 +188,27 @@ impl Workload {
             seed /= 8;
         }
         (seed % 8) as usize
+    }
+
+    /// One with a payload that poses as a commit header.
+    pub fn posing() -> Self {
+        let small = Step::Append(vec![Plan::small(1)]);
+        Self::of_steps(90, vec![small, Step::Pose, Step::Housekeep])
+    }
+
+    /// One whose second step begins a segment.
+    pub fn rolling() -> Self {
+        let large = |number| Step::Append(vec![Plan::sized(number, 40_000)]);
+        Self::of_steps(91, vec![large(1), large(2)])
+    }
+
+    /// One with a close between two sessions.
+    pub fn closed_between() -> Self {
+        let small = |number| Step::Append(vec![Plan::small(number)]);
+        Self::of_steps(
+            92,
+            vec![small(1), Step::Reopen, small(2), small(3), Step::Reopen],
+        )
     }
 
     /// These steps.
@@ -217,6 +280,7 @@ pub fn plan(rng: &mut Rng, large: bool) -> Plan {
         len: (base + rng.below(9)) as usize,
         number: rng.next_u64(),
         own_id: rng.chance(50),
+        poses: None,
         exact: rng.chance(30),
         expect: Expect::Any,
     }

@@ -64,6 +64,16 @@ pub(crate) enum Bug {
     LostWakeup,
     /// A stream's head that was looked up is trusted over one ordered since.
     StaleHead,
+    /// Runs of the index are removed before the one they were merged into is durable.
+    InputsRemovedFirst,
+    /// A tree that is ahead of the log is believed.
+    DerivedAheadBelieved,
+    /// The checks of a commit header are keyed with what the author of a payload knows.
+    PayloadHeaderBelieved,
+    /// Sectors of one commit that reached the disk out of order are called corruption.
+    OutOfOrderIsCorrupt,
+    /// Segments that MANIFEST doesn't name any more are removed before that MANIFEST is on the disk.
+    OrphansRemovedEarly,
 }
 
 /// Whether a mistake is planted.

@@ -4,11 +4,12 @@ use factlog_sim::Failure;
 
 use super::{Bug, with};
 use crate::crash::{
-    campaign::{Budget, campaign},
+    campaign::{Budget, campaign, crash_everywhere, crash_twice, put_back_older_logs},
     fault::{Failing, Faults, fail_everywhere, fail_recovery},
     verdict::{Specimen, Verdicts, flips, rollbacks, sectors},
     workload::Workload,
 };
+use crate::index::tests::crashes::covered_after_crashes_of_a_merge;
 
 /// What finds a mistake.
 enum Found {
@@ -20,6 +21,14 @@ enum Found {
     FaultOfRecovery(u64, usize),
     /// Rot in the journal of this seed.
     Rot(u64),
+    /// Crashes of a workload with a payload that poses as a commit header.
+    Pose,
+    /// Crashes of a journal that goes on after a crash in the middle of a roll.
+    Roll,
+    /// An older log beside newer derived files, of a workload with a close in it.
+    OlderLog,
+    /// Crashes while runs of the index are merged.
+    Merge,
 }
 
 fn finds(by: &Found) -> bool {
@@ -29,12 +38,21 @@ fn finds(by: &Found) -> bool {
         bug: None,
     };
     match by {
-        Found::Crash(seeds) => {
-            let budget = Budget {
-                violations: 1,
-                ..Budget::ORDINARY
-            };
-            !campaign(0..*seeds, budget, None).violations.is_empty()
+        Found::Crash(seeds) => !campaign(0..*seeds, Budget::FIRST, None)
+            .violations
+            .is_empty(),
+        Found::Pose => !crash_everywhere(Workload::posing(), Budget::FIRST)
+            .violations
+            .is_empty(),
+        Found::Roll => !crash_twice(Workload::rolling(), 1, 1, Budget::FIRST)
+            .violations
+            .is_empty(),
+        Found::OlderLog => !put_back_older_logs(Workload::closed_between())
+            .violations
+            .is_empty(),
+        Found::Merge => {
+            let (covered, least) = covered_after_crashes_of_a_merge();
+            covered.iter().any(|covered| *covered < least)
         }
         Found::Fault(seed) => {
             let figures = fail_everywhere(&Workload::of(*seed), faults(&Failing::ALL));
@@ -52,9 +70,7 @@ fn finds(by: &Found) -> bool {
             for specimen in [closed].into_iter().chain(abandoned) {
                 flips(&specimen, &mut verdicts, 61);
                 sectors(&specimen, &mut verdicts);
-                if specimen.closed {
-                    rollbacks(&specimen, &mut verdicts);
-                }
+                rollbacks(&specimen, &mut verdicts);
             }
             !verdicts.wrong.is_empty()
         }
@@ -88,6 +104,11 @@ fn mistakes_that_crashes_find() {
         (Bug::JournalFirst, Found::Crash(2)),
         (Bug::SignedTooEarly, Found::Crash(2)),
         (Bug::TimeFalls, Found::Crash(6)),
+        (Bug::OutOfOrderIsCorrupt, Found::Crash(2)),
+        (Bug::PayloadHeaderBelieved, Found::Pose),
+        (Bug::OrphansRemovedEarly, Found::Roll),
+        (Bug::DerivedAheadBelieved, Found::OlderLog),
+        (Bug::InputsRemovedFirst, Found::Merge),
     ]);
 }
 

@@ -1,5 +1,6 @@
 //! The index against a model, against crashes and against damage.
 
+pub(crate) mod crashes;
 mod damage;
 mod faulty;
 mod files;
