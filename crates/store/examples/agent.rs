@@ -64,8 +64,8 @@ impl Decider for Task {
 }
 
 /// Records a step once, whatever is retried; its number names it.
-fn record<'j>(
-    journal: &'j Journal,
+fn record(
+    journal: &Journal,
     task: Uuid,
     number: u32,
     because_of: Option<Uuid>,

@@ -514,7 +514,7 @@ fn push_stored(
         id: facts.event_id,
         coordinate: begins.then(|| coordinate_key(facts.scope, facts.entity)),
         kind: kind_key(facts.kind),
-        tags: facts.tags.iter().map(|tag| tag_key(tag)),
+        tags: facts.tags.iter().map(tag_key),
     });
     push_entries(entries, sequence, event.stream_id(), named);
     Ok(())

@@ -180,7 +180,7 @@ pub(crate) fn scan_event(
                     event_id: event.facts.event_id,
                     coordinate: coordinate_key(event.facts.scope, event.facts.entity),
                     kind: kind_key(event.facts.kind),
-                    tags: event.facts.tags.iter().map(|tag| tag_key(tag)).collect(),
+                    tags: event.facts.tags.iter().map(tag_key).collect(),
                 }),
             })
         }

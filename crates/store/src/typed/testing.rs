@@ -214,7 +214,6 @@ where
     }
 }
 
-#[expect(clippy::use_debug, reason = "it is for who wrote the types")]
 fn pretty(value: &impl Debug) -> String {
     format!("{value:#?}")
 }

@@ -88,7 +88,7 @@ pub(super) fn check_event(
             event_id: event.facts.event_id,
             coordinate: coordinate_key(event.facts.scope, event.facts.entity),
             kind: kind_key(event.facts.kind),
-            tags: event.facts.tags.iter().map(|tag| tag_key(tag)).collect(),
+            tags: event.facts.tags.iter().map(tag_key).collect(),
         }),
     };
     Ok(CheckedEvent {

@@ -436,7 +436,8 @@ fn a_batch_of_snapshots_is_bounded() {
 /// whatever no sync had reached is lost.
 #[test]
 fn whichever_way_it_is_appended_it_is_durable_when_that_returns() {
-    let appends: [(&str, fn(&Journal)); 5] = [
+    type Append = fn(&Journal);
+    let appends: [(&str, Append); 5] = [
         ("append", |journal| {
             let event = journal.event("bank", "a1", &deposited(1)).unwrap();
             journal.append(event).unwrap();
