@@ -7,6 +7,7 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use factlog::{Journal, JournalId, KnownJournals, Options, Reader, VerifierKey};
 
+use crate::commands::trust::anchors;
 use crate::exit::{Exit, Problem};
 use crate::output::note;
 use crate::{files, misused, paths};
@@ -29,6 +30,11 @@ impl KnownArgs {
 
     pub(crate) fn none() -> Self {
         Self::file(Path::new("none"))
+    }
+
+    /// Whether nothing is to be asked of what is remembered.
+    pub(crate) fn is_none(&self) -> bool {
+        self.known.as_deref() == Some(Path::new("none"))
     }
 
     /// The known journals; `None` if they are not to be asked.
@@ -76,6 +82,9 @@ pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
     };
     if let Some(known) = known {
         options = options.known_journals(known);
+    }
+    if !args.known.is_none() {
+        options = anchors::add_to(options, dir)?;
     }
     let journal = Journal::open(dir, options)?;
     if journal.recovery().is_some() {

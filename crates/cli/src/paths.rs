@@ -20,6 +20,11 @@ pub(crate) fn keys_dir() -> Result<PathBuf, Problem> {
     Ok(config_dir()?.join("keys"))
 }
 
+/// The folder of anchors, a file for each journal.
+pub(crate) fn anchors_dir() -> Result<PathBuf, Problem> {
+    Ok(config_dir()?.join("anchors"))
+}
+
 /// The file of known journals.
 pub(crate) fn known_file() -> Result<PathBuf, Problem> {
     Ok(state_dir()?.join("known_journals"))

@@ -25,6 +25,7 @@ context!(GROUP_KEY, "factlog 1 group key");
 context!(HEADERS, "factlog 1 segment headers");
 context!(COORDINATE, "factlog 1 coordinate");
 context!(JOURNAL_KEY, "factlog 1 journal key");
+context!(NEXT_KEY, "factlog 1 next key");
 
 /// The random bytes that stand before a section's bytes and go into its hash.
 ///
@@ -230,6 +231,13 @@ pub fn journal_key(secret: &[u8; 32], purpose: &str) -> Digest {
         .update(purpose.as_bytes())
         .finalize()
         .as_bytes()
+}
+
+/// The hash by which a rotation commits to the Ed25519 key after the one that it brings.
+#[must_use]
+pub fn next_key_hash(key: &[u8; 32]) -> Digest {
+    let mut hasher = Hasher::new_from_context_key(&NEXT_KEY);
+    *hasher.update(&[1]).update(key).finalize().as_bytes()
 }
 
 #[expect(

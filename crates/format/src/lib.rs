@@ -52,12 +52,12 @@ pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
     GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, coordinate_key, event_hash,
-    event_hashes, facts_hash, journal_key, keyed_blocks, section_hash,
+    event_hashes, facts_hash, journal_key, keyed_blocks, next_key_hash, section_hash,
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{
-    ClockSteppedBack, JournalCreated, JournalEvent, JournalRecovered, RecoveryReason,
-    SigningPolicyCode,
+    ClockSteppedBack, JournalCreated, JournalEvent, JournalRecovered, KeyRevoked, KeyRotated,
+    RecoveryReason, SigningPolicyCode,
 };
 pub use limits::*;
 pub use manifest::{CachedValue, Manifest, ManifestRow};

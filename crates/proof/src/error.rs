@@ -75,8 +75,9 @@ pub enum KeyError {
     /// The name is empty, over 255 bytes, or has a space, `+` or control character.
     #[error("the key name is empty, too long, or has a space, plus or control character")]
     Name,
-    /// The signature type is not Ed25519 (0x01).
-    #[error("the key is not of type Ed25519")]
+    /// The signature type is not the one wanted: Ed25519 (0x01), for a witness Ed25519 cosignatures
+    /// (0x04).
+    #[error("the key is not of the type that is wanted here")]
     UnsupportedType,
     /// The key id is not the one that name and key give.
     #[error("the key id does not belong to this name and key")]
@@ -183,6 +184,9 @@ pub enum CheckpointError {
     /// The key is named otherwise than the origin.
     #[error("the key is named otherwise than the log")]
     OriginMismatch,
+    /// Not enough witnesses have cosigned.
+    #[error("not as many witnesses have cosigned as the policy wants")]
+    NoQuorum,
     /// Signatures verify, but none is by a key named like the origin.
     #[error("no signature is by a known key of this log")]
     NotSignedByLog,
@@ -199,6 +203,7 @@ impl CheckpointError {
             Self::ExtensionLines => "checkpoint.extension_lines",
             Self::EmptyRoot => "checkpoint.empty_root",
             Self::OriginMismatch => "checkpoint.origin_mismatch",
+            Self::NoQuorum => "checkpoint.no_quorum",
             Self::NotSignedByLog => "checkpoint.not_signed_by_log",
         }
     }

@@ -12,6 +12,8 @@ use crate::{KeyError, text};
 
 /// The signature type of plain Ed25519 note signatures.
 const ED25519: u8 = 0x01;
+/// That of Ed25519 cosignatures.
+pub(crate) const COSIGNATURE: u8 = 0x04;
 const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
 
 /// A public key under a name: what verifies the signatures of one log.
@@ -45,7 +47,7 @@ impl VerifierKey {
         }
         Ok(Self {
             name: name.to_owned(),
-            key_id: key_id(name, public_key),
+            key_id: key_id(name, ED25519, public_key),
             key,
         })
     }
@@ -56,14 +58,7 @@ impl VerifierKey {
     ///
     /// Any of [`KeyError`].
     pub fn parse(vkey: &str) -> Result<Self, KeyError> {
-        let (name, rest) = vkey.split_once('+').ok_or(KeyError::Malformed)?;
-        let (id, key) = rest.split_once('+').ok_or(KeyError::Malformed)?;
-        let id = decode_key_id(id)?;
-        let public_key = typed_key(
-            text::decode_base64(key)
-                .ok_or(KeyError::Malformed)?
-                .as_slice(),
-        )?;
+        let (name, id, public_key) = parse_vkey(vkey, ED25519)?;
         let key = Self::new(name, &public_key)?;
         if key.key_id != id {
             return Err(KeyError::IdMismatch);
@@ -111,10 +106,7 @@ impl FromStr for VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut typed = vec![ED25519];
-        typed.extend(self.public_key());
-        let (id, key) = (HEXLOWER.encode(&self.key_id), BASE64.encode(&typed));
-        write!(f, "{}+{id}+{key}", self.name)
+        write_vkey(f, &self.name, self.key_id, ED25519, self.public_key())
     }
 }
 
@@ -155,14 +147,7 @@ impl SigningKey {
     ///
     /// Any of [`KeyError`].
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
-        let rest = text
-            .strip_prefix(PRIVATE_PREFIX)
-            .ok_or(KeyError::Malformed)?;
-        let (name, rest) = rest.split_once('+').ok_or(KeyError::Malformed)?;
-        let (id, seed) = rest.split_once('+').ok_or(KeyError::Malformed)?;
-        let id = decode_key_id(id)?;
-        let typed = decode_secret(seed)?;
-        let seed = Zeroizing::new(typed_key(typed.as_slice())?);
+        let (name, id, seed) = parse_private(text, ED25519)?;
         let key = Self::generate(name, *seed)?;
         if key.verifier.key_id != id {
             return Err(KeyError::IdMismatch);
@@ -173,7 +158,12 @@ impl SigningKey {
     /// The text form, without a line end.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut typed = Zeroizing::new([ED25519; 33]);
+        self.text_as(ED25519, self.verifier.key_id)
+    }
+
+    /// The text form under a type and key id.
+    pub(crate) fn text_as(&self, kind: u8, key_id: [u8; 4]) -> Zeroizing<String> {
+        let mut typed = Zeroizing::new([kind; 33]);
         let (_, seed) = typed.split_at_mut(1);
         seed.copy_from_slice(self.key.as_bytes());
         let name = self.verifier.name();
@@ -183,7 +173,7 @@ impl SigningKey {
         text.push_str(PRIVATE_PREFIX);
         text.push_str(name);
         text.push('+');
-        text.push_str(&HEXLOWER.encode(&self.verifier.key_id));
+        text.push_str(&HEXLOWER.encode(&key_id));
         text.push('+');
         BASE64.encode_append(typed.as_slice(), &mut text);
         text
@@ -211,10 +201,48 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-fn key_id(name: &str, public_key: &[u8; 32]) -> [u8; 4] {
+/// Name, key id and public key of a vkey of this type; whether they belong together is to be checked.
+pub(crate) fn parse_vkey(vkey: &str, kind: u8) -> Result<(&str, [u8; 4], [u8; 32]), KeyError> {
+    let (name, rest) = vkey.split_once('+').ok_or(KeyError::Malformed)?;
+    let (id, key) = rest.split_once('+').ok_or(KeyError::Malformed)?;
+    let id = decode_key_id(id)?;
+    let typed = text::decode_base64(key).ok_or(KeyError::Malformed)?;
+    Ok((name, id, typed_key(&typed, kind)?))
+}
+
+/// Name, key id and seed of a private key of this type.
+pub(crate) fn parse_private(
+    text: &str,
+    kind: u8,
+) -> Result<(&str, [u8; 4], Zeroizing<[u8; 32]>), KeyError> {
+    let rest = text
+        .strip_prefix(PRIVATE_PREFIX)
+        .ok_or(KeyError::Malformed)?;
+    let (name, rest) = rest.split_once('+').ok_or(KeyError::Malformed)?;
+    let (id, seed) = rest.split_once('+').ok_or(KeyError::Malformed)?;
+    let id = decode_key_id(id)?;
+    let typed = decode_secret(seed)?;
+    let seed = Zeroizing::new(typed_key(typed.as_slice(), kind)?);
+    Ok((name, id, seed))
+}
+
+pub(crate) fn write_vkey(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    key_id: [u8; 4],
+    kind: u8,
+    public_key: &[u8; 32],
+) -> fmt::Result {
+    let mut typed = vec![kind];
+    typed.extend(public_key);
+    let (id, key) = (HEXLOWER.encode(&key_id), BASE64.encode(&typed));
+    write!(f, "{name}+{id}+{key}")
+}
+
+pub(crate) fn key_id(name: &str, kind: u8, public_key: &[u8; 32]) -> [u8; 4] {
     let mut hasher = Sha256::new();
     hasher.update(name.as_bytes());
-    hasher.update([b'\n', ED25519]);
+    hasher.update([b'\n', kind]);
     hasher.update(public_key);
     let hash: [u8; 32] = hasher.finalize().into();
     let [a, b, c, d, ..] = hash;
@@ -229,9 +257,9 @@ fn decode_key_id(text: &str) -> Result<[u8; 4], KeyError> {
 }
 
 /// Splits the type byte from a 32-byte key.
-fn typed_key(typed: &[u8]) -> Result<[u8; 32], KeyError> {
+fn typed_key(typed: &[u8], kind: u8) -> Result<[u8; 32], KeyError> {
     match typed.split_first() {
-        Some((&ED25519, key)) => key.try_into().map_err(|_| KeyError::Malformed),
+        Some((found, key)) if *found == kind => key.try_into().map_err(|_| KeyError::Malformed),
         Some(_) => Err(KeyError::UnsupportedType),
         None => Err(KeyError::Malformed),
     }

@@ -8,7 +8,9 @@
 //! * C2SP signed notes and Ed25519 keys: [`SignedNote`], [`VerifierKey`], [`SigningKey`];
 //! * C2SP checkpoints: [`Checkpoint`], [`SignedCheckpoint`];
 //! * C2SP tlog-proofs, and receipts, which are tlog-proofs whose extra data is an event:
-//!   [`TlogProof`], [`UnverifiedReceipt`], [`VerifiedReceipt`], [`UnsignedProof`].
+//!   [`TlogProof`], [`UnverifiedReceipt`], [`VerifiedReceipt`], [`UnsignedProof`];
+//! * C2SP witnesses: cosignatures ([`CosignerKey`]), the [`Witness`] itself, and policies of files that
+//!   say how many of which must have cosigned ([`TrustPolicy`]).
 //!
 //! ```
 //! use factlog_proof::{Checkpoint, Frontier, Policy, SigningKey, TlogProof, leaf_hash};
@@ -47,6 +49,7 @@
 )]
 
 mod checkpoint;
+mod cosignature;
 mod error;
 mod hash;
 mod key;
@@ -55,8 +58,11 @@ mod note;
 mod policy;
 mod receipt;
 mod text;
+mod trust;
+mod witness;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use cosignature::{CosignerKey, CosigningKey};
 pub use error::{CheckpointError, KeyError, NoteError, PathError, ProofError, ReceiptError};
 pub use hash::Hash;
 pub use key::{SigningKey, VerifierKey};
@@ -67,6 +73,8 @@ pub use merkle::{
 pub use note::{NoteSignature, SignedNote};
 pub use policy::Policy;
 pub use receipt::{SuppliedSection, TlogProof, UnsignedProof, UnverifiedReceipt, VerifiedReceipt};
+pub use trust::{PolicyError, PolicyProblem, TrustPolicy, Vouched};
+pub use witness::{AddCheckpoint, Cosigned, Witness, WitnessError, WitnessMemory};
 
 /// Types of the event format that stand in this crate's API.
 pub use factlog_format::{EventRecord, SectionSecret};

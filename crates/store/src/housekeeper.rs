@@ -102,6 +102,7 @@ fn run(writer: &Writer) {
         let before = writer.commits.load(Relaxed);
         // A failure here is the commit's own; it is kept where appends find it.
         while writer.lead_for_tickets() || writer.derived.step(writer) {}
+        writer.anchors.step(writer, false);
         let orders = signal.orders.lock();
         if orders.stop {
             return;
@@ -125,6 +126,7 @@ fn run(writer: &Writer) {
         if writer.commit_idle().is_err() {
             return;
         }
+        writer.anchors.step(writer, false);
         if !park(writer, before) {
             return;
         }

@@ -97,8 +97,13 @@ pub(crate) fn checkpoint_name(size: u64) -> String {
 
 /// Whether a file of this name in `checkpoints/` is one that the journal keeps.
 pub(crate) fn is_checkpoint_name(name: &str) -> bool {
+    checkpoint_size(name).is_some()
+}
+
+/// The size of the checkpoint in a file of this name.
+pub(crate) fn checkpoint_size(name: &str) -> Option<u64> {
     let size = name
         .strip_suffix(".checkpoint")
         .and_then(|size| u64::from_str_radix(size, 16).ok());
-    size.is_some_and(|size| checkpoint_name(size) == name)
+    size.filter(|size| checkpoint_name(*size) == name)
 }

@@ -29,7 +29,7 @@ pub mod typed;
 mod verify;
 mod view;
 
-pub use commit::{BatchReceipt, Receipt, Ticket};
+pub use commit::{Anchor, BatchReceipt, Receipt, Ticket};
 pub use config::{
     Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy, SystemClock,
     SystemRandom,
@@ -45,15 +45,16 @@ pub use factlog_format::{
 /// Makes a type an event: see [`typed`].
 pub use factlog_macros::Event;
 pub use factlog_proof::{
-    Checkpoint, Hash, Policy, SignedCheckpoint, SigningKey, UnverifiedReceipt, VerifiedReceipt,
-    VerifierKey,
+    Checkpoint, CosignerKey, CosigningKey, Hash, Policy, SignedCheckpoint, SigningKey, TrustPolicy,
+    UnverifiedReceipt, VerifiedReceipt, VerifierKey,
 };
-pub use journal::Journal;
-pub use known::{KnownError, KnownJournal, KnownJournals, Standing};
+pub use journal::{Journal, Rotated, Rotation};
+pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
 pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo, Streams};
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
 };
+pub use signer::LogKey;
 pub use typed::testing;
 pub use uuid::Uuid;
 pub use verify::{

@@ -71,6 +71,7 @@ fn stored_journals_open_and_read_as_expected() {
             ("rolled", 11, 3),
             ("recovered", 8, 3),
             ("unclean", 2, 2),
+            ("rotated", 7, 2),
         ]
     {
         let golden = stored(name);

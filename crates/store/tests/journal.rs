@@ -73,7 +73,7 @@ fn what_is_appended_is_read_in_order_after_reopening() {
 fn receipts_verify_with_the_key_alone() {
     let fs = Arc::new(MemFs::new());
     let journal = Journal::create("j", options(&fs)).unwrap();
-    let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
+    let policy = Policy::from(journal.reader().verifier_key().unwrap());
     let events: Vec<_> = (0..100)
         .map(|i| event(&format!("a{}", i % 7), "x"))
         .collect();

@@ -197,6 +197,26 @@ fn tampered_journals_do_not_hold() {
     assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
+/// Whoever knows the first or second key follows to the third; but the first was revoked.
+#[test]
+fn an_older_key_leads_to_the_newest_unless_it_was_revoked() {
+    if !python() {
+        return;
+    }
+    for (end, expected) in [("second.vkey", HOLDS), ("first.vkey", UNDECIDED)] {
+        let mut golden = stored("rotated");
+        let key = golden.beside[end].clone();
+        golden.beside.insert(VKEY.to_owned(), key);
+        let (code, said) = Shown::new(&golden).journal(&[VKEY, CHECKPOINT]);
+        let report = library(&golden, &[VKEY, CHECKPOINT]);
+        assert_eq!((code, exit(&report)), (expected, expected), "{end}: {said}");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        for (verdict, value) in verdicts(&report).as_object().unwrap() {
+            assert_eq!(said[verdict], *value, "{verdict} with {end}");
+        }
+    }
+}
+
 /// One forgery: its name, what it does, and the exits with key alone and with key and checkpoint.
 type Forged = (&'static str, fn(&mut Forgery), (i32, i32));
 

@@ -304,7 +304,7 @@ fn rotten_derived_files_never_change_what_a_journal_says() {
             assert!(journal.read_only_reason().is_none(), "{context}");
             assert_eq!(texts(&journal), all, "{context}");
             let receipt = journal.append(event("new", "x")).unwrap();
-            let policy = Policy::from(journal.reader().verifier_key().unwrap().clone());
+            let policy = Policy::from(journal.reader().verifier_key().unwrap());
             let text = receipt.text().unwrap();
             UnverifiedReceipt::parse(text.as_bytes())
                 .unwrap()

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         dir: paths::shown(&args.dir),
         id,
         origin: reader.origin().to_owned(),
-        vkey: reader.verifier_key().map(ToString::to_string),
+        vkey: reader.verifier_key().map(|key| key.to_string()),
         key_file: key_file.as_deref().map(paths::shown),
     };
     if out.is_json() {

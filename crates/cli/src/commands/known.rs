@@ -202,7 +202,8 @@ fn entry(dir: &Path, key_file: Option<PathBuf>) -> Result<KnownJournal> {
     Ok(KnownJournal {
         id: reader.id(),
         origin: reader.origin().to_owned(),
-        key: reader.verifier_key().cloned(),
+        key: reader.verifier_key(),
+        retired: Vec::new(),
         key_file,
         checkpoints,
         paths: vec![files::absolute(dir)],
@@ -231,6 +232,19 @@ fn find(known: &KnownJournals, text: &str) -> Result<JournalId> {
 fn not_known(text: &str) -> anyhow::Error {
     let message = format!("no journal {text} is known");
     Problem::new(Exit::NotFound, "known.not_found", message).into()
+}
+
+/// Follows to the key that signs now, as far as each proves the next.
+fn follow(reader: &factlog::Reader, known: &KnownJournals) -> Result<()> {
+    for _ in reader.keys() {
+        let key = known.find(&reader.id())?.and_then(|journal| journal.key);
+        let Some(key) = key else { break };
+        match reader.rotation_proof(&key)? {
+            Some(proof) => known.follow(&reader.id(), &proof)?,
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// After a verification: pins the journal if its key was given by hand, and moves a pin on to the
@@ -280,6 +294,7 @@ fn try_remember(
             ..entry(dir, own_key(&report.id))?
         })?);
     }
+    follow(&reader, known)?;
     match known.advance_with(&report.id, &checkpoint, |from| {
         // A proof that can't be made is one that doesn't hold.
         reader.consistency(from, size).unwrap_or_default()

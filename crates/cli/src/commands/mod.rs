@@ -15,6 +15,7 @@ mod repair;
 mod show;
 mod stats;
 pub(crate) mod streams;
+pub(crate) mod trust;
 mod verify;
 mod verify_receipt;
 
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     Verify(verify::Args),
     VerifyReceipt(verify_receipt::Args),
     Stats(stats::Args),
+    Keys(trust::keys::Args),
+    Anchor(trust::anchors::Args),
+    Witness(trust::witness::Args),
     Known(known::Args),
     Inspect(inspect::Args),
     Repair(repair::Args),
@@ -62,6 +66,9 @@ impl Command {
             Self::Verify(args) => verify::run(&args, out),
             Self::VerifyReceipt(args) => verify_receipt::run(&args, out),
             Self::Stats(args) => stats::run(&args, out),
+            Self::Keys(args) => trust::keys::run(&args, out),
+            Self::Anchor(args) => trust::anchors::run(&args, out),
+            Self::Witness(args) => trust::witness::run(&args, out),
             Self::Known(args) => known::run(args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Repair(args) => repair::run(&args, out),

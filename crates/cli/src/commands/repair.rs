@@ -107,7 +107,7 @@ fn salvage(args: &Args, new: &Path, out: &mut Output) -> Result<Exit> {
         dir: paths::shown(new),
         id: id_text(&report.id),
         origin: report.origin.clone(),
-        vkey: reader.verifier_key().map(ToString::to_string),
+        vkey: reader.verifier_key().map(|key| key.to_string()),
         copied: report.copied,
         own: report.own,
         lost_events: report.lost_events,

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         id: id_text(&reader.id()),
         origin: reader.origin(),
         created: time::show(reader.created()),
-        vkey: reader.verifier_key().map(ToString::to_string),
+        vkey: reader.verifier_key().map(|key| key.to_string()),
         events: stats.events,
         streams: stats.streams,
         segments: stats.segments,

@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use factlog::{
-    Authenticity, Completeness, Finding, Integrity, Outcome, Report, SignedCheckpoint,
+    Authenticity, Completeness, Finding, Integrity, Outcome, Report, SignedCheckpoint, TrustPolicy,
     VerifyOptions,
 };
 use serde::Serialize;
 
-use super::known;
+use super::{known, trust::anchors};
 use crate::exit::{Exit, Problem};
 use crate::opening::{self, KnownArgs, id_text};
 use crate::output::{BAD, DIM, GOOD, OPEN, Output, note, shown, styled, table};
@@ -17,6 +17,7 @@ use crate::{files, paths};
 
 /// Checkpoints and receipts are at most 64 KiB.
 const MAX_EVIDENCE: u64 = 64 << 10;
+const MAX_POLICY: u64 = 256 << 10;
 
 /// Check a journal: that it agrees with itself, who vouches for it, and whether it is complete
 #[derive(clap::Args)]
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// A receipt whose event must be in the journal; may be repeated
     #[arg(long, value_name = "FILE")]
     receipt: Vec<PathBuf>,
+    /// Whom to trust: a policy file of logs and witnesses, and how many of which must have cosigned
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Ask only whether the journal agrees with itself
     #[arg(long)]
     internal: bool,
@@ -51,6 +55,9 @@ pub(crate) struct Evidence {
     pub(crate) vkey: Option<factlog::VerifierKey>,
     pub(crate) checkpoints: Vec<PathBuf>,
     pub(crate) receipts: Vec<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
+    /// The journal's anchors, as they are named.
+    pub(crate) anchors: Vec<String>,
     pub(crate) internal: bool,
     pub(crate) known: KnownArgs,
 }
@@ -64,6 +71,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             .transpose()?,
         checkpoints: args.checkpoint.clone(),
         receipts: args.receipt.clone(),
+        policy: args.policy.clone(),
+        anchors: anchors_of(args)?,
         internal: args.internal,
         known: args.known.clone(),
     };
@@ -86,6 +95,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     }
 }
 
+/// The anchors that were named for the journal on this machine, unless nothing remembered is to be asked.
+fn anchors_of(args: &Args) -> Result<Vec<String>> {
+    if args.internal || args.known.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(anchors::listed(&args.dir)?.specs)
+}
+
 /// Verifies with the evidence named.
 pub(crate) fn run_verify(dir: &Path, evidence: &Evidence) -> Result<Report> {
     let mut options = VerifyOptions::new().internal(evidence.internal);
@@ -103,6 +120,16 @@ pub(crate) fn run_verify(dir: &Path, evidence: &Evidence) -> Result<Report> {
         })?;
         options = options.receipt(text);
     }
+    for anchor in &evidence.anchors {
+        options = match anchors::read(dir, anchor) {
+            Ok(Some(checkpoint)) => options.anchor(Ok(checkpoint)),
+            Ok(None) => options,
+            Err(error) => options.anchor(Err(format!("{anchor}: {error:#}"))),
+        };
+    }
+    if let Some(path) = &evidence.policy {
+        options = options.policy(read_policy(path)?);
+    }
     // With `--internal` nothing that is remembered is asked.
     if !evidence.internal
         && let Some(known) = evidence.known.journals()?
@@ -115,6 +142,15 @@ pub(crate) fn run_verify(dir: &Path, evidence: &Evidence) -> Result<Report> {
     let report = factlog::verify(dir, &options);
     progress.finish();
     Ok(report?)
+}
+
+/// The verifier's own word: one that can't be read is a mistake of theirs.
+fn read_policy(path: &Path) -> Result<TrustPolicy> {
+    let bytes = files::read(path, MAX_POLICY)?;
+    Ok(TrustPolicy::parse(&bytes).map_err(|error| {
+        let message = format!("{}: {error}", paths::shown(path));
+        Problem::new(Exit::Usage, error.code(), message)
+    })?)
 }
 
 fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint> {
@@ -211,6 +247,10 @@ fn evidence_name(evidence: factlog::Evidence, given: &Evidence) -> String {
         factlog::Evidence::Key => "key".to_owned(),
         factlog::Evidence::KnownJournals => "known journals".to_owned(),
         factlog::Evidence::Checkpoint(index) => file("checkpoint", &given.checkpoints, index),
+        factlog::Evidence::Anchor(index) => match given.anchors.get(index) {
+            Some(anchor) => format!("anchor {anchor}"),
+            None => "anchor".to_owned(),
+        },
         factlog::Evidence::Receipt(index) => file("receipt", &given.receipts, index),
         _ => "other".to_owned(),
     }

@@ -64,10 +64,7 @@ impl Setting {
         let (checkpoint, receipt) = (at("saved.checkpoint"), at("event.receipt"));
         files::write(&checkpoint, reader.checkpoint()?.to_string().as_bytes())?;
         files::write(&receipt, receipt_text.as_bytes())?;
-        let vkey = reader
-            .verifier_key()
-            .cloned()
-            .context("the journal has no key")?;
+        let vkey = reader.verifier_key().context("the journal has no key")?;
         Ok(Self {
             dir,
             journal: path,

@@ -1,7 +1,9 @@
 //! The user's files that belong to no journal: what is imported, shown as evidence, or asked to be
 //! written. The only place of the command that touches the file system itself.
 
+mod shell;
 mod tree;
+mod witness;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,7 +14,9 @@ use anyhow::{Context, Result};
 use crate::exit::{Exit, Problem};
 use crate::paths::shown;
 
+pub(crate) use shell::shell;
 pub(crate) use tree::{absolute, copy_tree, empty_dir, exists, is_dir, list, remove};
+pub(crate) use witness::Home;
 
 /// The path that means standard input or output.
 pub(crate) const STANDARD: &str = "-";
@@ -39,10 +43,7 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
 
 /// Replaces a file as a whole, so that a reader never meets half of it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
+    let dir = parent(path);
     let attempt = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
@@ -53,6 +54,22 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         File::open(dir)?.sync_all()
     };
     attempt().with_context(|| format!("cannot write {}", shown(path)))
+}
+
+/// Makes a folder for its owner alone, with those it stands in.
+pub(crate) fn private_dir(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let made = builder.recursive(true).create(path);
+    made.with_context(|| format!("cannot make {}", shown(path)))
+}
+
+/// The folder that a path stands in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
 }
 
 /// An open file to import from, with its length where that is known.

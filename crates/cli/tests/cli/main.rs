@@ -12,4 +12,5 @@ mod repair;
 mod schemas;
 mod support;
 mod tampering;
+mod trust;
 mod verify;

@@ -180,6 +180,16 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["destroy", "salvaged", "--yes"], 0);
     run(&["verify-receipt", "r", "--vkey", &vkey], 0);
     run(&["verify-receipt", "raw", "--vkey", &vkey], 3);
+    run(&["witness", "init", "w", "--name", "witness.example/w"], 0);
+    run(&["witness", "trust", "w", &vkey], 0);
+    run(&["witness", "ask", "j", "-o", "request"], 0);
+    run(&["witness", "cosign", "w", "request"], 0);
+    run(&["anchor", "add", "j", "file:anchored"], 0);
+    run(&["anchor", "list", "j"], 0);
+    run(&["anchor", "remove", "j", "file:anchored"], 0);
+    run(&["keys", "rotate", "j"], 0);
+    run(&["keys", "revoke", "j", &vkey, "--from", "1"], 0);
+    run(&["keys", "list", "j"], 0);
     run(&["known", "list"], 0);
     run(&["known", "accept", "j"], 0);
     run(&["known", "forget", "j"], 0);

@@ -446,5 +446,21 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
     );
     let clock = any::<(i64, i64)>()
         .prop_map(|(before, now)| JournalEvent::ClockSteppedBack(ClockSteppedBack { before, now }));
-    prop_oneof![created, recovered, clock]
+    let keys = any::<([u8; 32], [u8; 32], [u8; 32], [u8; 32], Option<[u8; 32]>)>();
+    let rotated = keys
+        .prop_filter("a key that replaces itself", |(old, new, ..)| old != new)
+        .prop_map(|(old, new, r, s, next)| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&r);
+            signature[32..].copy_from_slice(&s);
+            JournalEvent::KeyRotated(KeyRotated {
+                old,
+                new,
+                signature,
+                next,
+            })
+        });
+    let revoked = any::<([u8; 32], u64)>()
+        .prop_map(|(key, from)| JournalEvent::KeyRevoked(KeyRevoked { key, from }));
+    prop_oneof![created, recovered, clock, rotated, revoked]
 }

@@ -107,3 +107,10 @@ fn a_journal_key_is_a_hash_over_the_secret_and_the_purpose() {
     let key = blake3::derive_key("factlog 1 journal key", &message);
     assert_eq!(journal_key(&[9; 32], "import id"), key);
 }
+
+#[test]
+fn the_hash_of_a_next_key_is_over_its_type_and_bytes() {
+    let typed = [&[1][..], &[7; 32]].concat();
+    let expected = blake3::derive_key("factlog 1 next key", &typed);
+    assert_eq!(next_key_hash(&[7; 32]), expected);
+}

@@ -240,6 +240,22 @@ pub(crate) fn clock() -> JournalEvent {
     })
 }
 
+pub(crate) fn rotated() -> JournalEvent {
+    JournalEvent::KeyRotated(KeyRotated {
+        old: [0xab; 32],
+        new: [0xac; 32],
+        signature: [0xee; 64],
+        next: Some(next_key_hash(&[0xad; 32])),
+    })
+}
+
+pub(crate) fn revoked() -> JournalEvent {
+    JournalEvent::KeyRevoked(KeyRevoked {
+        key: [0xab; 32],
+        from: 6,
+    })
+}
+
 pub(crate) fn record() -> EventRecord {
     let (_, facts) = frame_of(&EVENT, &ORDER);
     EventRecord::with_facts(spine(), FACTS_SALT, facts).expect("the spine's own facts")

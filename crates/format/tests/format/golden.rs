@@ -92,6 +92,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             clock().encode(),
             Some("journal_event"),
         ),
+        ("key-rotated", rotated().encode(), Some("journal_event")),
+        ("key-revoked", revoked().encode(), Some("journal_event")),
         ("event-record", record().encode(), Some("event_record")),
         (
             "event-record-spine-only",

@@ -453,6 +453,19 @@ fn journal_events() -> Vec<Row> {
         ("created-trailing", kind, TRAILING, [&created[..], &[0]].concat()),
         ("created-cut", kind, TRUNCATED, created[..end - 1].to_vec()),
         ("recovered-reason", recovered, UNSUPPORTED, changed("journal-recovered", 1, 3)),
+        ("rotated-key-type", "key.rotated", UNSUPPORTED, changed("key-rotated", 34, 2)),
+        ("rotated-to-itself", "key.rotated", INVALID, {
+            let mut same = good("key-rotated");
+            same.copy_within(2..34, 35);
+            same
+        }),
+        ("rotated-short-signature", "key.rotated", INVALID, changed("key-rotated", 67, 63)),
+        ("rotated-next-flag", "key.rotated", INVALID, changed("key-rotated", 133, 2)),
+        ("rotated-extension", "key.rotated", UNSUPPORTED, changed("key-rotated", 166, 1)),
+        ("rotated-cut", "key.rotated", TRUNCATED, good("key-rotated")[..167].to_vec()),
+        ("rotated-trailing", "key.rotated", TRAILING, [&good("key-rotated")[..], &[0]].concat()),
+        ("revoked-key-type", "key.revoked", UNSUPPORTED, changed("key-revoked", 1, 2)),
+        ("revoked-cut", "key.revoked", TRUNCATED, good("key-revoked")[..41].to_vec()),
         ("clock-cut", "clock.stepped_back", TRUNCATED, good("clock-stepped-back")[..16].to_vec()),
     ]
 }

@@ -47,6 +47,8 @@ pub(crate) struct Baton {
     pub(crate) number: u64,
     pub(crate) incarnation: u32,
     pub(crate) signer: Option<Arc<Signer>>,
+    /// The key that it replaces signs the next checkpoint as well.
+    pub(crate) retiring: Option<Arc<Signer>>,
     /// The newest released checkpoint; the next commit header carries its signature.
     pub(crate) signed: Option<Arc<SignedCheckpoint>>,
     /// Whether this session has written; before its first write it syncs what it is going to rely on.
@@ -156,13 +158,16 @@ impl Baton {
         let base = writer.end + head.len() as u64;
         let bytes = with_header(&mut group.buffer, &head);
         // In memory only; it is released after the sync.
-        let signed = match &self.signer {
-            Some(signer) => Some(Arc::new(sign(
-                signer,
-                group.first + u64::from(header.count),
-                span.root(),
-            )?)),
-            None => None,
+        let size = group.first + u64::from(header.count);
+        // One that is there is not signed again: the key before may have signed it as well.
+        let same = (self.signed.as_ref()).filter(|signed| signed.claimed().size() == size);
+        let signed = match (&self.signer, same) {
+            (Some(_), Some(signed)) if self.retiring.is_none() => Some(Arc::clone(signed)),
+            (Some(signer), _) => {
+                let retiring = self.retiring.as_deref();
+                Some(Arc::new(sign(signer, retiring, size, span.root())?))
+            }
+            (None, _) => None,
         };
         if let (Some(signer), Some(signed)) = (&self.signer, &signed)
             && planted(Bug::SignedTooEarly)
@@ -182,6 +187,7 @@ impl Baton {
         self.frontier = frontier;
         self.stated = group.events.is_empty();
         self.signed.clone_from(&signed);
+        self.end_handover();
         Ok(Committed {
             offsets,
             keys: group.keys,
@@ -191,6 +197,32 @@ impl Baton {
             },
             proof: Arc::new(GroupProof { span, signed }),
         })
+    }
+
+    /// A checkpoint with the signatures that are due.
+    pub(crate) fn sign(&self, size: u64, root: Hash) -> Result<SignedCheckpoint, Error> {
+        let signer = self.signer.as_deref().ok_or(Misuse::Unsigned)?;
+        sign(signer, self.retiring.as_deref(), size, root)
+    }
+
+    /// The checkpoint that hands over from one key to the next is durable in its group's successor at
+    /// the latest; a file of its own keeps it where who knows the old key alone looks for it.
+    fn end_handover(&mut self) {
+        let (Some(retiring), Some(signed)) = (self.retiring.take(), self.signed.clone()) else {
+            return;
+        };
+        // Neither is more than a help: the next commit header carries both signatures.
+        let _ = self.keep_checkpoint();
+        let _ = retiring.remember(signed.claimed().size(), signed.claimed().root());
+    }
+
+    /// Ends the active segment and begins the next, unless it is empty.
+    pub(crate) fn roll(&mut self) -> Result<(), Error> {
+        if self.in_segment == 0 {
+            return Ok(());
+        }
+        self.keep_checkpoint()?;
+        self.next_segment(self.frontier.size())
     }
 
     /// Secures space for a group of `need` bytes, its header included; all groups before it are
@@ -520,11 +552,20 @@ pub(crate) fn name(manifest: &mut Manifest, writer: &SegmentWriter) {
     manifest.next_generation = header.generation + 1;
 }
 
-pub(crate) fn sign(signer: &Signer, size: u64, root: Hash) -> Result<SignedCheckpoint, Error> {
+/// A checkpoint signed by the journal's key, and by the one that it replaces if that is under way.
+pub(crate) fn sign(
+    signer: &Signer,
+    retiring: Option<&Signer>,
+    size: u64,
+    root: Hash,
+) -> Result<SignedCheckpoint, Error> {
     let broken = |error: factlog_proof::CheckpointError| Misuse::Receipt(error.to_string());
     let checkpoint = Checkpoint::new(signer.origin(), size, root).map_err(broken)?;
-    let signature = signer.sign(&checkpoint)?;
-    Ok(SignedCheckpoint::new(checkpoint, vec![signature]).map_err(broken)?)
+    let mut signatures = vec![signer.sign(&checkpoint)?];
+    if let Some(retiring) = retiring {
+        signatures.push(retiring.sign(&checkpoint)?);
+    }
+    Ok(SignedCheckpoint::new(checkpoint, signatures).map_err(broken)?)
 }
 
 /// The signatures of a checkpoint as the next commit header carries them: only those of the tree that

@@ -4,6 +4,7 @@
 //! get its place ([`order`]), and then waits for its group; whoever finds nobody leading takes the
 //! commit baton ([`baton`]) and makes the group durable while the next is being ordered.
 
+mod anchors;
 mod batch;
 mod baton;
 mod conditions;
@@ -12,6 +13,7 @@ mod generations;
 mod order;
 mod pool;
 mod receipt;
+mod rotate;
 mod ticket;
 mod waiting;
 
@@ -23,6 +25,8 @@ use std::sync::{
 use factlog_format::{EventFrame, EventId};
 use uuid::Uuid;
 
+pub use anchors::Anchor;
+pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
@@ -30,6 +34,7 @@ pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
 pub use receipt::{BatchReceipt, Receipt};
+pub(crate) use rotate::KeyChange;
 pub use ticket::Ticket;
 
 use self::{
@@ -73,6 +78,8 @@ pub(crate) struct Writer {
     /// Wakes the housekeeper.
     pub(crate) signal: Arc<Signal>,
     pub(crate) pool: Arc<Pool>,
+    /// Where checkpoints are kept outside the journal.
+    pub(crate) anchors: Anchors,
     /// Views are replaced by the baton's holder and by who writes derived files.
     pub(crate) publish: Mutex<()>,
 }
@@ -469,6 +476,31 @@ impl Writer {
         if order.room.takes(need) {
             return Ok(order);
         }
+        let order = self.between_groups(order, |baton| baton.secure(need))?;
+        assert!(order.room.takes(need), "what was secured is there");
+        Ok(order)
+    }
+
+    /// Ends the active segment and begins the next, whatever its size.
+    fn roll(&self) -> Result<(), Error> {
+        let mut order = self.order.lock();
+        while order.leading || !order.group.events.is_empty() {
+            order = self.wait_for_room(order);
+        }
+        self.refuse_if_stopped(&order)?;
+        drop(self.between_groups(order, Baton::roll)?);
+        Ok(())
+    }
+
+    /// Works on files while no group is being written and none is open.
+    ///
+    /// # Errors
+    /// `disk.full`, upon which the journal can be used on; after any other error of `work` it can't.
+    fn between_groups<'w>(
+        &'w self,
+        mut order: MutexGuard<'w, Order>,
+        work: impl FnOnce(&mut Baton) -> Result<(), Error>,
+    ) -> Result<MutexGuard<'w, Order>, Error> {
         order.leading = true;
         // Nobody else may be given a place while it is open where the next group goes.
         order.room = Room::default();
@@ -480,7 +512,7 @@ impl Writer {
         };
         let mut baton = self.baton.lock();
         let before = active_generation(&baton);
-        let secured = baton.secure(need);
+        let done = work(&mut baton);
         if active_generation(&baton) != before {
             self.publish_roll(&baton);
             remember(&baton);
@@ -492,11 +524,8 @@ impl Writer {
         order.hand_over(0);
         order.room = room;
         self.ended.notify_all();
-        match secured {
-            Ok(()) => {
-                assert!(order.room.takes(need), "what was secured is there");
-                Ok(order)
-            }
+        match done {
+            Ok(()) => Ok(order),
             Err(error) if error.is_disk_full() => Err(error),
             Err(error) => {
                 let error = Arc::new(error);

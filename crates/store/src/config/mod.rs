@@ -4,8 +4,8 @@ mod options;
 mod planted;
 mod seams;
 
-pub(crate) use options::KeySource;
 pub use options::{Dangerous, Options, Recovery, RegistryCheck, SigningPolicy};
+pub(crate) use options::{KeySource, named_after};
 #[cfg(test)]
 pub(crate) use planted::with;
 pub(crate) use planted::{Bug, planted};

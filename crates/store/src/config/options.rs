@@ -1,12 +1,19 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use data_encoding::HEXLOWER;
 use factlog_format::{DEFAULT_SEGMENT_LEN, Encoding, JournalId};
 use factlog_fs::{RealFs, StoreFs};
-use factlog_proof::{SignedCheckpoint, SigningKey};
+use factlog_proof::{SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::{Clock, Random, SystemClock, SystemRandom};
-use crate::KnownJournals;
+use crate::{Anchor, KnownJournals};
+
+/// A minute, in microseconds.
+const ANCHOR_EVERY: i64 = 60_000_000;
 
 /// Where a journal's signing key comes from.
 #[derive(Debug, Clone)]
@@ -32,6 +39,27 @@ impl KeySource {
             Self::None | Self::Fresh | Self::Memory(_) => None,
         }
     }
+
+    /// Where the file of a key may be: under the plain name, or under one of its own, as a rotation
+    /// leaves it.
+    pub(crate) fn paths(&self, journal: &JournalId, key: &VerifierKey) -> Vec<PathBuf> {
+        let Some(plain) = self.path(journal) else {
+            return Vec::new();
+        };
+        vec![plain.clone(), named_after(&plain, key)]
+    }
+}
+
+/// `ledger.key` of a key with the id `1a2b3c4d` becomes `ledger-1a2b3c4d.key`.
+pub(crate) fn named_after(plain: &Path, key: &VerifierKey) -> PathBuf {
+    let mut name = plain.file_stem().unwrap_or_default().to_owned();
+    name.push("-");
+    name.push(HEXLOWER.encode(&key.key_id()));
+    if let Some(extension) = plain.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    plain.with_file_name(name)
 }
 
 /// Whether a signed journal may be opened for writing without its key.
@@ -89,6 +117,8 @@ pub struct Options {
     pub(crate) encoding: Encoding,
     pub(crate) registry: RegistryCheck,
     pub(crate) housekeeper: bool,
+    pub(crate) anchors: Vec<Arc<dyn Anchor>>,
+    pub(crate) anchor_every: i64,
 }
 
 impl Default for Options {
@@ -115,6 +145,8 @@ impl Options {
             encoding: Encoding::MessagePack,
             registry: RegistryCheck::Fail,
             housekeeper: true,
+            anchors: Vec::new(),
+            anchor_every: ANCHOR_EVERY,
         }
     }
 
@@ -199,6 +231,26 @@ impl Options {
     pub fn evidence(mut self, checkpoint: SignedCheckpoint) -> Self {
         self.evidence.push(checkpoint);
         self
+    }
+
+    /// Keeps checkpoints there too: at every roll, at a close, and at most
+    /// [`anchor_every`](Self::anchor_every) apart while events come. A place that fails keeps nobody from
+    /// appending.
+    #[must_use]
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
+        self.anchors.push(anchor);
+        self
+    }
+
+    /// How long anchors may stay behind while events come; a minute by default, since what lies between is
+    /// what a rewriter may change unseen, and each costs the places some space.
+    #[must_use]
+    pub fn anchor_every(self, interval: Duration) -> Self {
+        let anchor_every = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
+        Self {
+            anchor_every,
+            ..self
+        }
     }
 
     /// The size at which a segment is sealed, in bytes; 64 MiB by default, 64 KiB to 4 GiB − 1. Small

@@ -85,6 +85,7 @@ const REMEMBERED: &str = "if the new one is meant, say so with `known accept`";
 
 #[rustfmt::skip]
 const CODES: &[Code] = &[
+    row("anchor.unreadable", System, "an anchor of the journal can't be read, so what it holds was not compared", "see why, then verify again"),
     row("append.indeterminate", System, "the write or sync of this group failed: the event may or may not be durable", "reopen the journal and append again with the same id"),
     row("batch.repeated_id", Caller, "two events of one batch have the same id", "give each event an id of its own"),
     row("batch.size", Caller, "a batch has no event, or more events or bytes than one group holds", "split it"),
@@ -94,11 +95,13 @@ const CODES: &[Code] = &[
     row("checkpoint.extension_lines", Evidence, "a checkpoint has lines that this version doesn't know", "use a newer version"),
     row("checkpoint.malformed", Evidence, "the text is no checkpoint", ASK),
     row("checkpoint.misplaced", Bytes, "a checkpoint that the journal keeps has another's name", "remove it; anchors kept elsewhere decide"),
+    row("checkpoint.no_quorum", Evidence, "not as many witnesses have cosigned a checkpoint as the policy wants", "show one with more cosignatures"),
     row("checkpoint.not_compared", Bytes, "a checkpoint could not be compared, since damage hides events below it", "restore what is damaged, then verify again"),
     row("checkpoint.not_read", System, "a kept checkpoint could not be read", "see why, then verify again"),
     row("checkpoint.not_signed_by_log", Evidence, "a checkpoint has no signature by the log's own key", ASK),
     row("checkpoint.origin", Evidence, "a checkpoint's origin is no name", ASK),
     row("checkpoint.origin_mismatch", Evidence, "a checkpoint is of another journal than the key", "use the key of that journal"),
+    row("checkpoint.retired_key", Evidence, "a checkpoint is signed by a key that was replaced, and nothing that counts confirms it", "show one of a key that signs now, or one that witnesses have signed"),
     row("commit.durable", Bytes, "a commit takes back what an earlier one called durable", TAMPERING),
     row("commit.incarnation", Bytes, "a commit is of an earlier session than the one before", TAMPERING),
     row("commit.number", Bytes, "a commit is missing or repeated", TAMPERING),
@@ -162,6 +165,9 @@ const CODES: &[Code] = &[
     row("key.id_mismatch", Evidence, "the key's id is not that of its name and bytes", ASK),
     row("key.malformed", Evidence, "the text is no key", ASK),
     row("key.name", Evidence, "the key's name is none", ASK),
+    row("key.not_followed", Evidence, "the key given was replaced, and nothing that counts shows by which", "give a later key, known from elsewhere"),
+    row("key.not_reached", Content, "the journal ends before the event that brings the key given", "find the newer copy, or give an earlier key"),
+    row("key.refused", Caller, "the journal's keys don't allow this change of them", "see the message, and `keys list`"),
     row("key.unsupported_type", Evidence, "the key is of a type that this version doesn't know", "use a newer version"),
     row("key.unusable_point", Evidence, "no signature can be checked with the key", ASK),
     row("known.behind", Content, "a larger checkpoint is known already", "find the newer copy, or say so with `known accept`"),
@@ -171,6 +177,7 @@ const CODES: &[Code] = &[
     row("known.newer_version", Version, "a newer version wrote the known journals", "use the newer version"),
     row("known.not_compared", Bytes, "damage hides events below the known checkpoint", "restore what is damaged, then verify again"),
     row("known.not_consistent", Bytes, "the journal doesn't continue the known checkpoint", NOT_OURS),
+    row("known.not_followed", Evidence, "it is not proved that another key took the place of the known one", NOT_OURS),
     row("known.not_found", Caller, "no such journal is known", "see `known list`"),
     row("known.refused", Content, "the journal doesn't agree with itself, so it is not remembered", "verify it"),
     row("known.replaced", Keeper, "another journal stands where one is known", REMEMBERED),
@@ -193,6 +200,7 @@ const CODES: &[Code] = &[
     row("payload.lossy", Caller, "the payload would not come out as it went in", "use another type or encoding"),
     row("payload.type", Caller, "the payload can't be read as this type", "read it as another"),
     row("payload.upcast", Content, "a payload of an earlier version can't be carried to the current one", "correct the upcast; what is stored stays as it is"),
+    row("policy.malformed", Caller, "a policy file is not one", "see the message: it names the line"),
     row("proof.frontier_length", Evidence, "a right edge has not as many hashes as its size wants", ASK),
     row("proof.index_out_of_range", Evidence, "the leaf is not in the tree", ASK),
     row("proof.out_of_range", Caller, "no such node is in the tree", "ask for one that is"),
@@ -256,6 +264,12 @@ const CODES: &[Code] = &[
     row("tail.unproven", Crash, "bytes at the end are a write that was never acknowledged", "nothing: an open for writing sets them aside"),
     row("ticket.spent", Caller, "a ticket was polled again after its answer", "keep the answer"),
     row("usage", Caller, "the arguments make no sense", "see `--help`"),
+    row("witness.conflict", Content, "the proof begins elsewhere than at the checkpoint that the witness cosigned last", "ask again, with a proof from the size that it says"),
+    row("witness.locked", Other, "the witness is at work in another process", "try again"),
+    row("witness.malformed", Evidence, "the text is no request to a witness", ASK),
+    row("witness.memory", System, "the records of a witness can't be read or written", "see the message"),
+    row("witness.not_consistent", Evidence, "a checkpoint is not shown to continue the one that the witness cosigned last", ASK),
+    row("witness.unknown_log", Caller, "the witness does not watch this log", "tell it to, with `witness trust`"),
     row("writer.poisoned", System, "an earlier write failed, so the writer stopped; nothing of this append was written", "reopen the journal"),
 ];
 
@@ -308,7 +322,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 21] = [
+    const OTHERS: [&str; 24] = [
         "a.off",
         "clock.stepped_back",
         "demo.watched",
@@ -323,11 +337,14 @@ mod tests {
         "journal.key",
         "journal.recovered",
         "jsonl.line",
+        "key.revoked",
+        "key.rotated",
         "key.state",
         "notes.txt",
         "orders.jsonl",
         "saved.checkpoint",
         "upper.d",
+        "witness.key",
         "signer.key",
         "a.b",
     ];

@@ -285,6 +285,9 @@ pub enum Misuse {
         /// The journal's origin.
         wanted: String,
     },
+    /// The journal's keys don't allow it.
+    #[error("the journal's keys can't be changed like this: {0}")]
+    KeyRefused(&'static str),
     /// There is a file where a new key was to be written.
     #[error("{} exists already, and keys are never overwritten", .0.display())]
     KeyExists(PathBuf),
@@ -356,6 +359,7 @@ impl Misuse {
             Self::NotAJournal(_) => "journal.not_found",
             Self::Unfinished(_) => "journal.unfinished",
             Self::KeyOfAnotherJournal { .. } => "signer.other_journal",
+            Self::KeyRefused(_) => "key.refused",
             Self::KeyExists(_) => "signer.key_exists",
             Self::PayloadType { .. } => "payload.type",
             Self::Unsigned => "journal.unsigned",

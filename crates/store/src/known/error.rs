@@ -66,6 +66,9 @@ pub enum KnownError {
         #[source]
         reason: ProofError,
     },
+    /// The proof that another key took the place of the known one does not hold.
+    #[error("it is not proved that the known key was replaced: {0}")]
+    NotFollowed(String),
     /// Another process holds the lock of the file for too long.
     #[error("{} is locked by another process", .0.display())]
     Locked(PathBuf),
@@ -85,6 +88,7 @@ impl KnownError {
             Self::Behind { .. } => "known.behind",
             Self::Forked { .. } => "history.forked",
             Self::NotConsistent { .. } => "known.not_consistent",
+            Self::NotFollowed(_) => "known.not_followed",
             Self::Locked(_) => "known.locked",
         }
     }

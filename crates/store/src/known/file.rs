@@ -32,6 +32,8 @@ struct Line {
     id: String,
     origin: String,
     key: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<String>,
     key_file: Option<StoredPath>,
     checkpoints: Vec<String>,
     paths: Vec<StoredPath>,
@@ -104,6 +106,7 @@ fn encode(journal: &KnownJournal) -> Line {
         id: HEXLOWER.encode(&journal.id),
         origin: journal.origin.clone(),
         key: journal.key.as_ref().map(VerifierKey::to_string),
+        retired: journal.retired.iter().map(VerifierKey::to_string).collect(),
         key_file: journal.key_file.as_deref().map(store),
         checkpoints: journal
             .checkpoints
@@ -131,6 +134,10 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
     let id = id.ok_or_else(|| unreadable("the id is not 32 hex digits".to_owned()))?;
     let key = line.key.as_deref().map(VerifierKey::parse).transpose();
     let key = key.map_err(|error| unreadable(error.to_string()))?;
+    let retired = line.retired.iter().map(|key| VerifierKey::parse(key));
+    let retired = retired
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(error.to_string()))?;
     let checkpoints = line
         .checkpoints
         .iter()
@@ -143,6 +150,7 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
         id,
         origin: line.origin,
         key,
+        retired,
         key_file: line.key_file.map(load).transpose()?,
         checkpoints,
         paths: line.paths.into_iter().map(load).collect::<Result<_, _>>()?,

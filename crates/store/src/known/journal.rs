@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
-use factlog_proof::{Hash, SignedCheckpoint, VerifierKey, verify_consistency};
+use factlog_proof::{Hash, Policy, SignedCheckpoint, VerifierKey, verify_consistency};
 
 use super::{KnownError, absolute};
 
@@ -14,6 +14,8 @@ pub struct KnownJournal {
     pub origin: String,
     /// The key that signs its checkpoints, named like the origin; `None` for an unsigned journal.
     pub key: Option<VerifierKey>,
+    /// The keys that were known before it, the oldest first; each proved to be replaced by the next.
+    pub retired: Vec<VerifierKey>,
     /// Where the private key is, on the machine of whoever has it.
     pub key_file: Option<PathBuf>,
     /// Checkpoints of the key, in ascending order of size: the newest, and of the older ones one
@@ -57,6 +59,7 @@ impl KnownJournal {
             Some(key) if key.name() != self.origin => {
                 return invalid("its key is named otherwise than its origin");
             }
+            None if !self.retired.is_empty() => return invalid("it had keys and has none"),
             None if !self.checkpoints.is_empty() => {
                 return invalid("it has checkpoints without a key");
             }
@@ -84,8 +87,13 @@ impl KnownJournal {
 
     pub(super) fn check_signatures(&self) -> Result<(), KnownError> {
         let Some(key) = &self.key else { return Ok(()) };
+        let keys = self.retired.iter().chain([key]);
+        let policy = Policy::new(keys.cloned())
+            .map_err(|_| KnownError::Invalid("two of its keys can't be told apart"))?;
         for checkpoint in &self.checkpoints {
-            checkpoint.verify(key).map_err(KnownError::Checkpoint)?;
+            checkpoint
+                .verify_by(&policy)
+                .map_err(KnownError::Checkpoint)?;
         }
         Ok(())
     }
@@ -105,7 +113,9 @@ impl KnownJournal {
 
     /// Takes in what a second pin of the same journal says.
     pub(super) fn merge(&mut self, other: Self) -> Result<(), KnownError> {
-        if self.key != other.key || self.origin != other.origin {
+        let known = |key: &VerifierKey| self.retired.contains(key);
+        let before = other.key.as_ref().is_some_and(known);
+        if (self.key != other.key && !before) || self.origin != other.origin {
             return Err(KnownError::KeyDiffers {
                 id: self.id,
                 pinned: self.identity(),

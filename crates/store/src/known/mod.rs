@@ -7,6 +7,7 @@
 
 mod error;
 mod file;
+mod follow;
 mod journal;
 mod standing;
 
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub use error::KnownError;
+pub use follow::RotationProof;
 pub use journal::KnownJournal;
 pub use standing::Standing;
 
@@ -172,6 +174,21 @@ impl KnownJournals {
             let known = known.ok_or(KnownError::Unknown(*id))?;
             self.check_signatures(known)?;
             Ok(known.advance(checkpoint, path_from)?)
+        })
+    }
+
+    /// Follows a journal to the key that took the place of the known one. Only what the known key itself
+    /// has signed proves that.
+    ///
+    /// # Errors
+    /// `known.not_found`; `known.unsigned`; `known.not_followed`; those of [`list`](Self::list) and
+    /// `known.locked`.
+    pub fn follow(&self, id: &[u8; 16], proof: &RotationProof) -> Result<(), Error> {
+        self.change(|journals| {
+            let known = journals.iter_mut().find(|journal| journal.id == *id);
+            let known = known.ok_or(KnownError::Unknown(*id))?;
+            self.check_signatures(known)?;
+            Ok(proof.apply(known)?)
         })
     }
 

@@ -27,6 +27,14 @@ use crate::{
 /// How many complete chunks of the index may stand in memory while it is made again.
 const CHUNKS_AT_ONCE: usize = 16;
 
+/// Who signs.
+#[derive(Debug, Default)]
+pub(crate) struct Signers {
+    pub(crate) live: Option<Arc<Signer>>,
+    /// The key before, as long as it isn't known to have signed that another took its place.
+    pub(crate) retiring: Option<Arc<Signer>>,
+}
+
 /// A journal opened for writing.
 pub(crate) struct Opened {
     pub(crate) writer: Arc<Writer>,
@@ -73,7 +81,7 @@ pub(crate) fn fresh(
 pub(crate) fn open(
     options: &Options,
     found: &Found,
-    signer: Option<Arc<Signer>>,
+    signers: Signers,
     floors: &Floors,
     secret: &[u8; 32],
     refused: &mut Option<Error>,
@@ -108,14 +116,15 @@ pub(crate) fn open(
         };
         *refused = check_roots(&reader, floors).unwrap_or_else(Some);
     }
-    if let Some(signer) = signer.as_deref().filter(|_| refused.is_none()) {
-        match sign_proven(signer, &survey) {
+    if let Some(signer) = signers.live.as_deref().filter(|_| refused.is_none()) {
+        match sign_proven(signer, signers.retiring.as_deref(), &survey) {
             Ok(Some(signed)) => view.signed = Some(Arc::new(signed)),
             Ok(None) => {}
             Err(error) => *refused = Some(error),
         }
     }
-    let mut baton = new_baton(options, found, signer, survey.frontier.clone());
+    let mut baton = new_baton(options, found, signers.live, survey.frontier.clone());
+    baton.retiring = signers.retiring;
     take_survey(&mut baton, found, &survey, view.signed.clone())?;
     let mut recovered = None;
     if refused.is_none() && !planted(Bug::AppendBehindTear) {
@@ -158,6 +167,7 @@ fn new_baton(
         number: 0,
         incarnation: 1,
         signer,
+        retiring: None,
         signed: None,
         begun: false,
         stated: true,
@@ -357,7 +367,11 @@ pub(crate) fn rolled_back(survey: &Survey, floors: &Floors) -> Option<Damage> {
 
 /// The signature of all that is proven, made anew where a crash came before any file had it. What
 /// proves it, the signer's state for one, is written after the sync, so that it may be released.
-fn sign_proven(signer: &Signer, survey: &Survey) -> Result<Option<SignedCheckpoint>, Error> {
+fn sign_proven(
+    signer: &Signer,
+    retiring: Option<&Signer>,
+    survey: &Survey,
+) -> Result<Option<SignedCheckpoint>, Error> {
     let signed = survey
         .signed
         .as_ref()
@@ -365,7 +379,7 @@ fn sign_proven(signer: &Signer, survey: &Survey) -> Result<Option<SignedCheckpoi
     if signed >= survey.proven {
         return Ok(None);
     }
-    sign(signer, survey.proven, survey.frontier.root()).map(Some)
+    sign(signer, retiring, survey.proven, survey.frontier.root()).map(Some)
 }
 
 fn with_manifest(found: &Found, manifest: &Manifest) -> Found {

@@ -1,13 +1,16 @@
 use factlog_format::EventRecord;
+use factlog_fs::read_file;
 use factlog_proof::{
-    Hash, NodeSource, PathError, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash,
+    Hash, NodeSource, PathError, SignedCheckpoint, VerifierKey, consistency_path, inclusion_path,
+    leaf_hash,
 };
 
 use super::reader::{Reader, Shared};
 use crate::{
-    Damage, Error, Misuse,
+    Damage, Error, Misuse, RotationProof,
     commit::proof_text,
     index::{Keys, Postings, Table},
+    layout::checkpoint_size,
     tree::TreeReader,
     view::View,
 };
@@ -157,5 +160,65 @@ impl Reader {
         }
         self.shared
             .with_tree(&view, |tree| factlog_proof::root_at(tree, size))
+    }
+}
+
+impl Reader {
+    /// What proves to who knows only `key` that another took its place; `None` if none did, or the
+    /// journal keeps no checkpoint by which `key` says so.
+    ///
+    /// # Errors
+    /// As [`receipt`](Self::receipt).
+    pub fn rotation_proof(&self, key: &VerifierKey) -> Result<Option<RotationProof>, Error> {
+        let keys = self.shared.keys.load();
+        let retired = keys.get(key.public_key()).and_then(|key| key.retired);
+        let Some(sequence) = retired else {
+            return Ok(None);
+        };
+        let Some(signed) = self.kept_checkpoint(sequence, key)? else {
+            return Ok(None);
+        };
+        let view = self.shared.view.load_full();
+        let event = self.shared.get(&view, sequence)?;
+        let event = event.ok_or_else(|| Misuse::NoSuchEvent(sequence.to_string()))?;
+        let Some((secret, payload)) = event.data().and_then(|section| section.content) else {
+            return Ok(None);
+        };
+        let size = signed.claimed().size();
+        let path =
+            (self.shared).with_tree(&view, |tree| path(inclusion_path(tree, sequence, size)))?;
+        Ok(Some(RotationProof {
+            receipt: proof_text(&event.record(), path, &signed)?,
+            secret,
+            payload: payload.to_vec(),
+        }))
+    }
+
+    /// The smallest kept checkpoint that covers an event and that this key has signed.
+    fn kept_checkpoint(
+        &self,
+        sequence: u64,
+        key: &VerifierKey,
+    ) -> Result<Option<SignedCheckpoint>, Error> {
+        let dir = self.shared.layout.checkpoints();
+        let fs = self.shared.fs.as_ref();
+        let mut found: Option<SignedCheckpoint> = None;
+        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
+            let size = entry.name.to_str().and_then(checkpoint_size);
+            let better = |size: &u64| {
+                *size > sequence
+                    && found
+                        .as_ref()
+                        .is_none_or(|best| *size < best.claimed().size())
+            };
+            if size.filter(better).is_none_or(|size| size > self.len()) {
+                continue;
+            }
+            let file = dir.join(&entry.name);
+            let bytes = read_file(fs, &file, 64 << 10).map_err(Error::io("read", &file))?;
+            let signed = SignedCheckpoint::parse(&bytes).ok();
+            found = signed.filter(|signed| signed.verify(key).is_ok()).or(found);
+        }
+        Ok(found)
     }
 }

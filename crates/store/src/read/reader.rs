@@ -23,6 +23,7 @@ use crate::{
     layout::Layout,
     recover::{Follower, UNSUPPORTED},
     segment::SegmentFile,
+    signer::{KeyHistory, LogKey},
     view::{Segment, View},
 };
 
@@ -32,8 +33,8 @@ pub(crate) struct Shared {
     pub(crate) fs: Arc<dyn StoreFs>,
     pub(crate) layout: Layout,
     pub(crate) identity: Identity,
-    /// The key that sequence 0 names.
-    pub(crate) key: Option<VerifierKey>,
+    /// The keys that the journal itself names.
+    pub(crate) keys: ArcSwap<KeyHistory>,
     pub(crate) view: ArcSwap<View>,
     /// How a journal without a writer here finds what was written since; `None` with a writer.
     pub(crate) follower: Option<Follower>,
@@ -115,11 +116,18 @@ impl Reader {
         self.shared.identity.created
     }
 
-    /// The key that the journal itself names, `None` if it isn't signed. A signature by it proves no
-    /// more than that the journal is self-signed: compare it with one that you got elsewhere.
+    /// The key that signs now, as the journal itself names it; `None` if it isn't signed. A signature by
+    /// it proves no more than that the journal is self-signed: compare it with one that you got
+    /// elsewhere.
     #[must_use]
-    pub fn verifier_key(&self) -> Option<&VerifierKey> {
-        self.shared.key.as_ref()
+    pub fn verifier_key(&self) -> Option<VerifierKey> {
+        self.shared.keys.load().live().cloned()
+    }
+
+    /// All keys that the journal has had, the oldest first; none if it isn't signed.
+    #[must_use]
+    pub fn keys(&self) -> Vec<LogKey> {
+        self.shared.keys.load().keys().to_vec()
     }
 
     /// The journal's directory.

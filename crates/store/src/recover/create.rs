@@ -9,6 +9,7 @@ use super::Found;
 use crate::{
     Error, Misuse, Options, SigningPolicy,
     layout::{JOURNAL, Layout, SUBDIRECTORIES, encode_secret},
+    signer::KeyHistory,
 };
 
 /// The longest origin that a caller may choose; `/` and the id follow it.
@@ -49,12 +50,10 @@ pub(crate) fn create(
         keys,
         forked_from: None,
     };
-    let key = created
-        .keys
-        .first()
-        .map(|key| factlog_proof::VerifierKey::new(&origin, key))
-        .transpose()
-        .map_err(|_| Misuse::Origin)?;
+    let history = KeyHistory::of(&created);
+    if history.keys().len() < created.keys.len() {
+        return Err(Misuse::Origin.into());
+    }
     let features = factlog_format::Features::default();
     let identity = Identity {
         features,
@@ -76,7 +75,8 @@ pub(crate) fn create(
             layout,
             identity,
             created,
-            key,
+            key: history.live().cloned(),
+            keys: history,
             manifest,
             damage: Vec::new(),
             unfinished: false,

@@ -1,11 +1,12 @@
 use factlog_format::JournalId;
 use factlog_fs::{DirEntry, FileKind, OpenMode, StoreFs, is_temporary, read_file};
-use factlog_proof::{Hash, SignedCheckpoint, VerifierKey};
+use factlog_proof::{Hash, SignedCheckpoint};
 
 use crate::{
     Error,
     layout::Layout,
     segment::{SegmentFile, largest_statement, parse_segment_name},
+    signer::KeyHistory,
 };
 
 const MAX_CHECKPOINT: usize = 64 << 10;
@@ -25,14 +26,16 @@ pub(crate) struct Floors {
     pub(crate) foreign: usize,
     /// The largest of the journal's own signed checkpoints.
     pub(crate) kept: Option<SignedCheckpoint>,
+    /// The largest of them that the key before the one that signs now has signed.
+    pub(crate) handed_over: u64,
 }
 
 impl Floors {
     /// What a reader consults: the checkpoints that the journal keeps itself. One that can't be read
     /// says nothing.
-    pub(crate) fn kept(fs: &dyn StoreFs, layout: &Layout, key: Option<&VerifierKey>) -> Self {
+    pub(crate) fn kept(fs: &dyn StoreFs, layout: &Layout, keys: &KeyHistory) -> Self {
         let mut floors = Self::default();
-        let _ = floors.consider_kept(fs, layout, key);
+        let _ = floors.consider_kept(fs, layout, keys);
         floors
     }
 
@@ -46,17 +49,14 @@ impl Floors {
         checkpoints.max().unwrap_or(0).max(self.orphans)
     }
 
-    /// Adds a checkpoint if it is signed by the journal's key; says whether it is.
-    pub(crate) fn consider(
-        &mut self,
-        checkpoint: &SignedCheckpoint,
-        key: Option<&VerifierKey>,
-    ) -> bool {
-        let Some(Ok(verified)) = key.map(|key| checkpoint.verify(key)) else {
-            return false;
-        };
-        self.checkpoints.push((verified.size(), verified.root()));
-        true
+    /// Adds a checkpoint if it is signed by a key of the journal; says whether it is.
+    pub(crate) fn consider(&mut self, checkpoint: &SignedCheckpoint, keys: &KeyHistory) -> bool {
+        let signed = keys.has_signed(checkpoint);
+        if signed {
+            let claimed = checkpoint.claimed();
+            self.checkpoints.push((claimed.size(), claimed.root()));
+        }
+        signed
     }
 
     /// Adds the checkpoints that the journal keeps itself.
@@ -64,8 +64,9 @@ impl Floors {
         &mut self,
         fs: &dyn StoreFs,
         layout: &Layout,
-        key: Option<&VerifierKey>,
+        keys: &KeyHistory,
     ) -> Result<(), Error> {
+        let before = keys.before_live();
         let dir = layout.checkpoints();
         let entries = match fs.list(&dir) {
             Ok(entries) => entries,
@@ -78,8 +79,11 @@ impl Floors {
             let bytes = read_file(fs, &path, MAX_CHECKPOINT).map_err(Error::io("read", &path))?;
             // One that doesn't parse says nothing; `verify` reports it.
             if let Ok(checkpoint) = SignedCheckpoint::parse(&bytes) {
-                let signed = self.consider(&checkpoint, key);
+                let signed = self.consider(&checkpoint, keys);
                 let size = |kept: &SignedCheckpoint| kept.claimed().size();
+                if before.is_some_and(|before| checkpoint.verify(&before.key).is_ok()) {
+                    self.handed_over = self.handed_over.max(size(&checkpoint));
+                }
                 if signed
                     && self
                         .kept

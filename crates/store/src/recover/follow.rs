@@ -127,11 +127,8 @@ impl Place {
     }
 
     fn sign(&self, shared: &Shared, header: &CommitHeader) {
-        let Some(key) = shared
-            .key
-            .as_ref()
-            .filter(|_| !header.signatures.is_empty())
-        else {
+        let keys = shared.keys.load();
+        let Some(key) = keys.live().filter(|_| !header.signatures.is_empty()) else {
             return;
         };
         if header.first_sequence != self.frontier.size() {
@@ -139,7 +136,7 @@ impl Place {
         }
         let root = self.frontier.root();
         let signed = checkpoint_of(key.name(), header.first_sequence, root, &header.signatures);
-        if let Some(signed) = signed.filter(|signed| signed.verify(key).is_ok()) {
+        if let Some(signed) = signed.filter(|signed| keys.has_signed(signed)) {
             let view = shared.view.load_full();
             let signed = Some(Arc::new(signed));
             shared.view.store(Arc::new(View {
@@ -164,7 +161,7 @@ impl Place {
             return Ok(false);
         }
         let before = shared.view.load();
-        let floors = Floors::kept(shared.fs.as_ref(), &found.layout, found.key.as_ref());
+        let floors = Floors::kept(shared.fs.as_ref(), &found.layout, &found.keys);
         let (view, survey) = crate::open::read_view(&shared.fs, &found, &floors, &|| false)?;
         if view.durable < before.proven() {
             let detail = "the journal is shorter than it was";
@@ -172,6 +169,7 @@ impl Place {
             return Err(crate::Damage::new("history.rolled_back", dir, detail).into());
         }
         let grown = view.durable > before.durable;
+        shared.keys.store(Arc::new(found.keys));
         shared.view.store(Arc::new(view));
         *self = Self {
             offset: survey.proven_end,

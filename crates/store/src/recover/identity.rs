@@ -6,12 +6,14 @@ use factlog_proof::VerifierKey;
 
 use super::{
     contents::{Contents, Standing},
+    keys::{find_values, keys_of},
     rebuild::rebuild,
 };
 use crate::{
     Damage, Error, Event, Misuse,
     layout::{Layout, MANIFEST},
     segment::{FrameReader, FrameStop, GroupScanner, SegmentFile, largest_statement},
+    signer::KeyHistory,
 };
 
 const MAX_IDENTITY: usize = 4096;
@@ -25,7 +27,9 @@ pub(crate) struct Found {
     pub(crate) layout: Layout,
     pub(crate) identity: Identity,
     pub(crate) created: JournalCreated,
+    /// The key that signs now.
     pub(crate) key: Option<VerifierKey>,
+    pub(crate) keys: KeyHistory,
     pub(crate) manifest: Manifest,
     /// What had to be worked around, the gravest first: then nothing is written.
     pub(crate) damage: Vec<Damage>,
@@ -58,7 +62,7 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
             None
         }
     };
-    let manifest = match read_manifest(fs, &layout) {
+    let mut manifest = match read_manifest(fs, &layout) {
         Ok(manifest) => manifest,
         Err(error) => {
             damage.insert(0, worked_around(error)?);
@@ -67,19 +71,20 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
                 Some(identity) => identity.journal,
                 None => journal_of(fs, &layout, &segments)?,
             };
-            let rebuilt = rebuild(fs, &layout, &journal, &segments)?;
+            let mut rebuilt = rebuild(fs, &layout, &journal, &segments)?;
             damage.extend(rebuilt.gaps);
+            find_values(fs, &layout, &mut rebuilt.manifest)?;
             rebuilt.manifest
         }
     };
     let created = read_created(fs, &layout, &manifest)?;
     let identity = check_identity(&layout, identity, &manifest, &created)?;
-    let key = created
-        .keys
-        .first()
-        .map(|key| VerifierKey::new(&created.origin, key))
-        .transpose()
-        .map_err(|error| mismatch(&layout.segments(), &error.to_string()))?;
+    if let Some(key) = created.keys.first() {
+        VerifierKey::new(&created.origin, key)
+            .map_err(|error| mismatch(&layout.segments(), &error.to_string()))?;
+    }
+    let keys = keys_of(fs, &layout, &created, &mut manifest)?;
+    let key = keys.live().cloned();
     let unfinished = matches!(damage.as_slice(), [only] if only.code == "journal.missing")
         && holds_creation_alone(fs, &layout, &manifest.journal)?;
     if unfinished {
@@ -90,6 +95,7 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
         identity,
         created,
         key,
+        keys,
         manifest,
         damage,
         unfinished,

@@ -132,7 +132,7 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
     let named: Vec<_> = rows
         .map(|row| (row.first_sequence, row.generation))
         .collect();
-    let mut floors = Floors::kept(fs.as_ref(), &found.layout, found.key.as_ref());
+    let mut floors = Floors::kept(fs.as_ref(), &found.layout, &found.keys);
     let journal = &found.identity.journal;
     if !inspection.in_use && found.damage.is_empty() {
         floors.consider_orphans(fs.as_ref(), &found.layout, journal, &named)?;

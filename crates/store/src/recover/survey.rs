@@ -225,17 +225,13 @@ impl<'f> Scan<'f> {
     /// Keeps the checkpoint whose signatures a commit header carries, if they are the key's.
     fn take_signatures(&mut self, group: &ScannedGroup, root: Hash) {
         let header = &group.header;
-        let Some(key) = self
-            .found
-            .key
-            .as_ref()
-            .filter(|_| !header.signatures.is_empty())
-        else {
+        let keys = &self.found.keys;
+        let Some(key) = keys.live().filter(|_| !header.signatures.is_empty()) else {
             return;
         };
         let size = header.first_sequence;
         let signed = checkpoint_of(key.name(), size, root, &header.signatures);
-        match signed.filter(|signed| signed.verify(key).is_ok()) {
+        match signed.filter(|signed| keys.has_signed(signed)) {
             Some(signed) => self.signed = Some(signed),
             None => {
                 let detail = "a commit header carries a signature that is not the journal's";

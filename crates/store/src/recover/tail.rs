@@ -9,7 +9,7 @@ use factlog_proof::{Hash, leaf_hash};
 use super::{Survey, identity::read_manifest};
 use crate::{
     Damage, Error, Recovery, Refusal,
-    commit::{Baton, MAX_HEADER, sign},
+    commit::{Baton, MAX_HEADER},
     config::{Bug, planted},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
 };
@@ -89,7 +89,7 @@ pub(crate) fn recover(
     }
     // In memory only, as in a commit; the next commit header carries it.
     let signed = match baton.signer.as_deref().filter(|_| copied > 0) {
-        Some(signer) => Some(Arc::new(sign(signer, frontier.size(), frontier.root())?)),
+        Some(_) => Some(Arc::new(baton.sign(frontier.size(), frontier.root())?)),
         None => baton.signed.clone(),
     };
     let end = if planted(Bug::SealedWithTear) {

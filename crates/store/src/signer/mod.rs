@@ -10,6 +10,7 @@
 //! and as long as it remembers nothing the next creation takes its place.
 
 mod dirs;
+mod history;
 mod state;
 
 #[cfg(test)]
@@ -34,6 +35,8 @@ use crate::{
 };
 
 pub(crate) use dirs::create_private_dirs;
+pub(crate) use history::KeyHistory;
+pub use history::LogKey;
 pub(crate) use state::read_state_only;
 
 /// The longest key file: prefix, a name of 255 bytes, key id and seed, generously.

@@ -30,6 +30,8 @@ pub(super) struct Chain {
     last_recorded: i64,
     /// A root differed; until a segment's header gives a new edge, later ones do as well.
     parted: bool,
+    /// The group under way has an event about keys.
+    changes_keys: bool,
 }
 
 /// The commit header before.
@@ -60,6 +62,7 @@ impl Chain {
             session: 0,
             last_recorded: i64::MIN,
             parted: false,
+            changes_keys: false,
         }
     }
 
@@ -230,6 +233,20 @@ impl Chain {
                 let detail = "a journal is created once, at sequence 0".to_owned();
                 findings.wrong(damage("event.journal_event", detail));
             }
+            Some(event) if order.sequence > 0 => {
+                self.changes_keys |= matches!(
+                    event,
+                    JournalEvent::KeyRotated(_) | JournalEvent::KeyRevoked(_)
+                );
+                let root = self.history.root();
+                if let Err(why) = self
+                    .trust
+                    .change(order.sequence, order.recorded_at, &event, root)
+                {
+                    let detail = format!("there can't be such an event: {why}");
+                    findings.wrong(damage("event.journal_event", detail));
+                }
+            }
             _ if order.sequence == 0 => {
                 let detail = "sequence 0 does not create a journal".to_owned();
                 findings.wrong(damage("event.journal_event", detail));
@@ -253,6 +270,11 @@ impl Chain {
         self.history.state(header.end_sequence(), stated);
         if header.first_sequence == 0 && header.count > 1 && header.number != 0 {
             let detail = "the event that creates the journal shares its commit with others";
+            findings.wrong(Damage::new("event.journal_event", path, detail).at(offset));
+        }
+        let changes_keys = std::mem::take(&mut self.changes_keys);
+        if changes_keys && header.count > 1 && header.number != 0 {
+            let detail = "an event about the journal's keys shares its commit with others";
             findings.wrong(Damage::new("event.journal_event", path, detail).at(offset));
         }
         if let Some(root) = self.history.root()

@@ -81,7 +81,10 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     let names = &directory.segments;
     let orphans_say = plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
     let history = History::new(evidence.sizes(), evidence.sequences());
-    let trust = Trust::new(evidence.trusted_key(options));
+    let trust = Trust::new(
+        evidence.trusted_key(options, &directory.id),
+        evidence.former_keys(),
+    );
     let total = total_len(fs, &layout, &plans)?;
     let mut pass = Pass {
         fs,
@@ -177,6 +180,8 @@ impl Pass<'_> {
         self.derived
             .finish(self.chain.next, self.clean, &mut self.findings)?;
         let anchoring = evidence::compare(&mut self);
+        let (lost, segments) = (!self.chain.lost.is_empty(), self.layout.segments());
+        self.chain.trust.end(lost, &segments, &mut self.findings);
         self.note_unsigned();
         let damaged = self.findings.findings.iter().any(is_damage);
         let origin = self.origin();

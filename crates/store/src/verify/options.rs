@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use factlog_fs::{RealFs, StoreFs};
-use factlog_proof::{SignedCheckpoint, VerifierKey};
+use factlog_proof::{SignedCheckpoint, TrustPolicy, VerifierKey};
 
 use crate::KnownJournals;
 
@@ -19,7 +19,9 @@ pub struct VerifyOptions {
     pub(super) fs: Arc<dyn StoreFs>,
     pub(super) key: Option<VerifierKey>,
     pub(super) checkpoints: Vec<SignedCheckpoint>,
+    pub(super) anchors: Vec<Result<SignedCheckpoint, String>>,
     pub(super) receipts: Vec<String>,
+    pub(super) policy: Option<TrustPolicy>,
     pub(super) known: Option<KnownJournals>,
     pub(super) internal: bool,
     pub(super) progress: Option<Progress>,
@@ -33,7 +35,9 @@ impl VerifyOptions {
             fs: Arc::new(RealFs::new()),
             key: None,
             checkpoints: Vec::new(),
+            anchors: Vec::new(),
             receipts: Vec::new(),
+            policy: None,
             known: None,
             internal: false,
             progress: None,
@@ -62,11 +66,29 @@ impl VerifyOptions {
         self
     }
 
+    /// What an anchor of the journal holds: a checkpoint, as with [`checkpoint`](Self::checkpoint), or why it
+    /// could not be read, which leaves the verification undecided.
+    #[must_use]
+    pub fn anchor(mut self, anchor: Result<SignedCheckpoint, String>) -> Self {
+        self.anchors.push(anchor);
+        self
+    }
+
     /// The text of a receipt, whose event must be in the journal.
     #[must_use]
     pub fn receipt(mut self, receipt: impl Into<String>) -> Self {
         self.receipts.push(receipt.into());
         self
+    }
+
+    /// Whom to trust, by a policy file: its logs' keys, where [`key`](Self::key) gives none, and how many
+    /// of which witnesses must have cosigned a checkpoint for it to count.
+    #[must_use]
+    pub fn policy(self, policy: TrustPolicy) -> Self {
+        Self {
+            policy: Some(policy),
+            ..self
+        }
     }
 
     /// The user's record of journals: supplies key and checkpoints.
@@ -107,7 +129,9 @@ impl fmt::Debug for VerifyOptions {
             .field("fs", &self.fs)
             .field("key", &self.key)
             .field("checkpoints", &self.checkpoints.len())
+            .field("anchors", &self.anchors.len())
             .field("receipts", &self.receipts.len())
+            .field("policy", &self.policy)
             .field("known", &self.known)
             .field("internal", &self.internal)
             .finish_non_exhaustive()

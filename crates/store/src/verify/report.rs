@@ -102,6 +102,8 @@ pub enum Evidence {
     KnownJournals,
     /// The checkpoint of this place among those given, counted from 0.
     Checkpoint(usize),
+    /// The anchor of this place among those given, counted from 0.
+    Anchor(usize),
     /// The receipt of this place among those given, counted from 0.
     Receipt(usize),
 }

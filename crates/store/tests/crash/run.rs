@@ -113,7 +113,7 @@ impl Log {
 
     fn note_created(&mut self, lab: &Lab, journal: &Journal) {
         self.created = Some(lab.fs.calls());
-        self.policy = journal.reader().verifier_key().cloned().map(Policy::from);
+        self.policy = journal.reader().verifier_key().map(Policy::from);
     }
 
     fn note_checkpoint(&mut self, lab: &Lab, journal: &Journal) {

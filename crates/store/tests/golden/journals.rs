@@ -13,14 +13,21 @@ use std::{
 };
 
 use factlog::{
-    Clock, Encoding, Journal, NewEvent, Options, Random, SignedCheckpoint, SigningKey,
+    Clock, Encoding, Journal, NewEvent, Options, Random, Rotation, SignedCheckpoint, SigningKey,
     TraceContext, Uuid, VerifierKey,
 };
 use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 
 use crate::support::{self, DIR, content, overwrite};
 
-pub(crate) const NAMES: [&str; 5] = ["signed", "unsigned", "rolled", "recovered", "unclean"];
+pub(crate) const NAMES: [&str; 6] = [
+    "signed",
+    "unsigned",
+    "rolled",
+    "recovered",
+    "unclean",
+    "rotated",
+];
 pub(crate) const ORIGIN: &str = "example.com/golden";
 
 /// 2025-11-22 00:00 UTC.
@@ -294,6 +301,7 @@ pub(crate) fn make(name: &'static str) -> Golden {
         "rolled" => rolled(making),
         "recovered" => recovered(making),
         "unclean" => unclean(making),
+        "rotated" => rotated(making),
         _ => panic!("no golden journal of that name"),
     }
 }
@@ -408,6 +416,26 @@ fn recovered(making: Making) -> Golden {
     assert_eq!(making.recovery(), Some((1, true)));
     making.append(note("note-0", "after all that"));
     making.end()
+}
+
+/// Its key was replaced twice, and the first one revoked.
+fn rotated(making: Making) -> Golden {
+    making.append(note("note-0", "by the first key"));
+    let first = making.journal.reader().verifier_key().unwrap();
+    making.journal.rotate_key(Rotation::new()).unwrap();
+    making.append(note("note-0", "by the second key"));
+    making.journal.rotate_key(Rotation::new()).unwrap();
+    making.append(note("note-0", "by the third key"));
+    making.journal.revoke_key(&first, 2).unwrap();
+    let second = making.journal.reader().keys()[1].key.clone();
+    let mut golden = making.end();
+    golden
+        .beside
+        .insert("first.vkey".to_owned(), format!("{first}\n"));
+    golden
+        .beside
+        .insert("second.vkey".to_owned(), format!("{second}\n"));
+    golden
 }
 
 /// Left as a crash left it.

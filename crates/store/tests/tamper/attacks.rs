@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// One way of tampering.
-struct Attack {
-    name: &'static str,
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
     /// What the attacker can do.
-    power: Power,
+    pub(crate) power: Power,
     tamper: fn(&Lab, &mut Forgery),
     /// What must be among the findings of a verification with key and checkpoint.
     finding: &'static str,
@@ -30,7 +30,7 @@ struct Attack {
 
 /// Each can do what those before it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Power {
+pub(crate) enum Power {
     /// Makes checksums and keyed checks right.
     Checks,
     /// Makes places, links and hashes of events right.
@@ -45,7 +45,7 @@ enum Power {
 
 use Power::{Checks, Hashes, Signs, Strips, Trees};
 
-const ATTACKS: &[Attack] = &[
+pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "a payload is rewritten, its hash not",
         power: Checks,
@@ -292,7 +292,7 @@ fn rename_scope(event: &mut crate::wire::Event, from: &str, to: &str) {
     event.body[at..at + to.len()].copy_from_slice(to.as_bytes());
 }
 
-fn attack(attack: &Attack, lab: &Lab, key: &SigningKey) {
+pub(crate) fn attack(attack: &Attack, lab: &Lab, key: &SigningKey) {
     let mut journal = Forgery::read(lab);
     (attack.tamper)(lab, &mut journal);
     if attack.power >= Hashes {
@@ -322,7 +322,7 @@ fn attack(attack: &Attack, lab: &Lab, key: &SigningKey) {
     }
 }
 
-fn signing_key(lab: &Lab) -> SigningKey {
+pub(crate) fn signing_key(lab: &Lab) -> SigningKey {
     let text = String::from_utf8(lab.read("signer.key")).unwrap();
     SigningKey::from_text(text.trim_end()).unwrap()
 }

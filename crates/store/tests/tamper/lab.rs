@@ -45,7 +45,7 @@ impl Lab {
         let fs = Arc::new(MemFs::new());
         let options = Self::options(&fs).segment_len(segment_len);
         let journal = Journal::create(DIR, options.dangerous().without_housekeeper()).unwrap();
-        let key = journal.reader().verifier_key().unwrap().clone();
+        let key = journal.reader().verifier_key().unwrap();
         let mut early = None;
         let mut receipt = String::new();
         for number in 0..count {
@@ -117,6 +117,11 @@ impl Lab {
             receipt: self.receipt.clone(),
             events: self.events,
         }
+    }
+
+    /// Every file below a directory.
+    pub(crate) fn files_below(&self, dir: &str) -> Vec<PathBuf> {
+        support::files(self.fs.as_ref(), Path::new(dir))
     }
 
     /// Every file of the journal but `LOCK`.

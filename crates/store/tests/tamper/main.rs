@@ -2,9 +2,11 @@
 
 mod attacks;
 mod bytes;
+mod corpus;
 mod evidence;
 mod lab;
 #[path = "../support/mod.rs"]
 mod support;
 mod tails;
 mod wire;
+mod witnessed;

@@ -233,6 +233,37 @@ impl Forgery {
         }
     }
 
+    /// The root of the tree of all events before one.
+    pub(crate) fn root_before(&mut self, sequence: u64) -> Hash {
+        let journal = self.journal();
+        let mut tree = Frontier::new();
+        for event in self.events().take(sequence as usize) {
+            tree.push(leaf_hash(&event.hash(&journal)));
+        }
+        tree.root()
+    }
+
+    /// Signs the checkpoints of more than `size` events anew, as the holder of another key.
+    pub(crate) fn sign_from(&mut self, size: u64, key: &SigningKey) {
+        let mut before: Option<(u64, Digest)> = None;
+        for group in self
+            .segments
+            .iter_mut()
+            .flat_map(|segment| &mut segment.groups)
+        {
+            if let Some((at, root)) = before.filter(|(at, _)| *at > size) {
+                let origin = key.verifier().name();
+                let checkpoint = Checkpoint::new(origin, at, Hash::from_bytes(root)).unwrap();
+                group.header.signatures = vec![HeaderSignature {
+                    kind: 1,
+                    key_id: key.verifier().key_id(),
+                    bytes: key.sign(checkpoint.to_string().as_bytes()).to_vec(),
+                }];
+            }
+            before = Some((group.header.end_sequence(), group.header.root));
+        }
+    }
+
     pub(crate) fn unsign(&mut self) {
         for group in self
             .segments

@@ -34,6 +34,7 @@ fn journal(id: u8, path: &str) -> KnownJournal {
         id: [id; 16],
         origin: origin(id),
         key: Some(key(id).verifier().clone()),
+        retired: Vec::new(),
         key_file: None,
         checkpoints: Vec::new(),
         paths: vec![path.into()],

@@ -1,6 +1,6 @@
-use factlog_proof::{Checkpoint, Policy};
+use factlog_proof::{Checkpoint, CheckpointError, Policy, TrustPolicy, VerifierKey};
 
-use super::{Anchor, Receipt, refuse_receipt};
+use super::{Anchor, Receipt, Weight, refuse_receipt};
 use crate::{
     Damage, Standing,
     verify::{
@@ -29,8 +29,16 @@ enum Compared {
 /// Compares the journal with every checkpoint and receipt, and with what is known of it.
 pub(in crate::verify) fn compare(pass: &mut Pass<'_>) -> Anchoring {
     let evidence = std::mem::take(&mut pass.evidence);
-    let mut found = Found::default();
-    for anchor in &evidence.anchors {
+    let mut found = Found {
+        policy: evidence.policy.clone(),
+        ..Found::default()
+    };
+    // Those of the journal's own come first: one may show that a key was replaced.
+    let own = |anchor: &&Anchor| anchor.by == By::Journal;
+    for anchor in evidence.anchors.iter().filter(own) {
+        found.anchor(pass, anchor);
+    }
+    for anchor in evidence.anchors.iter().filter(|anchor| !own(anchor)) {
         found.anchor(pass, anchor);
     }
     for receipt in &evidence.receipts {
@@ -49,6 +57,8 @@ pub(in crate::verify) fn compare(pass: &mut Pass<'_>) -> Anchoring {
 /// What was found so far.
 #[derive(Debug, Default)]
 struct Found {
+    /// Whose cosignatures are wanted.
+    policy: Option<TrustPolicy>,
     /// The largest size that evidence from outside names and the journal continues.
     continues: Option<u64>,
     /// Sizes at which the journal agrees, whoever keeps the checkpoint.
@@ -61,28 +71,75 @@ struct Found {
 impl Found {
     fn anchor(&mut self, pass: &mut Pass<'_>, anchor: &Anchor) {
         let claimed = anchor.checkpoint.claimed();
-        let Some((key, _)) = usable_key(pass, claimed, anchor.by, &anchor.path) else {
+        let Some(policy) = usable_keys(pass, claimed, anchor.by, &anchor.path) else {
             return;
         };
-        if let Err(error) = anchor.checkpoint.verify(&key) {
-            let detail = format!("the checkpoint of {} events: {error}", claimed.size());
-            let damage = Damage::new("checkpoint.bad_signature", &anchor.path, detail);
-            pass.findings.exposed(damage, anchor.by);
-            if anchor.by == By::Journal {
-                pass.chain.trust.also_bad();
+        let signers = match anchor.checkpoint.verify_by(&policy) {
+            Ok((_, signers)) => signers,
+            Err(error) => {
+                let detail = format!("the checkpoint of {} events: {error}", claimed.size());
+                let damage = Damage::new("checkpoint.bad_signature", &anchor.path, detail);
+                pass.findings.exposed(damage, anchor.by);
+                if anchor.by == By::Journal {
+                    pass.chain.trust.also_bad();
+                }
+                return;
             }
+        };
+        let Ok(witnessed) = self.witnessed(pass, anchor, &signers) else {
             return;
+        };
+        self.compared(pass, claimed, &signers, witnessed, anchor.by, &anchor.path);
+    }
+
+    /// Whether as many witnesses as the policy wants have cosigned a checkpoint from outside, before a key
+    /// that signed it was revoked. An error if they must and didn't; it was reported.
+    fn witnessed(
+        &self,
+        pass: &mut Pass<'_>,
+        anchor: &Anchor,
+        signers: &[&VerifierKey],
+    ) -> Result<bool, ()> {
+        let Some(policy) = self.policy.as_ref().filter(|_| anchor.by != By::Journal) else {
+            return Ok(false);
+        };
+        let size = anchor.checkpoint.claimed().size();
+        let damage = |code, error: &CheckpointError| {
+            let detail = format!("the checkpoint of {size} events: {error}");
+            Damage::new(code, &anchor.path, detail)
+        };
+        match policy.check_witnesses(&anchor.checkpoint) {
+            Ok(witnesses) => {
+                let revoked = signers
+                    .iter()
+                    .filter_map(|key| pass.chain.trust.revoked_at(key));
+                let revoked = revoked.min().unwrap_or(i64::MAX);
+                let before = |time: u64| {
+                    i64::try_from(time).is_ok_and(|time| time.saturating_mul(1_000_000) < revoked)
+                };
+                let all = witnesses.iter().all(|(_, time)| before(*time));
+                Ok(policy.wants_witnesses() && all)
+            }
+            Err(error @ CheckpointError::NoQuorum) => {
+                let damage = damage("checkpoint.no_quorum", &error);
+                pass.findings.unchecked(damage, anchor.by);
+                Err(())
+            }
+            Err(error) => {
+                let damage = damage("checkpoint.bad_signature", &error);
+                pass.findings.exposed(damage, anchor.by);
+                Err(())
+            }
         }
-        self.compared(pass, claimed, anchor.by, &anchor.path);
     }
 
     fn receipt(&mut self, pass: &mut Pass<'_>, receipt: &Receipt) {
         let (by, dir) = (By::Receipt(receipt.place), pass.layout.dir.clone());
         let claimed = receipt.receipt.claimed_checkpoint();
-        let Some((key, _)) = usable_key(pass, claimed, by, &dir) else {
+        let Some(policy) = usable_keys(pass, claimed, by, &dir) else {
             return;
         };
-        let verified = match receipt.receipt.verify(&Policy::from(key)) {
+        let verified = match receipt.receipt.verify(&policy) {
             Ok(verified) => verified,
             Err(error) => return refuse_receipt(receipt.place, &error, &dir, &mut pass.findings),
         };
@@ -90,6 +147,7 @@ impl Found {
         if sequence < pass.chain.next {
             match pass.chain.history.event_at(sequence) {
                 Some(hash) if hash == verified.event_hash() => {}
+                Some(_) if pass.chain.trust.weigh(verified.signers()) == Weight::Retired => {}
                 Some(_) => {
                     let detail = "the journal holds another event than the receipt proves";
                     let damage = Damage::new("receipt.event_differs", &dir, detail);
@@ -102,25 +160,49 @@ impl Found {
                 }
             }
         }
-        self.compared(pass, verified.checkpoint(), by, &dir);
+        let signers: Vec<&VerifierKey> = verified.signers().iter().collect();
+        // A receipt has no cosignatures to speak of: it may contradict, and anchors nothing by itself.
+        let before = self.continues;
+        self.compared(pass, verified.checkpoint(), &signers, false, by, &dir);
+        if self
+            .policy
+            .as_ref()
+            .is_some_and(TrustPolicy::wants_witnesses)
+        {
+            self.continues = before;
+        }
     }
 
     fn compared(
         &mut self,
         pass: &mut Pass<'_>,
         checkpoint: &Checkpoint,
+        signers: &[&VerifierKey],
+        witnessed: bool,
         by: By,
         path: &std::path::Path,
     ) {
         let size = checkpoint.size();
-        match standing(pass, checkpoint) {
-            Compared::Continues => {
+        let standing = standing(pass, checkpoint);
+        let trust = &mut pass.chain.trust;
+        if standing == Compared::Continues && by == By::Journal {
+            self.agrees.push(size);
+            trust.also_signed(size, signers.iter().copied());
+            return;
+        }
+        let counts = witnessed || trust.weigh(signers.iter().copied()) == Weight::Counts;
+        match standing {
+            Compared::Continues if counts || trust.confirms(size) => {
                 self.agrees.push(size);
-                if by == By::Journal {
-                    pass.chain.trust.also_signed(size);
-                } else {
-                    self.continues = self.continues.max(Some(size));
-                }
+                self.continues = self.continues.max(Some(size));
+            }
+            _ if !counts => {
+                let detail = format!(
+                    "the checkpoint of {size} events is signed by a key that was replaced, and nothing \
+                     that counts confirms it: who has that key could have made it since"
+                );
+                let damage = Damage::new("checkpoint.retired_key", path, detail);
+                pass.findings.unchecked(damage, by);
             }
             other => self
                 .differs
@@ -283,13 +365,13 @@ fn parted(since: u64, size: u64) -> String {
     format!("the journal has another history: it parted at a sequence from {since} to {last}")
 }
 
-/// The key to check evidence with, if the evidence is about this journal.
-fn usable_key(
+/// The keys to check evidence with, if the evidence is about this journal.
+fn usable_keys(
     pass: &mut Pass<'_>,
     claimed: &Checkpoint,
     by: By,
     path: &std::path::Path,
-) -> Option<(factlog_proof::VerifierKey, KeySource)> {
+) -> Option<Policy> {
     let origin = pass.origin();
     if claimed.origin() != origin {
         let detail = format!(
@@ -304,17 +386,13 @@ fn usable_key(
         }
         return None;
     }
-    let key = pass
-        .chain
-        .trust
-        .key()
-        .map(|(key, source)| (key.clone(), source));
-    if key.is_none() {
+    let keys = pass.chain.trust.policy();
+    if keys.is_none() {
         let detail = "there is no key to check the evidence with";
         pass.findings
             .unchecked(Damage::new("evidence.no_key", path, detail), by);
     }
-    key
+    keys
 }
 
 fn standing(pass: &Pass<'_>, checkpoint: &Checkpoint) -> Compared {

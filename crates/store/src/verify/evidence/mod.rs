@@ -5,9 +5,10 @@ mod trust;
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use factlog_format::JournalId;
 use factlog_fs::{FileKind, StoreFs, is_temporary};
-use factlog_proof::{Policy, ReceiptError, SignedCheckpoint, UnverifiedReceipt, VerifierKey};
+use factlog_proof::{ReceiptError, SignedCheckpoint, TrustPolicy, UnverifiedReceipt, VerifierKey};
 
 use super::{
     directory::{list, read_small},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 pub(super) use anchoring::compare;
-pub(super) use trust::Trust;
+pub(super) use trust::{Trust, Weight};
 
 const MAX_CHECKPOINT_LEN: usize = 64 << 10;
 /// Some 100,000 checkpoints; what is past it isn't read.
@@ -33,6 +34,7 @@ pub(super) struct Evidence {
     pub(super) known: Option<KnownJournal>,
     pub(super) anchors: Vec<Anchor>,
     pub(super) receipts: Vec<Receipt>,
+    pub(super) policy: Option<TrustPolicy>,
 }
 
 /// A checkpoint that the journal must continue.
@@ -62,7 +64,10 @@ impl Evidence {
         findings: &mut Findings,
     ) -> Result<Self, Error> {
         let dir = &layout.dir;
-        let mut evidence = Self::default();
+        let mut evidence = Self {
+            policy: options.policy.clone(),
+            ..Self::default()
+        };
         for (place, checkpoint) in options.checkpoints.iter().enumerate() {
             let (checkpoint, by) = (checkpoint.clone(), By::Checkpoint(place));
             evidence.anchors.push(Anchor {
@@ -70,6 +75,20 @@ impl Evidence {
                 by,
                 path: dir.clone(),
             });
+        }
+        for (place, anchor) in options.anchors.iter().enumerate() {
+            let by = By::Anchor(place);
+            match anchor {
+                Ok(checkpoint) => evidence.anchors.push(Anchor {
+                    checkpoint: checkpoint.clone(),
+                    by,
+                    path: dir.clone(),
+                }),
+                Err(why) => {
+                    let detail = format!("an anchor can't be read: {why}");
+                    findings.unchecked(Damage::new("anchor.unreadable", dir, detail), by);
+                }
+            }
         }
         for (place, text) in options.receipts.iter().enumerate() {
             match UnverifiedReceipt::parse(text.as_bytes()) {
@@ -93,12 +112,25 @@ impl Evidence {
     }
 
     /// The key to be trusted, if there is one from outside the journal.
-    pub(super) fn trusted_key(&self, options: &VerifyOptions) -> Option<(VerifierKey, KeySource)> {
+    pub(super) fn trusted_key(
+        &self,
+        options: &VerifyOptions,
+        journal: &JournalId,
+    ) -> Option<(VerifierKey, KeySource)> {
         let known = || self.known.as_ref().and_then(|known| known.key.clone());
-        match &options.key {
+        let end = format!("/{}", HEXLOWER.encode(journal));
+        let mut logs = self.policy.iter().flat_map(TrustPolicy::logs);
+        let listed = logs.find(|log| log.name().ends_with(&end));
+        match options.key.as_ref().or(listed) {
             Some(key) => Some((key.clone(), KeySource::Given)),
             None => known().map(|key| (key, KeySource::KnownJournals)),
         }
+    }
+
+    /// Keys that were known before the one that is known now.
+    pub(super) fn former_keys(&self) -> Vec<VerifierKey> {
+        let known = self.known.as_ref();
+        known.map_or_else(Vec::new, |known| known.retired.clone())
     }
 
     /// Sizes at which roots are wanted.
@@ -128,7 +160,7 @@ impl Evidence {
 
     /// The largest number of events that evidence signed by the journal's key says there were.
     pub(super) fn largest_verified(&self, trust: &Trust) -> u64 {
-        let Some((key, _)) = trust.key() else {
+        let Some(policy) = trust.policy() else {
             return 0;
         };
         let known = self.known.iter().flat_map(|known| &known.checkpoints);
@@ -138,9 +170,8 @@ impl Evidence {
             .map(|anchor| &anchor.checkpoint)
             .chain(known);
         let sizes = checkpoints
-            .filter_map(|signed| signed.verify(key).ok())
-            .map(|found| found.size());
-        let policy = Policy::from(key.clone());
+            .filter_map(|signed| signed.verify_by(&policy).ok())
+            .map(|(found, _)| found.size());
         let receipts = self
             .receipts
             .iter()

@@ -1,3 +1,7 @@
+mod keys;
+#[cfg(test)]
+mod tests;
+
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -7,15 +11,17 @@ use std::{
     },
 };
 
-use factlog_format::{Encoding, JournalId, SigningPolicyCode, journal_key};
+use factlog_format::{Encoding, JournalId, journal_key};
 use factlog_fs::{FileLock, LockError, MemFs, StoreFs, read_file};
-use factlog_proof::{SigningKey, VerifierKey};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use keys::{Rotated, Rotation};
+
+use self::keys::{create_signer, floors, open_signer, require_key};
 use crate::{
-    BatchReceipt, Condition, Damage, Error, KnownError, KnownJournal, Misuse, NewEvent, Options,
-    Reader, Receipt, RecoveryReport, Refusal, RegistryCheck, SigningPolicy, Ticket, WriterFailure,
+    BatchReceipt, Condition, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader,
+    Receipt, RecoveryReport, Refusal, RegistryCheck, Ticket, WriterFailure,
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
@@ -23,11 +29,10 @@ use crate::{
     layout::{Layout, decode_secret},
     open::{
         read_view,
-        writable::{self, Opened},
+        writable::{self, Opened, Signers},
     },
     read::Shared,
     recover::{self, Floors, Follower, Found, find},
-    signer::Signer,
     sync::{Condvar, Mutex},
     typed::{RegistryProblem, problems, verify_registry},
 };
@@ -56,7 +61,7 @@ pub struct Journal {
     housekeeper: Option<Housekeeper>,
     refused: Option<Arc<Error>>,
     recovery: Option<RecoveryReport>,
-    signer: Option<Arc<Signer>>,
+    key_source: KeySource,
     key_text: Option<Zeroizing<String>>,
     import_key: Option<Zeroizing<[u8; 32]>>,
     known: Option<crate::KnownJournals>,
@@ -110,7 +115,6 @@ impl Journal {
         recover::finish(fs.as_ref(), &found)?;
         let mut journal = Self::assemble(&options, Arc::clone(&writer.shared), lock);
         journal.writer = Some(writer);
-        journal.signer = signer;
         journal.key_text = key_text;
         journal.import_key = Some(import_key(&secret));
         if let Some(known) = known {
@@ -120,6 +124,7 @@ impl Journal {
                 origin: found.identity.origin,
                 key: found.key,
                 key_file,
+                retired: Vec::new(),
                 checkpoints: Vec::new(),
                 paths: vec![absolute(dir)],
             });
@@ -168,14 +173,12 @@ impl Journal {
             return for_reading(lock, found, why);
         };
         let mut refused: Option<Error> = None;
-        let opened = writable::open(
-            &options,
-            &found,
-            signer.clone(),
-            &floors,
-            secret,
-            &mut refused,
-        );
+        let retiring = keys::open_retiring(&options, &found, &floors);
+        let signers = Signers {
+            live: signer,
+            retiring,
+        };
+        let opened = writable::open(&options, &found, signers, &floors, secret, &mut refused);
         let Opened { writer, recovered } = match opened {
             Err(Error::Damaged(rot)) if recover::is_header_rot(&rot) => {
                 return for_reading(lock, found, Some(rot.into()));
@@ -189,7 +192,6 @@ impl Journal {
             refused = finished.err().map(cause);
         }
         let mut journal = Self::assemble(&options, Arc::clone(&writer.shared), lock);
-        journal.signer = signer;
         journal.import_key = Some(import_key(secret));
         if let Some((report, event)) = recovered {
             journal.recovery = Some(report);
@@ -213,7 +215,7 @@ impl Journal {
         check_registry(&options)?;
         let fs = &options.fs;
         let found = find(fs, dir.as_ref())?;
-        let floors = Floors::kept(fs.as_ref(), &found.layout, found.key.as_ref());
+        let floors = Floors::kept(fs.as_ref(), &found.layout, &found.keys);
         let lock = found.layout.lock();
         let nobody_writes = || {
             let there = matches!(fs.metadata(&lock), Ok(Some(_)));
@@ -249,7 +251,7 @@ impl Journal {
             housekeeper: None,
             refused: None,
             recovery: None,
-            signer: None,
+            key_source: options.key.clone(),
             key_text: None,
             import_key: None,
             known: options.known.clone(),
@@ -421,7 +423,17 @@ impl Journal {
         };
         writer.lead_for_tickets();
         while writer.derived.step(writer) {}
-        writer.commit_idle()
+        writer.commit_idle()?;
+        writer.anchors.step(writer, false);
+        Ok(())
+    }
+
+    /// Why anchors don't have the newest checkpoint that was put there; empty if all have.
+    #[must_use]
+    pub fn anchor_failures(&self) -> Vec<String> {
+        self.writer
+            .as_ref()
+            .map_or_else(Vec::new, |writer| writer.anchors.failures())
     }
 
     /// Ends the session: states that everything is durable, writes derived files, and releases the
@@ -438,6 +450,7 @@ impl Journal {
             return Ok(());
         };
         writer.close()?;
+        writer.anchors.step(writer, true);
         self.remember();
         Ok(())
     }
@@ -450,9 +463,14 @@ impl Journal {
             return;
         };
         let checkpoint = signed.claimed();
-        if let Some(signer) = &self.signer {
+        let signer = self
+            .writer
+            .as_ref()
+            .and_then(|writer| writer.baton.lock().signer.clone());
+        if let Some(signer) = signer {
             let _ = signer.remember(checkpoint.size(), checkpoint.root());
         }
+        self.follow();
         if let Some(known) = &self.known {
             let path = |size| {
                 self.reader
@@ -520,7 +538,7 @@ pub(crate) fn shared(
         fs: Arc::clone(fs),
         layout: found.layout,
         identity: found.identity,
-        key: found.key,
+        keys: arc_swap::ArcSwap::from_pointee(found.keys),
         view: arc_swap::ArcSwap::from_pointee(view),
         follower,
         damage: found.damage,
@@ -602,156 +620,6 @@ pub(crate) fn read_secret(
     Ok(Zeroizing::new(secret))
 }
 
-type CreatedSigner = (
-    Option<Arc<Signer>>,
-    Option<Zeroizing<String>>,
-    Option<PathBuf>,
-);
-
-fn create_signer(options: &Options, id: &JournalId, origin: &str) -> Result<CreatedSigner, Error> {
-    let fresh = || {
-        let mut seed = Zeroizing::new([0u8; 32]);
-        options.random.fill(seed.as_mut());
-        SigningKey::generate(origin, *seed).map_err(|_| Misuse::Origin)
-    };
-    Ok(match &options.key {
-        KeySource::None => (None, None, None),
-        KeySource::Fresh => {
-            let key = fresh()?;
-            let text = key.to_text();
-            (Some(Arc::new(Signer::in_memory(key))), Some(text), None)
-        }
-        KeySource::Memory(key) => {
-            let found = key.verifier().name().to_owned();
-            if found != origin {
-                return Err(Misuse::KeyOfAnotherJournal {
-                    found,
-                    wanted: origin.to_owned(),
-                }
-                .into());
-            }
-            (
-                Some(Arc::new(Signer::in_memory(same_key(key)?))),
-                None,
-                None,
-            )
-        }
-        KeySource::File(_) | KeySource::Folder(_) => {
-            let Some(path) = options.key.path(id) else {
-                return Ok((None, None, None));
-            };
-            let signer = Signer::create(Arc::clone(&options.fs), &path, fresh()?)?;
-            (Some(Arc::new(signer)), None, Some(absolute(&path)))
-        }
-    })
-}
-
-/// The caller keeps its key; the signer zeroizes its own.
-fn same_key(key: &SigningKey) -> Result<SigningKey, Error> {
-    Ok(SigningKey::from_text(&key.to_text()).map_err(|_| Misuse::Origin)?)
-}
-
-/// Under `Required` a missing key refuses before anything is touched.
-fn require_key(options: &Options, found: &Found) -> Result<(), Error> {
-    let demanded = options.signing == SigningPolicy::Required;
-    if demanded && found.key.is_none() {
-        return Err(Misuse::Unsigned.into());
-    }
-    if !demanded && found.created.signing != SigningPolicyCode::Required {
-        return Ok(());
-    }
-    let there = match &options.key {
-        KeySource::None | KeySource::Fresh => false,
-        KeySource::Memory(_) => true,
-        source => source
-            .path(&found.identity.journal)
-            .is_some_and(|path| matches!(options.fs.metadata(&path), Ok(Some(_)))),
-    };
-    if there {
-        Ok(())
-    } else {
-        Err(Refusal::KeyMissing.into())
-    }
-}
-
-/// The signer of a signed journal, or why there is none: then it opens for reading.
-fn open_signer(
-    options: &Options,
-    found: &Found,
-) -> Result<(Option<Arc<Signer>>, Option<Error>), Error> {
-    let Some(wanted) = &found.key else {
-        return Ok((None, None));
-    };
-    let signer = match &options.key {
-        KeySource::None | KeySource::Fresh => return Ok((None, Some(Refusal::KeyMissing.into()))),
-        KeySource::Memory(key) => Signer::in_memory(same_key(key)?),
-        source => {
-            let path = source.path(&found.identity.journal).unwrap_or_default();
-            if matches!(options.fs.metadata(&path), Ok(None)) {
-                return Ok((None, Some(Refusal::KeyMissing.into())));
-            }
-            match Signer::open(Arc::clone(&options.fs), &path) {
-                Ok(signer) => signer,
-                Err(error) if found.created.signing == SigningPolicyCode::Required => {
-                    return Err(error);
-                }
-                Err(error) => return Ok((None, Some(error))),
-            }
-        }
-    };
-    check_key(&signer, wanted)?;
-    Ok((Some(Arc::new(signer)), None))
-}
-
-fn check_key(signer: &Signer, wanted: &VerifierKey) -> Result<(), Error> {
-    if signer.verifier() == *wanted {
-        return Ok(());
-    }
-    let (found, wanted) = (signer.verifier().to_string(), wanted.to_string());
-    Err(Misuse::KeyOfAnotherJournal { found, wanted }.into())
-}
-
-/// Everything outside the active segment that says how far the journal had come.
-fn floors(options: &Options, found: &Found, signer: Option<&Signer>) -> Result<Floors, Error> {
-    let fs = options.fs.as_ref();
-    let key = found.key.as_ref();
-    let mut floors = Floors {
-        signer: signer.and_then(Signer::remembered),
-        ..Floors::default()
-    };
-    floors.consider_kept(fs, &found.layout, key)?;
-    let rows = found.manifest.rows.iter();
-    let named: Vec<_> = rows
-        .map(|row| (row.first_sequence, row.generation))
-        .collect();
-    floors.consider_orphans(fs, &found.layout, &found.identity.journal, &named)?;
-    floors.foreign = floors.checkpoints.len();
-    if let Some(known) = &options.known {
-        known.check_path(&absolute(&found.layout.dir), &found.identity.journal)?;
-        if let Some(known) = known.find(&found.identity.journal)? {
-            if known.key.as_ref() != key {
-                // Else a journal that was rewritten without a key would pass for an unsigned one.
-                let text = |key: Option<&VerifierKey>| {
-                    key.map_or_else(|| "unsigned".to_owned(), ToString::to_string)
-                };
-                return Err(KnownError::KeyDiffers {
-                    id: found.identity.journal,
-                    pinned: text(known.key.as_ref()),
-                    shown: text(key),
-                }
-                .into());
-            }
-            for checkpoint in &known.checkpoints {
-                floors.consider(checkpoint, key);
-            }
-        }
-    }
-    for checkpoint in &options.evidence {
-        floors.consider(checkpoint, key);
-    }
-    Ok(floors)
-}
-
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -777,6 +645,7 @@ pub(crate) fn new_writer(
         commits: AtomicU64::new(0),
         remembered_at: AtomicI64::new(options.clock.now_micros()),
         signal: Arc::new(Signal::default()),
+        anchors: crate::commit::Anchors::new(options.anchors.clone(), options.anchor_every),
         publish: Mutex::new(()),
         pool: Pool::new(),
     })

@@ -1,4 +1,8 @@
+mod keys;
+
 use crate::{FormatError, JournalId, check_origin, cursor::Cursor};
+
+pub use keys::{KeyRevoked, KeyRotated};
 
 const VERSION: u8 = 1;
 const MAX_KEYS: usize = 16;
@@ -80,6 +84,10 @@ pub enum JournalEvent {
     Recovered(JournalRecovered),
     /// The clock stepped back.
     ClockSteppedBack(ClockSteppedBack),
+    /// Another key signs from here on.
+    KeyRotated(KeyRotated),
+    /// What a replaced key has signed doesn't count any more.
+    KeyRevoked(KeyRevoked),
 }
 
 impl JournalEvent {
@@ -90,6 +98,8 @@ impl JournalEvent {
             Self::Created(_) => "journal.created",
             Self::Recovered(_) => "journal.recovered",
             Self::ClockSteppedBack(_) => "clock.stepped_back",
+            Self::KeyRotated(_) => "key.rotated",
+            Self::KeyRevoked(_) => "key.revoked",
         }
     }
 
@@ -97,11 +107,13 @@ impl JournalEvent {
     ///
     /// # Errors
     /// [`FormatError::Limit`] for too many keys or too long an origin, [`FormatError::Invalid`] for an
-    /// origin that is no name of this journal, and for keys that don't fit the signing policy.
+    /// origin that is no name of this journal, for keys that don't fit the signing policy, and for a
+    /// key that replaces itself.
     pub fn check(&self) -> Result<(), FormatError> {
         match self {
             Self::Created(created) => created.check(),
-            Self::Recovered(_) | Self::ClockSteppedBack(_) => Ok(()),
+            Self::KeyRotated(rotated) => rotated.check(),
+            Self::Recovered(_) | Self::ClockSteppedBack(_) | Self::KeyRevoked(_) => Ok(()),
         }
     }
 
@@ -123,6 +135,8 @@ impl JournalEvent {
                 out.extend_from_slice(&step.before.to_le_bytes());
                 out.extend_from_slice(&step.now.to_le_bytes());
             }
+            Self::KeyRotated(rotated) => rotated.encode(&mut out),
+            Self::KeyRevoked(revoked) => revoked.encode(&mut out),
         }
         out
     }
@@ -144,6 +158,8 @@ impl JournalEvent {
                 before: input.i64()?,
                 now: input.i64()?,
             }),
+            "key.rotated" => Self::KeyRotated(KeyRotated::decode(&mut input)?),
+            "key.revoked" => Self::KeyRevoked(KeyRevoked::decode(&mut input)?),
             _ => return Err(FormatError::Unsupported("journal event kind")),
         };
         input.finish()?;

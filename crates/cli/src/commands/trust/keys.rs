@@ -1,0 +1,210 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Subcommand;
+use factlog::{LogKey, Rotation, SigningKey};
+use serde::Serialize;
+
+use crate::exit::{Exit, Problem};
+use crate::opening::{self, WriteArgs};
+use crate::output::{Output, shown, table};
+use crate::{files, paths};
+
+/// The longest file with a private key.
+const MAX_KEY_FILE: u64 = 1 << 10;
+
+/// The keys that sign a journal: list them, replace them, take trust in an old one back
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  factlog keys list ledger
+  factlog keys rotate ledger
+  factlog keys revoke ledger example.com/ledger/0f3c…+1a2b3c4d+AWdl… --from 1200")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the keys that a journal has had, the oldest first
+    #[command(
+        before_help = "Examples:\n  factlog keys list ledger\n  factlog keys list ledger --json"
+    )]
+    List {
+        /// The journal's directory
+        dir: PathBuf,
+    },
+    /// Replace the key; whoever knows only the old one can follow
+    #[command(
+        before_help = "Examples:\n  factlog keys rotate ledger\n  factlog keys rotate ledger --key next.key --then example.com/ledger/0f3c…+9c8b7a6d+AYx…"
+    )]
+    Rotate {
+        /// The journal's directory
+        dir: PathBuf,
+        /// The new private key, kept beside the old one from then on [default: a fresh one]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Announce the public key that will come after the new one: no other then can
+        #[arg(long, value_name = "VKEY")]
+        then: Option<String>,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
+    /// Say that what a replaced key has signed doesn't count from an event on
+    #[command(
+        before_help = "Examples:\n  factlog keys revoke ledger example.com/ledger/0f3c…+1a2b3c4d+AWdl… --from 1200"
+    )]
+    Revoke {
+        /// The journal's directory
+        dir: PathBuf,
+        /// The key, or a file that holds it
+        vkey: String,
+        /// The first sequence that it doesn't vouch for any more
+        #[arg(long, value_name = "SEQ")]
+        from: u64,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
+}
+
+#[derive(Serialize)]
+struct KeyJson {
+    schema: &'static str,
+    vkey: String,
+    since: u64,
+    retired: Option<u64>,
+    revoked_from: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct RotatedJson {
+    schema: &'static str,
+    sequence: u64,
+    vkey: String,
+    key_file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RevokedJson {
+    schema: &'static str,
+    sequence: u64,
+    vkey: String,
+    from: u64,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
+    match &args.action {
+        Action::List { dir } => list(dir, out),
+        Action::Rotate {
+            dir,
+            key,
+            then,
+            write,
+        } => rotate(dir, key.as_deref(), then.as_deref(), write, out),
+        Action::Revoke {
+            dir,
+            vkey,
+            from,
+            write,
+        } => revoke(dir, vkey, *from, write, out),
+    }
+}
+
+fn list(dir: &Path, out: &mut Output) -> Result<Exit> {
+    let keys = opening::reader(dir)?.keys();
+    if out.is_json() {
+        for key in &keys {
+            out.object(&KeyJson {
+                schema: "factlog.keys/1",
+                vkey: key.key.to_string(),
+                since: key.since,
+                retired: key.retired,
+                revoked_from: key.revoked_from,
+            })?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut rows = table(&["key", "since event", "standing"]);
+    for key in &keys {
+        let row = [
+            shown(&key.key.to_string()),
+            key.since.to_string(),
+            standing(key),
+        ];
+        rows.add_row(row);
+    }
+    out.line(rows)?;
+    Ok(Exit::Done)
+}
+
+fn standing(key: &LogKey) -> String {
+    match (key.retired, key.revoked_from) {
+        (None, _) => "signs".to_owned(),
+        (Some(at), None) => format!("replaced at {at}"),
+        (Some(at), Some(from)) => format!("replaced at {at}, revoked from {from} on"),
+    }
+}
+
+fn rotate(
+    dir: &Path,
+    key: Option<&Path>,
+    then: Option<&str>,
+    write: &WriteArgs,
+    out: &mut Output,
+) -> Result<Exit> {
+    let mut rotation = Rotation::new();
+    if let Some(path) = key {
+        rotation = rotation.key(read_key(path)?);
+    }
+    if let Some(then) = then {
+        rotation = rotation.then(&opening::verifier_key(then)?);
+    }
+    let journal = opening::writer(dir, write)?;
+    let rotated = journal.rotate_key(rotation)?;
+    journal.close()?;
+    let vkey = rotated.key.to_string();
+    let key_file = rotated.key_file.as_deref().map(paths::shown);
+    if out.is_json() {
+        out.object(&RotatedJson {
+            schema: "factlog.keys-rotate/1",
+            sequence: rotated.sequence,
+            vkey,
+            key_file,
+        })?;
+        return Ok(Exit::Done);
+    }
+    out.line(format!("vkey  {}", shown(&vkey)))?;
+    if let Some(file) = key_file {
+        out.line(format!("key   {}", shown(&file)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn read_key(path: &Path) -> Result<SigningKey> {
+    let bytes = files::read(path, MAX_KEY_FILE)?;
+    let text = String::from_utf8_lossy(&bytes);
+    SigningKey::from_text(text.trim_end_matches('\n')).map_err(|error| {
+        let message = format!("{} is not a private key: {error}", paths::shown(path));
+        Problem::new(Exit::Usage, error.code(), message).into()
+    })
+}
+
+fn revoke(dir: &Path, vkey: &str, from: u64, write: &WriteArgs, out: &mut Output) -> Result<Exit> {
+    let key = opening::verifier_key(vkey)?;
+    let journal = opening::writer(dir, write)?;
+    let sequence = journal.revoke_key(&key, from)?;
+    journal.close()?;
+    let vkey = key.to_string();
+    if out.is_json() {
+        out.object(&RevokedJson {
+            schema: "factlog.keys-revoke/1",
+            sequence,
+            vkey,
+            from,
+        })?;
+    } else {
+        out.line(format!("revoked from {from} on: {}", shown(&vkey)))?;
+    }
+    Ok(Exit::Done)
+}

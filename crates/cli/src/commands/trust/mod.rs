@@ -1,0 +1,5 @@
+//! Whom to believe: keys, and those who watch over a journal.
+
+pub(crate) mod anchors;
+pub(crate) mod keys;
+pub(crate) mod witness;

@@ -1,0 +1,220 @@
+//! Keys that change, and witnesses over files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+/// A journal of some events, and its vkey.
+fn place() -> (Place, String) {
+    let place = Place::new();
+    let made = place.run(&["init", "j", "--json"]).exits(0).object();
+    for n in 0..3 {
+        place.append("a/1", "x", &n.to_string());
+    }
+    (place, made["vkey"].as_str().unwrap().to_owned())
+}
+
+fn json(place: &Place, args: &[&str], code: i32) -> Value {
+    place
+        .run(&[args, &["--json"]].concat())
+        .exits(code)
+        .object()
+}
+
+#[test]
+fn a_rotated_journal_is_followed_without_a_word() {
+    let (place, first) = place();
+    let rotated = json(&place, &["keys", "rotate", "j"], 0);
+    assert_eq!(rotated["sequence"], 4);
+    let file = rotated["key_file"].as_str().unwrap();
+    assert_eq!(
+        fs::metadata(file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    // The owner names nothing: the key is found, the pin has followed.
+    place.append("a/1", "x", "4");
+    assert_eq!(json(&place, &["verify", "j"], 0)["signed_through"], 5);
+    let known = json(&place, &["known", "list", "j"], 0);
+    assert_eq!(known["vkey"], rotated["vkey"]);
+    // Someone else knows only the first key.
+    place.run(&["checkpoint", "j", "-o", "c"]).exits(0);
+    let other = [
+        "verify",
+        "j",
+        "--known",
+        "theirs",
+        "--vkey",
+        &first,
+        "--checkpoint",
+        "c",
+    ];
+    assert_eq!(json(&place, &other, 0)["signed_through"], 5);
+    // And remembers what it found out.
+    assert_eq!(
+        json(&place, &["verify", "j", "--known", "theirs"], 0)["signed_through"],
+        5
+    );
+    let keys = place
+        .run(&["keys", "list", "j", "--json"])
+        .exits(0)
+        .objects();
+    assert_eq!(keys.len(), 2);
+    assert_eq!(
+        (&keys[0]["vkey"], &keys[0]["retired"]),
+        (&json!(first), &json!(4))
+    );
+    assert_eq!(
+        (&keys[1]["since"], &keys[1]["retired"]),
+        (&json!(4), &Value::Null)
+    );
+    json(&place, &["keys", "revoke", "j", &first, "--from", "2"], 0);
+    json(&place, &["verify", "j"], 0);
+    let live = rotated["vkey"].as_str().unwrap();
+    let refused = place.run(&["keys", "revoke", "j", live, "--from", "2", "--json"]);
+    assert_eq!(refused.exits(1).error()["code"], "key.refused");
+}
+
+#[test]
+fn a_witness_cosigns_what_continues_and_a_policy_wants_it() {
+    let (place, vkey) = place();
+    let mut policy = format!("log {vkey}\n");
+    for name in ["w1", "w2"] {
+        let made = json(&place, &["witness", "init", name, "--name", name], 0);
+        policy += &format!("witness {name} {}\n", made["vkey"].as_str().unwrap());
+        json(&place, &["witness", "trust", name, &vkey], 0);
+    }
+    place.write("both", format!("{policy}group g all w1 w2\nquorum g\n"));
+    place.write("one", format!("{policy}quorum w1\n"));
+    place
+        .run(&["witness", "ask", "j", "-o", "request"])
+        .exits(0);
+    let answer = place
+        .run(&["witness", "cosign", "w1", "request", "-o", "c"])
+        .exits(0);
+    assert!(
+        answer.stderr.contains("trust on first use"),
+        "{}",
+        answer.stderr
+    );
+    let with = |policy: &str, code: i32| {
+        let args = [
+            "verify",
+            "j",
+            "--known",
+            "none",
+            "--policy",
+            policy,
+            "--checkpoint",
+            "c",
+        ];
+        json(&place, &args, code)
+    };
+    assert_eq!(with("one", 0)["completeness"], "anchored");
+    let lacking = with("both", 4);
+    assert_eq!(lacking["unchecked"][0]["code"], "checkpoint.no_quorum");
+    // The second witness cosigns what the first one gave.
+    let checkpoint = fs::read_to_string(place.path("c")).unwrap();
+    place.write("again", format!("old 0\n\n{checkpoint}"));
+    place
+        .run(&["witness", "cosign", "w2", "again", "-o", "c"])
+        .exits(0);
+    with("both", 0);
+    place.append("a/1", "x", "3");
+    let ask = place.run(&["witness", "ask", "j", "--old", "4"]).exits(0);
+    let answer = place.run_with_input(
+        &["witness", "cosign", "w1", "-", "--json"],
+        ask.stdout.as_bytes(),
+    );
+    let answer = answer.exits(0).object();
+    assert_eq!(
+        (&answer["size"], &answer["first_contact"]),
+        (&json!(5), &json!(false))
+    );
+    // From elsewhere than where it stands, and back.
+    let code = |request: &str, code: i32| {
+        let ran = place
+            .run(&["witness", "cosign", "w1", request, "--json"])
+            .exits(code);
+        ran.error()["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code("request", 3), "history.rolled_back");
+    place
+        .run(&["witness", "ask", "j", "-o", "conflict"])
+        .exits(0);
+    assert_eq!(code("conflict", 6), "witness.conflict");
+}
+
+#[test]
+fn a_witness_notices_two_histories() {
+    let (place, vkey) = place();
+    json(&place, &["witness", "init", "w", "--name", "w"], 0);
+    json(&place, &["witness", "trust", "w", &vkey], 0);
+    place.copy("j", "k");
+    let state = place.path("config/factlog/keys");
+    let kept = crate::support::files(&state);
+    place.append("a/1", "x", "3");
+    place
+        .run(&["witness", "ask", "j", "-o", "request"])
+        .exits(0);
+    place.run(&["witness", "cosign", "w", "request"]).exits(0);
+    // Whoever restores the signer's state as well can sign a second history, but not have it witnessed.
+    for (path, bytes) in kept {
+        fs::write(path, bytes).unwrap();
+    }
+    let other = ["append", "k", "a/1", "x", "--data", "9", "--known", "none"];
+    let key = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let key = key
+        .filter(|path| path.extension().is_some_and(|e| e == "key"))
+        .next()
+        .unwrap();
+    let key = key.to_str().unwrap();
+    place
+        .run(&[&other[..], &["--signing-key", key]].concat())
+        .exits(0);
+    place
+        .run(&["witness", "ask", "k", "--old", "5", "-o", "forked"])
+        .exits(0);
+    let ran = place
+        .run(&["witness", "cosign", "w", "forked", "--json"])
+        .exits(3);
+    assert_eq!(ran.error()["code"], "history.forked");
+}
+
+/// What a witness keeps is never taken for less than it was.
+#[test]
+fn a_witness_whose_records_are_damaged_signs_nothing() {
+    let (place, vkey) = place();
+    json(&place, &["witness", "init", "w", "--name", "w"], 0);
+    place
+        .run(&["witness", "ask", "j", "-o", "request"])
+        .exits(0);
+    let cosign = ["witness", "cosign", "w", "request", "--json"];
+    let unknown = place.run(&cosign).exits(4);
+    assert_eq!(unknown.error()["code"], "witness.unknown_log");
+    json(&place, &["witness", "trust", "w", &vkey], 0);
+    place.run(&cosign).exits(0);
+    let files = crate::support::files(&place.path("w"));
+    let (log, good) = files
+        .iter()
+        .find(|(path, _)| path.extension().is_some_and(|e| e == "log"))
+        .unwrap();
+    for at in (0..good.len()).step_by(7).chain([good.len() - 1]) {
+        let mut cut = good.clone();
+        cut.truncate(at);
+        fs::write(log, &cut).unwrap();
+        let ran = place.run(&cosign);
+        assert_eq!(ran.code, 1, "cut at {at}: {}", ran.stderr);
+    }
+    fs::write(log, good).unwrap();
+    let key = place.path("w/witness.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(
+        place.run(&cosign).exits(1).error()["code"],
+        "witness.memory"
+    );
+}
