@@ -86,6 +86,19 @@ fn receipts_after_a_rotation_are_the_new_keys() {
     assert!(receipt.verify(&keys[0].clone().into()).is_err());
 }
 
+/// The checkpoint that hands over has two signatures; a receipt under it has that of the new key alone.
+#[test]
+fn receipts_right_after_a_rotation_have_one_signature() {
+    let lab = Lab::small();
+    let journal = lab.open();
+    let new = journal.rotate_key(Rotation::new()).unwrap().key;
+    assert_eq!(journal.reader().checkpoint().unwrap().signatures().len(), 2);
+    let policy = factlog::Policy::from(new).refuse_unknown_signatures();
+    let text = journal.reader().receipt(3).unwrap();
+    let receipt = factlog::UnverifiedReceipt::parse(text.as_bytes()).unwrap();
+    assert!(receipt.verify(&policy).is_ok());
+}
+
 /// Whoever has the old key, but not the new one, goes on from a copy as if nothing had happened.
 #[test]
 fn what_an_old_key_signs_after_it_was_replaced_does_not_count() {

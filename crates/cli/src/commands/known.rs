@@ -288,11 +288,12 @@ fn try_remember(
         let Some(key) = &evidence.vkey else {
             return Ok(());
         };
-        return Ok(known.pin(KnownJournal {
+        // The key given may be one that was replaced since: what follows leads on from there.
+        known.pin(KnownJournal {
             key: Some(key.clone()),
-            checkpoints: vec![checkpoint],
+            checkpoints: Vec::new(),
             ..entry(dir, own_key(&report.id))?
-        })?);
+        })?;
     }
     follow(&reader, known)?;
     match known.advance_with(&report.id, &checkpoint, |from| {

@@ -7,6 +7,7 @@ use factlog_proof::{ReceiptError, SuppliedSection};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::trust::publish;
 use crate::event::{self, Parts};
 use crate::exit::{ClosedPipe, Exit, Problem};
 use crate::output::{BAD, DIM, GOOD, Output, shown, styled};
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// The event, as `show --json` prints it: its payload is then checked as well
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
+    /// A folder that `publish` has written, or a copy of it: the receipt must be of the history there
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -81,7 +85,7 @@ struct Supplied {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let key = opening::verifier_key(&args.vkey)?;
-    let policy = Policy::from(key).refuse_unknown_signatures();
+    let policy = Policy::from(key.clone()).refuse_unknown_signatures();
     let bytes = files::read(&args.file, MAX_RECEIPT)?;
     let event = args.event.as_deref().map(read_event).transpose()?;
     let sections = event.as_ref().map_or(&[][..], |(_, sections)| sections);
@@ -91,6 +95,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         event.as_ref().map(|(record, _)| record),
         sections,
     );
+    let verified = match (verified, &args.from) {
+        (Ok(receipt), Some(from)) => publish::check(from, receipt, &key)?,
+        (verified, _) => verified,
+    };
     let (exit, json) = match &verified {
         Ok(receipt) => (Exit::Done, held(receipt, sections)),
         Err(problem) => (problem.exit, refused(problem)),

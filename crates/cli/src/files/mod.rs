@@ -56,6 +56,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     attempt().with_context(|| format!("cannot write {}", shown(path)))
 }
 
+/// Makes a folder, with those it stands in.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", shown(path)))
+}
+
 /// Makes a folder for its owner alone, with those it stands in.
 pub(crate) fn private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();

@@ -8,6 +8,7 @@ mod faults;
 mod git;
 mod import;
 mod output;
+mod publish;
 mod repair;
 mod schemas;
 mod support;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 22] = [
     "init",
     "append",
     "import",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 18] = [
     "keys",
     "anchor",
     "witness",
+    "publish",
     "known",
     "inspect",
     "repair",

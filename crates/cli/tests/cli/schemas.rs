@@ -184,6 +184,7 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["witness", "trust", "w", &vkey], 0);
     run(&["witness", "ask", "j", "-o", "request"], 0);
     run(&["witness", "cosign", "w", "request"], 0);
+    run(&["publish", "j", "public"], 0);
     run(&["anchor", "add", "j", "file:anchored"], 0);
     run(&["anchor", "list", "j"], 0);
     run(&["anchor", "remove", "j", "file:anchored"], 0);

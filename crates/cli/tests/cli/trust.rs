@@ -218,3 +218,53 @@ fn a_witness_whose_records_are_damaged_signs_nothing() {
         "witness.memory"
     );
 }
+
+#[test]
+fn anchors_are_written_by_appends_and_asked_by_verify() {
+    let (place, vkey) = place();
+    json(&place, &["witness", "init", "w", "--name", "w"], 0);
+    json(&place, &["witness", "trust", "w", &vkey], 0);
+    let command = "command:if [ $FACTLOG_ANCHOR = get ]; then cat kept 2>/dev/null || true; else cat > kept; fi";
+    for anchor in ["file:anchored", "witness:w", command] {
+        json(&place, &["anchor", "add", "j", anchor], 0);
+    }
+    let listed = json(&place, &["anchor", "list", "j"], 0);
+    assert_eq!(listed["anchors"].as_array().unwrap().len(), 3);
+    // Nothing was put there yet.
+    json(&place, &["verify", "j"], 0);
+    place.copy("j", "older");
+    place.append("a/1", "x", "3");
+    for file in ["anchored", "kept"] {
+        let text = fs::read_to_string(place.path(file)).unwrap();
+        assert_eq!(text.lines().nth(1), Some("5"), "{file}");
+    }
+    json(&place, &["verify", "j"], 0);
+    // What was known is lost, the anchors are not.
+    let older = ["verify", "older", "--known", "lost", "--vkey", &vkey];
+    let report = json(&place, &older, 3);
+    assert_eq!(report["completeness"], "rolled_back");
+    let mut told: Vec<_> = report["findings"].as_array().unwrap().iter().collect();
+    told.retain(|finding| finding["code"] == "history.rolled_back");
+    assert_eq!(told.len(), 3, "{report}");
+    assert!(
+        told.iter()
+            .all(|finding| finding["evidence"].as_str().unwrap().starts_with("anchor "))
+    );
+    // An anchor never takes a shorter history, and one that can't be read leaves things open.
+    let kept = fs::read(place.path("anchored")).unwrap();
+    place.write("anchored", "nonsense");
+    let report = json(&place, &["verify", "j"], 4);
+    assert_eq!(report["unchecked"][0]["code"], "anchor.unreadable");
+    place.write("anchored", &kept);
+    json(&place, &["anchor", "remove", "j", "witness:w"], 0);
+    json(&place, &["anchor", "remove", "j", command], 0);
+    assert_eq!(
+        place
+            .run(&["anchor", "remove", "j", command, "--json"])
+            .exits(7)
+            .error()["code"],
+        "anchor.not_found"
+    );
+    place.run(&["anchor", "add", "j", "elsewhere"]).exits(2);
+    json(&place, &["verify", "j"], 0);
+}

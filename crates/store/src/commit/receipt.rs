@@ -256,10 +256,16 @@ pub(crate) fn proof_text(
     path: Vec<factlog_proof::Hash>,
     signed: &SignedCheckpoint,
 ) -> Result<String, Error> {
+    let broken = |error: String| Error::from(Misuse::Receipt(error));
+    // The first is that of the key that signs now. One that is being replaced has no say in receipts, and
+    // who knows only one of the keys may want no other signature.
+    let first = signed.signatures().first().cloned();
+    let signed = SignedCheckpoint::new(signed.claimed().clone(), first.into_iter().collect());
+    let signed = signed.map_err(|error| broken(error.to_string()))?;
     let index = record.spine().sequence;
-    TlogProof::new(Some(record.encode()), index, path, signed.clone())
+    TlogProof::new(Some(record.encode()), index, path, signed)
         .map(|proof| proof.to_string())
-        .map_err(|error| Misuse::Receipt(error.to_string()).into())
+        .map_err(|error| broken(error.to_string()))
 }
 
 pub(super) fn decode(batch: &Batch, index: usize) -> Option<EventFrame<'_>> {

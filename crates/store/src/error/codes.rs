@@ -85,6 +85,7 @@ const REMEMBERED: &str = "if the new one is meant, say so with `known accept`";
 
 #[rustfmt::skip]
 const CODES: &[Code] = &[
+    row("anchor.not_found", Caller, "the journal has no such anchor", "see `anchor list`"),
     row("anchor.unreadable", System, "an anchor of the journal can't be read, so what it holds was not compared", "see why, then verify again"),
     row("append.indeterminate", System, "the write or sync of this group failed: the event may or may not be durable", "reopen the journal and append again with the same id"),
     row("batch.repeated_id", Caller, "two events of one batch have the same id", "give each event an id of its own"),
@@ -209,6 +210,9 @@ const CODES: &[Code] = &[
     row("proof.sizes_reversed", Caller, "the older tree is larger than the newer", "exchange them"),
     row("proof.source", System, "the tree could not be read", "see the message"),
     row("proof.too_large", Evidence, "the tree is larger than any can be", ASK),
+    row("publish.behind", Content, "fewer events are published than a receipt covers", "publish anew, or ask for a newer copy"),
+    row("publish.damaged", Evidence, "published tiles are not those of the published checkpoint", ASK),
+    row("publish.other_journal", Caller, "another journal is published in that folder", "choose another folder"),
     row("receipt.event", Evidence, "what the receipt proves is no event", ASK),
     row("receipt.event_differs", Bytes, "the journal holds another event than the receipt proves", "the journal was rewritten: find the other history"),
     row("receipt.event_unreadable", Bytes, "damage hides the event that the receipt proves", "restore what is damaged, then verify again"),

@@ -149,6 +149,22 @@ impl Reader {
             .with_tree(&view, |tree| path(consistency_path(tree, old, new)))
     }
 
+    /// The root of the complete subtree of 2^level events that begins at sequence `index << level`: a node
+    /// of the tree, as tiles publish them.
+    ///
+    /// # Errors
+    /// [`Misuse::NoSuchEvent`] if the subtree isn't complete yet.
+    pub fn node(&self, level: u32, index: u64) -> Result<Hash, Error> {
+        let view = self.shared.view.load_full();
+        let end = index
+            .checked_add(1)
+            .filter(|end| *end <= view.durable.checked_shr(level).unwrap_or(0));
+        if end.is_none() {
+            return Err(Misuse::NoSuchEvent(format!("subtree {index} of level {level}")).into());
+        }
+        self.shared.with_tree(&view, |tree| tree.node(level, index))
+    }
+
     /// Root of the tree of the first `size` events.
     ///
     /// # Errors
@@ -217,8 +233,16 @@ impl Reader {
             let file = dir.join(&entry.name);
             let bytes = read_file(fs, &file, 64 << 10).map_err(Error::io("read", &file))?;
             let signed = SignedCheckpoint::parse(&bytes).ok();
-            found = signed.filter(|signed| signed.verify(key).is_ok()).or(found);
+            let signed = signed.filter(|signed| signed.verify(key).is_ok());
+            found = signed.and_then(|signed| by(&signed, key)).or(found);
         }
         Ok(found)
     }
+}
+
+/// A checkpoint with the signature of this key alone.
+fn by(signed: &SignedCheckpoint, key: &VerifierKey) -> Option<SignedCheckpoint> {
+    let signatures = signed.signatures().iter();
+    let own = signatures.filter(|signature| signature.key_id() == key.key_id());
+    SignedCheckpoint::new(signed.claimed().clone(), own.cloned().collect()).ok()
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod anchors;
 pub(crate) mod keys;
+pub(crate) mod publish;
 pub(crate) mod witness;

@@ -18,8 +18,7 @@ const ED25519: u8 = 1;
 /// Whose signatures count, and how far they were found to reach.
 ///
 /// Of the journal's keys those count that the caller's key leads to: itself, and each that took the
-/// place of one that counts and that has signed as much. Without a key from outside it begins with those
-/// that sequence 0 names.
+/// place of one that counts and that has signed as much. Without a key from outside it is the one that signs now.
 #[derive(Debug, Default)]
 pub(in crate::verify) struct Trust {
     /// A key from outside the journal.
@@ -110,11 +109,7 @@ impl Trust {
         match &self.trusted {
             Some(_) if self.foreign => None,
             Some((key, source)) => Some((key, *source)),
-            None => self
-                .history
-                .keys()
-                .first()
-                .map(|first| (&first.key, KeySource::Journal)),
+            None => self.history.live().map(|live| (live, KeySource::Journal)),
         }
     }
 
@@ -153,7 +148,11 @@ impl Trust {
                     None
                 }
             },
-            None => self.history.keys().first(),
+            // Nobody vouches for any: the one that signs now says what it says.
+            None => self
+                .history
+                .live()
+                .and_then(|live| self.history.get(live.public_key())),
         };
         while let Some(own) = next {
             let most = own.revoked_from.unwrap_or(u64::MAX);

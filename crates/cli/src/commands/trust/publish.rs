@@ -1,0 +1,240 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use factlog::{Checkpoint, Hash, Reader, SignedCheckpoint, VerifiedReceipt, VerifierKey};
+use factlog_proof::{
+    NodeSource, PathError, consistency_path, node_hash, root_at, verify_consistency,
+};
+use serde::Serialize;
+
+use crate::exit::{Exit, Problem};
+use crate::output::Output;
+use crate::{files, opening, paths};
+
+/// Hashes of a full tile, and entries of a full bundle.
+const WIDTH: u64 = 256;
+const HASH_LEN: usize = 32;
+const MAX_FILE: u64 = 64 << 10;
+
+/// Publish a journal's tree for anyone to check: hashes alone, as C2SP tlog-tiles
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  factlog publish ledger /srv/www/ledger
+  factlog verify-receipt event-42.receipt --vkey ledger.vkey --from /srv/www/ledger")]
+pub(crate) struct Args {
+    /// The journal's directory
+    dir: PathBuf,
+    /// The folder to publish into; what is there is added to
+    out: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Json {
+    schema: &'static str,
+    origin: String,
+    size: u64,
+    before: u64,
+    files: u64,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
+    let reader = opening::reader(&args.dir)?;
+    let checkpoint = reader.checkpoint()?;
+    let claimed = checkpoint.claimed();
+    let size = claimed.size();
+    let before = published(&reader, &args.out, &checkpoint)?;
+    let mut written = 0;
+    // Tiles first, the lowest first; the checkpoint that speaks of them last: whoever reads meanwhile finds
+    // all that the checkpoint they got speaks of. What was published stays.
+    for at in before / WIDTH..=(size - 1) / WIDTH {
+        let width = (size - at * WIDTH).min(WIDTH);
+        written += bundle(&reader, &args.out, at, width)?;
+    }
+    for level in 0..8 {
+        let (old, new) = (before >> (8 * level), size >> (8 * level));
+        if new == 0 {
+            break;
+        }
+        for at in old / WIDTH..=(new - 1) / WIDTH {
+            let width = (new - at * WIDTH).min(WIDTH);
+            written += tile(&reader, &args.out, level, at, width)?;
+        }
+    }
+    if before < size {
+        files::write(
+            &args.out.join("checkpoint"),
+            checkpoint.to_string().as_bytes(),
+        )?;
+        written += 1;
+    }
+    if out.is_json() {
+        out.object(&Json {
+            schema: "factlog.publish/1",
+            origin: claimed.origin().to_owned(),
+            size,
+            before,
+            files: written,
+        })?;
+    } else {
+        out.line(format!("{size} events published, {written} files written"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// How many events are published already, if those are this journal's.
+fn published(reader: &Reader, out: &Path, new: &SignedCheckpoint) -> Result<u64> {
+    let path = out.join("checkpoint");
+    if !files::exists(&path) {
+        files::make_dir(out)?;
+        return Ok(0);
+    }
+    let old = SignedCheckpoint::parse(&files::read(&path, MAX_FILE)?)?;
+    let (old, new) = (old.claimed(), new.claimed());
+    let refuse = |code, why: &str| Problem::new(Exit::NotHolding, code, why);
+    if old.origin() != new.origin() {
+        return Err(refuse(
+            "publish.other_journal",
+            "another journal is published there",
+        )
+        .into());
+    }
+    if old.size() > new.size() {
+        let why = "more events are published there than the journal has";
+        return Err(refuse("history.rolled_back", why).into());
+    }
+    if reader.root_at(old.size())? != old.root() {
+        let why = "the journal does not continue what is published there";
+        return Err(refuse("history.forked", why).into());
+    }
+    Ok(old.size())
+}
+
+/// Event hashes, each with its length in front. Payloads and facts stay where they are.
+fn bundle(reader: &Reader, out: &Path, at: u64, width: u64) -> Result<u64> {
+    let mut bytes = Vec::new();
+    for sequence in at * WIDTH..at * WIDTH + width {
+        let event = reader.get(sequence)?.context("an event is missing")?;
+        bytes.extend((HASH_LEN as u16).to_be_bytes());
+        bytes.extend(event.hash());
+    }
+    put(&out.join(tile_path("entries", at, width)), &bytes)
+}
+
+fn tile(reader: &Reader, out: &Path, level: u32, at: u64, width: u64) -> Result<u64> {
+    let mut bytes = Vec::new();
+    for index in at * WIDTH..at * WIDTH + width {
+        bytes.extend(reader.node(8 * level, index)?.as_bytes());
+    }
+    put(&out.join(tile_path(&level.to_string(), at, width)), &bytes)
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<u64> {
+    if let Some(dir) = path.parent() {
+        files::make_dir(dir)?;
+    }
+    files::write(path, bytes)?;
+    Ok(1)
+}
+
+/// `tile/0/x001/234`, and `tile/0/x001/234.p/5` of one that isn't full.
+fn tile_path(level: &str, at: u64, width: u64) -> PathBuf {
+    let mut groups = vec![format!("{:03}", at % 1000)];
+    let mut rest = at / 1000;
+    while rest > 0 {
+        groups.insert(0, format!("x{:03}", rest % 1000));
+        rest /= 1000;
+    }
+    let mut path = Path::new("tile").join(level);
+    path.extend(&groups);
+    if width < WIDTH {
+        path.as_mut_os_string().push(format!(".p/{width}"));
+    }
+    path
+}
+
+/// A published tree, read as anyone would. Nothing in it is believed before it leads to the root of its
+/// checkpoint.
+struct Published {
+    dir: PathBuf,
+    size: u64,
+}
+
+impl NodeSource for Published {
+    type Error = anyhow::Error;
+
+    fn node(&self, level: u32, index: u64) -> Result<Hash> {
+        let (tile_level, within) = (level / 8, level % 8);
+        let first = index << within;
+        let (at, offset) = (first / WIDTH, first % WIDTH);
+        let nodes = self.size.checked_shr(8 * tile_level).unwrap_or(0);
+        let width = nodes.saturating_sub(at * WIDTH).min(WIDTH);
+        let path = self.dir.join(tile_path(&tile_level.to_string(), at, width));
+        let bytes = files::read(&path, WIDTH * HASH_LEN as u64)?;
+        if bytes.len() as u64 != width * HASH_LEN as u64 {
+            let message = format!("{} is not of {width} hashes", paths::shown(&path));
+            return Err(Problem::new(Exit::NotHolding, "publish.damaged", message).into());
+        }
+        let (hashes, _) = bytes.as_chunks::<HASH_LEN>();
+        let count = 1usize << within;
+        let hashes = hashes.iter().skip(offset as usize).take(count);
+        let mut hashes: Vec<Hash> = hashes.map(|hash| Hash::from_bytes(*hash)).collect();
+        while hashes.len() > 1 {
+            let (pairs, _) = hashes.as_chunks::<2>();
+            hashes = pairs
+                .iter()
+                .map(|[left, right]| node_hash(left, right))
+                .collect();
+        }
+        hashes.first().copied().context("a tile is too short")
+    }
+}
+
+/// Checks that a receipt, which holds by itself, is of the history that is published: whatever is wrong
+/// with that is the verdict, and only a folder that can't be read an error.
+pub(crate) fn check(
+    dir: &Path,
+    receipt: VerifiedReceipt,
+    key: &VerifierKey,
+) -> Result<Result<VerifiedReceipt, Problem>> {
+    match continues(dir, receipt.checkpoint(), key) {
+        Ok(()) => Ok(Ok(receipt)),
+        Err(error) => match error.downcast::<Problem>() {
+            Ok(problem) => Ok(Err(problem)),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn continues(dir: &Path, own: &Checkpoint, key: &VerifierKey) -> Result<()> {
+    let wrong = |code, why: &str| Problem::new(Exit::NotHolding, code, why);
+    let checkpoint = SignedCheckpoint::parse(&files::read(&dir.join("checkpoint"), MAX_FILE)?)
+        .map_err(|error| wrong(error.code(), &error.to_string()))?;
+    let published = checkpoint
+        .verify(key)
+        .map_err(|error| wrong(error.code(), &error.to_string()))?;
+    let tree = Published {
+        dir: dir.to_owned(),
+        size: published.size(),
+    };
+    if root_at(&tree, published.size())? != published.root() {
+        let why = "the published tiles are not those of the published checkpoint";
+        return Err(wrong("publish.damaged", why).into());
+    }
+    if own.size() > published.size() {
+        let why = "fewer events are published than the receipt's checkpoint has";
+        return Err(wrong("publish.behind", why).into());
+    }
+    // Each node that is used here must lead to the published root as well.
+    let path = consistency_path(&tree, own.size(), published.size());
+    let path = path.map_err(|error| match error {
+        PathError::Source(error) => error,
+        other => wrong("publish.damaged", &other.to_string()).into(),
+    })?;
+    let (root, newer) = (own.root(), published.root());
+    verify_consistency(own.size(), &root, published.size(), &newer, &path).map_err(|_| {
+        let why = "the published history is another than the receipt's, or its tiles are damaged";
+        wrong("history.forked", why)
+    })?;
+    Ok(())
+}
