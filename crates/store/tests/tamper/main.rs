@@ -4,6 +4,7 @@ mod attacks;
 mod bytes;
 mod corpus;
 mod evidence;
+mod keys;
 mod lab;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,21 +1,13 @@
 //! A journal's keys change, and who knew an earlier one still knows whom to believe.
-#![forbid(unsafe_code)]
-
-#[path = "tamper/lab.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
-mod lab;
-mod support;
-#[path = "tamper/wire.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
-mod wire;
-
+use crate::{
+    lab::{Lab, assert_holds, codes, show},
+    support::{DIR, event},
+    wire::Forgery,
+};
 use factlog::{
     Authenticity, Completeness, Journal, Options, Outcome, Report, Rotation, SignedCheckpoint,
     SigningKey, VerifierKey, verify,
 };
-use lab::{Lab, assert_holds, codes, show};
-use support::{DIR, event};
-use wire::Forgery;
 
 /// A journal whose key was replaced twice, and its three keys.
 fn rotated() -> (Lab, [VerifierKey; 3]) {
