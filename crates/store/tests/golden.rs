@@ -149,7 +149,7 @@ fn stored_receipts_verify_with_the_stored_key() {
             count += 1;
         }
     }
-    assert_eq!(count, 12);
+    assert_eq!(count, 15);
 }
 
 #[test]
@@ -157,6 +157,12 @@ fn stored_journals_verify_before_and_after_an_append() {
     for golden in NAMES.map(stored) {
         let before = outcome(&golden);
         let journal = Journal::open(DIR, session("append", &golden)).unwrap();
+        if golden.name == "rotated" {
+            // Only its first key can be made again, and that one was replaced.
+            let why = journal.read_only_reason().map(factlog::Error::code);
+            assert_eq!((before, why), (Outcome::Holds, Some("signer.key_missing")));
+            continue;
+        }
         journal.append(support::event("more", "more")).unwrap();
         journal.close().unwrap();
         let holds = if golden.name == "unsigned" {
