@@ -1,7 +1,4 @@
 //! Checkpoints go where the journal's keeper said, and failures there hurt nobody.
-#![forbid(unsafe_code)]
-
-mod support;
 
 use std::{
     io,
@@ -14,7 +11,8 @@ use std::{
 
 use factlog::{Anchor, Clock, Journal, Options, SignedCheckpoint};
 use factlog_fs::MemFs;
-use support::{DIR, event, options};
+
+use crate::support::{DIR, event, options};
 
 #[derive(Debug, Default)]
 struct Kept {
