@@ -1,12 +1,16 @@
 use crate::{
     Digest, EventId, Facts, FactsRef, FormatError, FrameType, HashBatch, HashSort, JournalId,
-    MAX_FACTS_LEN, Ordering, SectionRow, SectionSecret, Spine, cursor::Cursor, event_hash,
-    facts_hash, frame::FRAME_HEADER_LEN, order::ORDER_LEN, section::check_payload_len,
+    MAX_FACTS_LEN, Ordering, SectionRow, SectionSecret, Spine,
+    cursor::Cursor,
+    event_hash, facts_hash,
+    frame::FRAME_HEADER_LEN,
+    order::{ORDER_IN_BODY, ORDER_LEN},
+    section::check_payload_len,
     section_hash, write_frame,
 };
 
 /// Where a place stands in the frame of an event or stub.
-const ORDER_AT: usize = FRAME_HEADER_LEN + 8;
+const ORDER_AT: usize = FRAME_HEADER_LEN + ORDER_IN_BODY;
 
 /// One payload section to be encoded: what its table row says but for length and hash, and its bytes.
 #[derive(Clone, Copy, Debug)]

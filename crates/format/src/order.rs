@@ -2,6 +2,8 @@ use crate::{Digest, FormatError, JournalId, Spine, StreamId, cursor::Cursor};
 
 /// The length of an encoded place, in bytes.
 pub(crate) const ORDER_LEN: usize = 80;
+/// Where a place stands in the body of an event or stub.
+pub(crate) const ORDER_IN_BODY: usize = 8;
 /// Stands for "no previous event"; no event can have it as its previous sequence, which is lower
 /// than its own.
 const NO_PREVIOUS: u64 = u64::MAX;
@@ -24,6 +26,16 @@ pub struct Ordering {
 }
 
 impl Ordering {
+    /// The place in the body of an event's frame or stub, without a look at the rest of it.
+    ///
+    /// # Errors
+    /// [`FormatError`] if there is none that an event can have.
+    pub fn peek(body: &[u8]) -> Result<Self, FormatError> {
+        let mut input = Cursor::new(body, "event frame");
+        input.take(ORDER_IN_BODY)?;
+        Self::decode(&mut input)
+    }
+
     pub(crate) fn encode(&self) -> [u8; ORDER_LEN] {
         let mut out = [0u8; ORDER_LEN];
         out[0..8].copy_from_slice(&self.sequence.to_le_bytes());

@@ -36,7 +36,7 @@ pub use config::{
 };
 pub use error::{Code, Conflict, Damage, Error, Fault, Misuse, Refusal, WriterFailure, codes};
 pub use event::{
-    Condition, DATA_SECTION, Event, Expect, NewEvent, Payload, Section, to_display_json,
+    Condition, DATA_SECTION, Event, EventRef, Expect, NewEvent, Payload, Section, to_display_json,
 };
 pub use factlog_format::{
     Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,

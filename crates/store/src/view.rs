@@ -2,7 +2,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -75,7 +75,28 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 enum StoredOffsets {
     File(OffsetsReader),
-    Scanned(Vec<u32>),
+    Loaded(Vec<u32>),
+}
+
+/// Bytes of offsets of sealed segments that are kept in memory: those of some four million events. The
+/// others are read from their files.
+const RESIDENT: usize = 16 << 20;
+
+/// How much of that is left.
+#[derive(Debug)]
+pub(crate) struct OffsetsMemory(AtomicUsize);
+
+impl Default for OffsetsMemory {
+    fn default() -> Self {
+        Self(AtomicUsize::new(RESIDENT))
+    }
+}
+
+impl OffsetsMemory {
+    fn takes(&self, bytes: usize) -> bool {
+        let left = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Relaxed, Relaxed, left).is_ok()
+    }
 }
 
 impl Segment {
@@ -144,12 +165,13 @@ impl Segment {
         &self,
         fs: &dyn StoreFs,
         journal: &JournalId,
+        memory: &OffsetsMemory,
         sequence: u64,
     ) -> Result<u64, Error> {
         let index = sequence.saturating_sub(self.first);
         let found = match self.live.load().as_ref() {
             Some(live) => live.get(index),
-            None => self.stored(fs, journal)?.get(index)?,
+            None => self.stored_offset(fs, journal, memory, index)?,
         };
         found.map(u64::from).ok_or_else(|| {
             let damage = crate::Damage::new("segment.corrupt", &self.path, "an event is missing");
@@ -157,12 +179,29 @@ impl Segment {
         })
     }
 
-    fn stored(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<Arc<StoredOffsets>, Error> {
-        if let Some(stored) = self.stored.load_full() {
-            return Ok(stored);
+    fn stored_offset(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        memory: &OffsetsMemory,
+        index: u64,
+    ) -> Result<Option<u32>, Error> {
+        if let Some(stored) = self.stored.load().as_ref() {
+            return stored.get(index);
         }
+        let stored = Arc::new(self.load_offsets(fs, journal, memory)?);
+        self.stored.store(Some(Arc::clone(&stored)));
+        stored.get(index)
+    }
+
+    fn load_offsets(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        memory: &OffsetsMemory,
+    ) -> Result<StoredOffsets, Error> {
         // A view from before the segment was sealed doesn't know its count; its file is complete.
-        let complete = |len| self.sealed.is_none_or(|(count, _)| len == count);
+        let complete = |len| self.sealed.is_none_or(|(count, _)| len as u64 == count);
         let path = self
             .path
             .with_file_name(offsets_name(self.first, self.generation));
@@ -171,14 +210,20 @@ impl Segment {
             first: self.first,
             generation: self.generation,
         };
-        let stored = match OffsetsReader::open(fs, &path, of) {
-            Ok(Some(reader)) if reader.len().is_ok_and(complete) => StoredOffsets::File(reader),
-            // A derived file never blocks a read: what it would say is in the segment.
-            _ => StoredOffsets::Scanned(self.scan(fs, journal)?),
+        // A derived file never blocks a read: what it would say is in the segment.
+        let Ok(Some(reader)) = OffsetsReader::open(fs, &path, of) else {
+            return Ok(StoredOffsets::Loaded(self.scan(fs, journal)?));
         };
-        let stored = Arc::new(stored);
-        self.stored.store(Some(Arc::clone(&stored)));
-        Ok(stored)
+        match reader.read_all() {
+            Ok(offsets) if complete(offsets.len()) => {
+                Ok(if memory.takes(size_of_val(offsets.as_slice())) {
+                    StoredOffsets::Loaded(offsets)
+                } else {
+                    StoredOffsets::File(reader)
+                })
+            }
+            _ => Ok(StoredOffsets::Loaded(self.scan(fs, journal)?)),
+        }
     }
 
     fn scan(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<Vec<u32>, Error> {
@@ -204,7 +249,7 @@ impl Segment {
             }
             None => self
                 .stored
-                .store(Some(Arc::new(StoredOffsets::Scanned(offsets)))),
+                .store(Some(Arc::new(StoredOffsets::Loaded(offsets)))),
         }
         *rescanned = true;
         Ok(())
@@ -220,7 +265,7 @@ impl StoredOffsets {
     fn get(&self, index: u64) -> Result<Option<u32>, Error> {
         match self {
             Self::File(reader) => reader.get(index),
-            Self::Scanned(offsets) => Ok(usize::try_from(index)
+            Self::Loaded(offsets) => Ok(usize::try_from(index)
                 .ok()
                 .and_then(|index| offsets.get(index))
                 .copied()

@@ -119,6 +119,7 @@ pub struct Options {
     pub(crate) housekeeper: bool,
     pub(crate) anchors: Vec<Arc<dyn Anchor>>,
     pub(crate) anchor_every: i64,
+    pub(crate) maps: bool,
 }
 
 impl Default for Options {
@@ -147,6 +148,7 @@ impl Options {
             housekeeper: true,
             anchors: Vec::new(),
             anchor_every: ANCHOR_EVERY,
+            maps: false,
         }
     }
 
@@ -277,6 +279,15 @@ impl Options {
     #[must_use]
     pub fn registry_check(self, registry: RegistryCheck) -> Self {
         Self { registry, ..self }
+    }
+
+    /// Maps sealed segments into memory in the process that has the journal open for writing: reads of
+    /// single events then cost half, and whole scans copy nothing. Off by default, since a disk that
+    /// fails to read a mapped page ends the process with a signal (SIGBUS) where a read by position
+    /// returns an error. Readers in other processes never map, as the files aren't theirs.
+    #[must_use]
+    pub fn map_segments(self, maps: bool) -> Self {
+        Self { maps, ..self }
     }
 
     /// The file system to live on: [`MemFs`](factlog_fs::MemFs), a simulated one, or one of yours.

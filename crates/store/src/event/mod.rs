@@ -1,5 +1,6 @@
 //! Events as a user writes and reads them.
 
+mod borrowed;
 mod condition;
 mod new;
 pub(crate) mod own;
@@ -8,6 +9,7 @@ mod stored;
 
 use std::fmt;
 
+pub use borrowed::EventRef;
 pub use condition::Condition;
 pub(crate) use condition::Rests;
 pub use new::{DATA_SECTION, NewEvent};

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use factlog_format::{
     Digest, Encoding, EventFrame, EventRecord, FRAME_HEADER_LEN, FactsRef, FormatError, FrameType,
     FullStub, JournalId, Ordering, SectionSecret, StreamId, encode_payload_stub, event_hash,
@@ -5,7 +7,7 @@ use factlog_format::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{DATA_SECTION, payload::decode};
+use super::{DATA_SECTION, EventRef, payload::decode};
 use crate::Misuse;
 
 /// An event as read from a journal; what an erasure took is missing, the rest is as it was appended.
@@ -94,6 +96,17 @@ impl Event {
     #[must_use]
     pub fn is_without_payload(&self) -> bool {
         self.without_payload
+    }
+
+    /// The same, borrowed.
+    pub(crate) fn as_event_ref<'a>(&'a self, path: &'a Path) -> EventRef<'a> {
+        EventRef {
+            kind: self.kind,
+            body: &self.body,
+            order: self.order,
+            journal: &self.journal,
+            path,
+        }
     }
 
     /// All of it but what an erasure took; `None` for a full stub.

@@ -542,6 +542,8 @@ pub(crate) fn shared(
         view: arc_swap::ArcSwap::from_pointee(view),
         follower,
         damage: found.damage,
+        maps: false,
+        offsets: crate::view::OffsetsMemory::default(),
         rescanned: std::sync::atomic::AtomicBool::new(false),
     }
 }
@@ -627,12 +629,14 @@ fn absolute(path: &Path) -> PathBuf {
 /// Parts of a writer that begin empty.
 pub(crate) fn new_writer(
     options: &Options,
-    shared: Shared,
+    mut shared: Shared,
     order: crate::commit::Order,
     baton: Baton,
     derived: crate::commit::DerivedFiles,
     secret: &[u8; 32],
 ) -> Arc<Writer> {
+    // Only who may write knows that nobody else does.
+    shared.maps = options.maps;
     Arc::new(Writer {
         shared: Arc::new(shared),
         clock: Arc::clone(&options.clock),

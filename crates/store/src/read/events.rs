@@ -1,10 +1,12 @@
 use std::{borrow::Cow, collections::VecDeque, ops::Range, sync::Arc};
 
-use factlog_format::{EventFrame, FrameType, FullStub, Ordering, StreamId, coordinate_key};
+use factlog_format::{
+    EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId, coordinate_key,
+};
 
 use super::{Query, reader::Shared};
 use crate::{
-    Damage, Error, Event,
+    Damage, Error, Event, EventRef,
     index::{Postings, Table, kind_key, tag_key},
     segment::{FrameReader, FrameStop, SegmentFile},
     view::View,
@@ -23,6 +25,8 @@ pub struct Events {
     query: Query<'static>,
     left: u64,
     source: Source,
+    /// The event that was lent last, where it doesn't stand in a scan's buffer.
+    current: Option<Event>,
 }
 
 #[derive(Debug)]
@@ -42,7 +46,7 @@ enum Source {
     Done,
 }
 
-/// A scan upwards through the segments, a buffer at a time.
+/// A scan upwards through the segments, a buffer at a time or in their maps.
 #[derive(Debug)]
 struct Scan {
     next: u64,
@@ -50,11 +54,24 @@ struct Scan {
     frames: Option<Frames>,
 }
 
-/// A frame reader that owns the segment it reads.
+/// The segment that is being read, and where in it.
 #[derive(Debug)]
 struct Frames {
     segment: Arc<SegmentFile>,
     window: crate::segment::Window,
+    mapped: bool,
+    /// One past the last sequence that stands in it.
+    until: u64,
+}
+
+/// An event that a scan has come to.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    kind: FrameType,
+    order: Ordering,
+    /// Where its body stands in the segment.
+    offset: u64,
+    len: usize,
 }
 
 /// The sequences of several keys in one order, each once.
@@ -114,6 +131,7 @@ impl Events {
             query,
             left,
             source: Source::New,
+            current: None,
         }
     }
 
@@ -236,7 +254,10 @@ impl Events {
                     }
                 }
                 Source::Forwards(scan) => {
-                    return scan.next_matching(&self.shared, &self.view, &self.query);
+                    let hit = scan.next_matching(&self.shared, &self.view, &self.query)?;
+                    let journal = &self.shared.identity.journal;
+                    let event = hit.and_then(|hit| scan.event(journal, hit));
+                    return event.map(|event| event.to_event()).transpose();
                 }
                 Source::Backwards { from, below, batch } => {
                     if let Some(event) = batch.pop_front() {
@@ -251,15 +272,70 @@ impl Events {
                         end: *below,
                         frames: None,
                     };
-                    while let Some(event) =
-                        scan.next_matching(&self.shared, &self.view, &self.query)?
-                    {
-                        batch.push_front(event);
+                    let (shared, view, query) = (&self.shared, &self.view, &self.query);
+                    while let Some(hit) = scan.next_matching(shared, view, query)? {
+                        let event = scan.event(&shared.identity.journal, hit);
+                        batch.extend(event.map(|event| event.to_event()).transpose()?);
                     }
+                    batch.make_contiguous().reverse();
                     *below = start;
                 }
             }
         }
+    }
+
+    /// The next event where it stands, without a copy: for scans that look at every event and keep few.
+    /// It may be mixed with [`next`](Iterator::next). That a query asks for [facts
+    /// only](Query::facts_only) changes nothing here.
+    ///
+    /// ```
+    /// use factlog::{Journal, NewEvent, Query};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.append(NewEvent::new("bank", "account-7", "account.opened"))?;
+    /// let mut events = journal.reader().read(Query::all());
+    /// let mut accounts = 0;
+    /// while let Some(event) = events.next_ref()? {
+    ///     accounts += u64::from(event.facts()?.is_some_and(|facts| facts.kind == "account.opened"));
+    /// }
+    /// assert_eq!(accounts, 1);
+    /// # Ok::<(), factlog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As those that the iterator gives; it has ended then.
+    pub fn next_ref(&mut self) -> Result<Option<EventRef<'_>>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        if matches!(self.source, Source::New) {
+            match self.begin() {
+                Ok(source) => self.source = source,
+                Err(error) => {
+                    self.left = 0;
+                    return Err(error);
+                }
+            }
+        }
+        // After an error nothing is left.
+        let left = std::mem::take(&mut self.left);
+        let hit = match &mut self.source {
+            Source::Forwards(scan) => scan.next_matching(&self.shared, &self.view, &self.query)?,
+            _ => {
+                self.current = self.step()?;
+                None
+            }
+        };
+        let (journal, dir) = (&self.shared.identity.journal, &self.shared.layout.dir);
+        let event = match (&self.source, hit) {
+            (Source::Forwards(scan), Some(hit)) => scan.event(journal, hit),
+            (Source::Forwards(_), None) => None,
+            _ => self.current.as_ref().map(|event| event.as_event_ref(dir)),
+        };
+        if event.is_some() {
+            self.left = left - 1;
+        }
+        Ok(event)
     }
 }
 
@@ -304,53 +380,45 @@ impl Scan {
         shared: &Shared,
         view: &View,
         query: &Query<'_>,
-    ) -> Result<Option<Event>, Error> {
-        let journal = shared.identity.journal;
+    ) -> Result<Option<Hit>, Error> {
+        let takes_all = query.takes_all();
         while self.next < self.end {
             let wanted = self.next;
             let Some(frames) = self.frames(shared, view)? else {
                 return Ok(None);
             };
-            let segment = Arc::clone(&frames.segment);
-            let mut reader =
-                FrameReader::over(segment.file.as_ref(), segment.seed, &mut frames.window);
-            let at = reader.offset();
-            let frame = match reader.next() {
-                Ok(frame) => frame,
-                Err(FrameStop::End) => {
-                    self.frames = None;
-                    continue;
-                }
-                Err(FrameStop::Io(error)) => return Err(Error::io("read", &segment.path)(error)),
-                Err(FrameStop::Bad(error)) => {
-                    let damage = segment.damage(at, error.to_string());
-                    return Err(damage.sequence(wanted).into());
-                }
+            let Some((kind, body, offset)) = frames.next(wanted)? else {
+                self.frames = None;
+                continue;
             };
-            if frame.kind == FrameType::Commit {
+            if kind == FrameType::Commit {
                 continue;
             }
-            let corrupt = |detail: String| Error::from(segment.damage(at, detail).sequence(wanted));
-            let (order, matches) = examine(query, frame.kind, frame.body)
-                .map_err(|error| corrupt(error.to_string()))?;
+            let len = body.len();
+            let examined = if takes_all {
+                Ordering::peek(body).map(|order| (order, query.takes_time(order.recorded_at)))
+            } else {
+                examine(query, kind, body)
+            };
+            let segment = &frames.segment;
+            let corrupt = |detail: String| {
+                let damage = segment.damage(offset, detail);
+                Error::from(damage.sequence(wanted))
+            };
+            let (order, matches) = examined.map_err(|error| corrupt(error.to_string()))?;
             if order.sequence != wanted {
                 return Err(corrupt(
                     "another event stands where this one should".to_owned(),
                 ));
             }
-            let event = matches
-                .then(|| Event::decode(&journal, frame.kind, frame.body.to_vec()))
-                .transpose()
-                .map_err(|error| corrupt(error.to_string()))?;
             self.next = wanted + 1;
-            if view
-                .segment_of(self.next)
-                .is_none_or(|next| next.path != segment.path)
-            {
-                self.frames = None;
-            }
-            if event.is_some() {
-                return Ok(event);
+            if matches {
+                return Ok(Some(Hit {
+                    kind,
+                    order,
+                    offset,
+                    len,
+                }));
             }
         }
         Ok(None)
@@ -358,24 +426,94 @@ impl Scan {
 
     /// The frames from the next event on, in its segment.
     fn frames(&mut self, shared: &Shared, view: &View) -> Result<Option<&mut Frames>, Error> {
-        if self.frames.is_none() {
-            let Some(segment) = view.segment_of(self.next) else {
-                return Ok(None);
-            };
-            let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
-            let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
-            let file = Arc::clone(segment.file(fs, journal)?);
-            let end = match segment.sealed {
-                Some((_, end)) => end,
-                None => file.len()?,
-            };
-            let window = crate::segment::Window::new(offset, end);
-            self.frames = Some(Frames {
-                segment: file,
-                window,
-            });
+        if self
+            .frames
+            .as_ref()
+            .is_some_and(|frames| self.next < frames.until)
+        {
+            return Ok(self.frames.as_mut());
         }
-        Ok(self.frames.as_mut())
+        let Some(segment) = view.segment_of(self.next) else {
+            return Ok(None);
+        };
+        let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
+        let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
+        let file = Arc::clone(segment.file(fs, journal)?);
+        let (until, end) = match segment.sealed {
+            Some((count, end)) => (segment.first + count, end),
+            None => (u64::MAX, file.len()?),
+        };
+        let mapped = shared.maps && segment.sealed.is_some() && file.mapped().is_some();
+        Ok(Some(self.frames.insert(Frames {
+            segment: file,
+            window: crate::segment::Window::new(offset, end),
+            mapped,
+            until,
+        })))
+    }
+
+    /// The event that [`next_matching`](Self::next_matching) has just come to.
+    fn event<'s>(
+        &'s self,
+        journal: &'s factlog_format::JournalId,
+        hit: Hit,
+    ) -> Option<EventRef<'s>> {
+        let frames = self.frames.as_ref()?;
+        Some(EventRef {
+            kind: hit.kind,
+            body: frames.bytes(hit.offset, hit.len),
+            order: hit.order,
+            journal,
+            path: &frames.segment.path,
+        })
+    }
+}
+
+impl Frames {
+    /// Type and body of the next frame, and where the body stands; `None` at the end.
+    fn next(&mut self, sequence: u64) -> Result<Option<(FrameType, &[u8], u64)>, Error> {
+        let (at, end) = self.window.place();
+        let body_at = at + FRAME_HEADER_LEN as u64;
+        let map = self.mapped.then(|| self.segment.mapped()).flatten();
+        if let Some(map) = map {
+            if at >= end {
+                return Ok(None);
+            }
+            let map = map.get(..end as usize).unwrap_or(map);
+            let frame = self
+                .segment
+                .frame_in(map, at)
+                .map_err(|error| match error {
+                    Error::Damaged(damage) => damage.sequence(sequence).into(),
+                    other => other,
+                })?;
+            self.window.skip(frame.len);
+            return Ok(Some((frame.kind, frame.body, body_at)));
+        }
+        let segment = &self.segment;
+        let file = segment.file.as_ref();
+        match FrameReader::over(file, segment.seed, &mut self.window).next() {
+            Ok(frame) => {
+                let (kind, len) = (frame.kind, frame.body.len());
+                Ok(Some((kind, self.window.get(body_at, len), body_at)))
+            }
+            Err(FrameStop::End) => Ok(None),
+            Err(FrameStop::Io(error)) => Err(Error::io("read", &segment.path)(error)),
+            Err(FrameStop::Bad(error)) => {
+                let damage = segment.damage(at, error.to_string());
+                Err(damage.sequence(sequence).into())
+            }
+        }
+    }
+
+    /// Bytes of the frame that was read last.
+    fn bytes(&self, offset: u64, len: usize) -> &[u8] {
+        match self.mapped.then(|| self.segment.mapped()).flatten() {
+            Some(map) => map
+                .get(offset as usize..offset as usize + len)
+                .unwrap_or_default(),
+            None => self.window.get(offset, len),
+        }
     }
 }
 

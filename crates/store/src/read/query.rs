@@ -181,6 +181,12 @@ impl<'a> Query<'a> {
             && self.recorded_until.is_none_or(|until| recorded_at < until)
     }
 
+    /// Whether it takes every event of its range, whatever that is about.
+    pub(crate) fn takes_all(&self) -> bool {
+        self.items()
+            .all(|item| !item.asks_facts() && item.streams.is_empty())
+    }
+
     /// Whether the conditions on facts hold.
     pub(crate) fn takes_facts(&self, facts: &FactsRef<'_>) -> bool {
         self.items().any(|item| item.takes(facts))

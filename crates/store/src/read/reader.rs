@@ -8,8 +8,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use factlog_format::{
-    Digest, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Identity, JournalId, StreamId,
-    coordinate_key,
+    Digest, EventFrame, FRAME_HEADER_LEN, FormatError, FrameType, FullStub, Identity, JournalId,
+    Ordering, StreamId, coordinate_key,
 };
 use factlog_fs::{FileKind, StoreFs};
 use factlog_proof::VerifierKey;
@@ -24,7 +24,7 @@ use crate::{
     recover::{Follower, UNSUPPORTED},
     segment::SegmentFile,
     signer::{KeyHistory, LogKey},
-    view::{Segment, View},
+    view::{OffsetsMemory, Segment, View},
 };
 
 /// What the writer and all readers of a journal share.
@@ -40,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) follower: Option<Follower>,
     /// What the open had to work around.
     pub(crate) damage: Vec<Damage>,
+    /// Whether sealed segments are mapped.
+    pub(crate) maps: bool,
+    pub(crate) offsets: OffsetsMemory,
     /// Whether offsets led elsewhere, so that their files are to be written again.
     pub(crate) rescanned: AtomicBool,
 }
@@ -297,20 +300,6 @@ fn frame_at(
 }
 
 impl Shared {
-    /// Reads the frame of a durable event.
-    pub(crate) fn frame(
-        &self,
-        view: &View,
-        sequence: u64,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Option<(FrameType, std::ops::Range<usize>)>, Error> {
-        let Some(segment) = view.segment_of(sequence) else {
-            return Ok(None);
-        };
-        let (_, kind, body) = self.place(segment, sequence, buffer)?;
-        Ok(Some((kind, body)))
-    }
-
     /// Where an event stands, with its frame. Offsets are derived and unchecked: one that leads
     /// elsewhere says no more than that the segment has to be scanned.
     pub(super) fn place(
@@ -321,7 +310,7 @@ impl Shared {
     ) -> Result<Place, Error> {
         let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
         let mut look = || {
-            let offset = segment.offset(fs, journal, sequence)?;
+            let offset = segment.offset(fs, journal, &self.offsets, sequence)?;
             let (kind, body) = frame_at(segment.file(fs, journal)?, offset, sequence, buffer)?;
             Ok((offset, kind, body))
         };
@@ -335,25 +324,57 @@ impl Shared {
         }
     }
 
-    pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
-        let mut buffer = Vec::new();
-        let Some((kind, body)) = self.frame(view, sequence, &mut buffer)? else {
+    /// Has the body of a durable event looked at where it stands, in a map if there is one.
+    pub(crate) fn look<T>(
+        &self,
+        view: &View,
+        sequence: u64,
+        buffer: &mut Vec<u8>,
+        look: impl FnOnce(FrameType, &[u8]) -> Result<T, FormatError>,
+    ) -> Result<Option<T>, Error> {
+        let Some(segment) = view.segment_of(sequence) else {
             return Ok(None);
         };
-        buffer.truncate(body.end);
-        buffer.drain(..body.start);
-        match Event::decode(&self.identity.journal, kind, buffer) {
-            Ok(event) => Ok(Some(event)),
-            Err(error) => {
-                let path = view
-                    .segment_of(sequence)
-                    .map(|segment| segment.path.clone());
-                let path = path.unwrap_or_else(|| self.layout.segments());
-                Err(Damage::format("segment.corrupt", &path, error)
-                    .sequence(sequence)
-                    .into())
-            }
+        let corrupt = |error| -> Error {
+            let damage = Damage::format("segment.corrupt", &segment.path, error);
+            damage.sequence(sequence).into()
+        };
+        if let Some((kind, body)) = self.in_map(segment, sequence)? {
+            return look(kind, body).map(Some).map_err(corrupt);
         }
+        let (_, kind, body) = self.place(segment, sequence, buffer)?;
+        let body = buffer.get(body).unwrap_or_default();
+        look(kind, body).map(Some).map_err(corrupt)
+    }
+
+    /// An event's body in the map of its segment; `None` where there is no map, or no such event at the
+    /// place that its offset leads to, so that a closer look has to say why.
+    fn in_map<'s>(
+        &self,
+        segment: &'s Segment,
+        sequence: u64,
+    ) -> Result<Option<(FrameType, &'s [u8])>, Error> {
+        if !self.maps || segment.sealed.is_none() {
+            return Ok(None);
+        }
+        let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
+        let file = segment.file(fs, journal)?;
+        let Some(map) = file.mapped() else {
+            return Ok(None);
+        };
+        let offset = segment.offset(fs, journal, &self.offsets, sequence);
+        let frame = offset.and_then(|offset| file.frame_in(map, offset));
+        Ok(frame.ok().and_then(|frame| {
+            let is_it = Ordering::peek(frame.body).is_ok_and(|order| order.sequence == sequence);
+            (is_it && frame.kind != FrameType::Commit).then_some((frame.kind, frame.body))
+        }))
+    }
+
+    pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
+        let journal = &self.identity.journal;
+        self.look(view, sequence, &mut Vec::new(), |kind, body| {
+            Event::decode(journal, kind, body.to_vec())
+        })
     }
 
     /// The sequence of an event's id, checked against the event itself.
@@ -393,32 +414,24 @@ impl Shared {
         sequence: u64,
         coordinate: Option<&[u8; 16]>,
     ) -> Result<Head, Error> {
-        let mut buffer = Vec::new();
-        let Some((kind, body)) = self.frame(view, sequence, &mut buffer)? else {
+        let journal = &self.identity.journal;
+        let found = self.look(view, sequence, &mut Vec::new(), |kind, body| {
+            if kind == FrameType::FullStub {
+                let stub = FullStub::decode(body)?;
+                return Ok((stub.order, stub.event_hash(journal), None));
+            }
+            let event = EventFrame::decode(kind, body)?;
+            let found = coordinate_key(event.facts.scope, event.facts.entity);
+            Ok((event.order, event.event_hash(journal), Some(found)))
+        });
+        let Some((order, hash, found)) = found? else {
             return Err(self.index_is_wrong(sequence).into());
         };
-        let body = buffer.get(body).unwrap_or_default();
-        let journal = &self.identity.journal;
-        let corrupt = |error| -> Error {
-            let path = view
-                .segment_of(sequence)
-                .map(|segment| segment.path.clone());
-            let path = path.unwrap_or_else(|| self.layout.segments());
-            Damage::format("segment.corrupt", &path, error)
-                .sequence(sequence)
-                .into()
-        };
-        let (order, hash) = if kind == FrameType::FullStub {
-            let stub = FullStub::decode(body).map_err(corrupt)?;
-            (stub.order, stub.event_hash(journal))
-        } else {
-            let event = EventFrame::decode(kind, body).map_err(corrupt)?;
-            let found = coordinate_key(event.facts.scope, event.facts.entity);
-            if coordinate.is_some_and(|wanted| *wanted != found) {
-                return Err(self.index_is_wrong(sequence).into());
-            }
-            (event.order, event.event_hash(journal))
-        };
+        if let (Some(wanted), Some(found)) = (coordinate, found)
+            && *wanted != found
+        {
+            return Err(self.index_is_wrong(sequence).into());
+        }
         Ok(Head {
             stream: order.stream,
             revision: order.revision,

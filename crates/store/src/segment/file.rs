@@ -1,13 +1,14 @@
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use factlog_format::{
     CrcSeed, EventFrame, FormatError, Frame, FrameType, FullStub, GroupKey, JournalId,
     MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
 };
-use factlog_fs::{OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
+use factlog_fs::{FileMap, OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
 use crate::{Damage, Error};
 
@@ -45,6 +46,8 @@ pub(crate) struct SegmentFile {
     pub(crate) header_len: u64,
     pub(crate) key: GroupKey,
     pub(crate) seed: CrcSeed,
+    /// Filled when somebody first asks for a map; `None` where the file can't be mapped.
+    map: OnceLock<Option<Box<dyn FileMap>>>,
 }
 
 impl SegmentFile {
@@ -129,7 +132,14 @@ impl SegmentFile {
             path,
             file,
             header,
+            map: OnceLock::new(),
         }
+    }
+
+    /// The bytes of a segment that is never written again, in a journal of this process's own.
+    pub(crate) fn mapped(&self) -> Option<&[u8]> {
+        let map = self.map.get_or_init(|| self.file.map().ok());
+        map.as_deref().map(|map| &**map)
     }
 
     pub(crate) fn len(&self) -> Result<u64, Error> {
@@ -166,6 +176,14 @@ impl SegmentFile {
         let frame = Frame::read(self.seed, buffer).map_err(bad)?;
         let start = factlog_format::FRAME_HEADER_LEN;
         Ok((frame.kind, start..start + frame.body.len()))
+    }
+
+    /// As [`read_frame`](Self::read_frame), out of the mapped file.
+    pub(crate) fn frame_in<'m>(&self, map: &'m [u8], offset: u64) -> Result<Frame<'m>, Error> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = map.get(at..).unwrap_or_default();
+        let bad = |error: FormatError| Error::from(self.damage(offset, error.to_string()));
+        Frame::read(self.seed, bytes).map_err(bad)
     }
 
     /// The event hash and place of the event or stub at `offset`.

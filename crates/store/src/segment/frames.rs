@@ -39,6 +39,24 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Bytes of the frame that was read last, by where they stand in the file.
+    pub(crate) fn get(&self, offset: u64, len: usize) -> &[u8] {
+        let bytes = offset
+            .checked_sub(self.buffer_at)
+            .and_then(|at| self.buffer.get(at as usize..)?.get(..len));
+        bytes.unwrap_or_default()
+    }
+
+    /// Goes on behind a frame that was read elsewhere.
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.next += len as u64;
+    }
+
+    /// Where the next frame starts, and where reading ends.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.next, self.end)
+    }
+
     /// From `start` and never past `end`.
     pub(crate) fn new(start: u64, end: u64) -> Self {
         Self {

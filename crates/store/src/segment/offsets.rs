@@ -240,12 +240,6 @@ impl OffsetsReader {
         offset(bytes).map(Some).ok_or_else(|| damage().into())
     }
 
-    /// How many offsets there are up to the first that wasn't written or is not above the one before;
-    /// a crash can leave such holes. Reads the whole file.
-    pub(crate) fn len(&self) -> Result<u64, Error> {
-        self.good()
-    }
-
     /// The offsets up to the first that wasn't written or is not above the one before.
     pub(crate) fn read_all(&self) -> Result<Vec<u32>, Error> {
         let mut all = Vec::new();
@@ -253,6 +247,8 @@ impl OffsetsReader {
         Ok(all)
     }
 
+    /// How many offsets there are up to the first that wasn't written or is not above the one before;
+    /// a crash can leave such holes. Reads the whole file.
     fn good(&self) -> Result<u64, Error> {
         let mut good = 0;
         self.walk(|_| good += 1)?;
@@ -415,7 +411,7 @@ mod tests {
     fn offsets_come_back() {
         let fs = build(40_000);
         let reader = OffsetsReader::open(&fs, path(), OF).unwrap().unwrap();
-        assert_eq!(reader.len().unwrap(), 40_000);
+        assert_eq!(reader.good().unwrap(), 40_000);
         assert_eq!(reader.read_all().unwrap(), offsets(40_000));
         for index in [0, 1, 39_999] {
             assert_eq!(

@@ -1,0 +1,95 @@
+use std::path::Path;
+
+use factlog_format::{
+    Digest, EventFrame, FactsRef, FormatError, FrameType, FullStub, JournalId, Ordering, StreamId,
+};
+
+use super::{DATA_SECTION, Event};
+use crate::{Damage, Error};
+
+/// An event where it stands: in a buffer that is used again, or in a mapped file. Its frame's checksum
+/// and its place have been checked; its facts are decoded when they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRef<'a> {
+    pub(crate) kind: FrameType,
+    pub(crate) body: &'a [u8],
+    pub(crate) order: Ordering,
+    pub(crate) journal: &'a JournalId,
+    /// Its segment.
+    pub(crate) path: &'a Path,
+}
+
+impl<'a> EventRef<'a> {
+    /// Place in the journal, dense from 0.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.order.sequence
+    }
+
+    /// Place in the stream, dense from 0.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.order.revision
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream_id(&self) -> StreamId {
+        self.order.stream
+    }
+
+    /// When the journal took it, in microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn recorded_at(&self) -> i64 {
+        self.order.recorded_at
+    }
+
+    /// Event hash of the stream's previous event; zeros at revision 0.
+    #[must_use]
+    pub fn previous_hash(&self) -> Digest {
+        self.order.previous
+    }
+
+    /// Everything visible besides the payload; `None` if an erasure took it (a full stub).
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for facts that nobody could have appended.
+    pub fn facts(&self) -> Result<Option<FactsRef<'a>>, Error> {
+        Ok(self.frame()?.map(|frame| frame.facts))
+    }
+
+    /// The bytes of the section that [`NewEvent::data`](crate::NewEvent::data) filled; `None` if there
+    /// is none, or if it is erased.
+    ///
+    /// # Errors
+    /// As [`facts`](Self::facts).
+    pub fn data(&self) -> Result<Option<&'a [u8]>, Error> {
+        let Some(frame) = self.frame()? else {
+            return Ok(None);
+        };
+        let mut sections = frame.sections();
+        let data = sections.find(|(row, _)| row.name == DATA_SECTION);
+        Ok(data.and_then(|(_, content)| content.map(|(_, bytes)| bytes)))
+    }
+
+    /// A copy that stands on its own.
+    ///
+    /// # Errors
+    /// As [`facts`](Self::facts).
+    pub fn to_event(&self) -> Result<Event, Error> {
+        Event::decode(self.journal, self.kind, self.body.to_vec()).map_err(|error| self.bad(error))
+    }
+
+    fn frame(&self) -> Result<Option<EventFrame<'a>>, Error> {
+        let decoded = match self.kind {
+            FrameType::FullStub => FullStub::decode(self.body).map(|_| None),
+            kind => EventFrame::decode(kind, self.body).map(Some),
+        };
+        decoded.map_err(|error| self.bad(error))
+    }
+
+    fn bad(&self, error: FormatError) -> Error {
+        let damage = Damage::format("segment.corrupt", self.path, error);
+        damage.sequence(self.order.sequence).into()
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading in every way that there is gives the same events, and damage ends in an error in all of them.
+
+use std::path::Path;
+
+use factlog::{Encoding, Error, Event, Events, Journal, NewEvent, Options, Query};
+
+const EVENTS: u64 = 3000;
+
+/// A journal of several sealed segments and one that isn't.
+fn fill(dir: &Path, maps: bool) -> Journal {
+    let options = Options::new().fresh_signing_key().map_segments(maps);
+    let journal = Journal::create(dir, options.segment_len(64 << 10)).unwrap();
+    for start in (0..EVENTS).step_by(100) {
+        let names: Vec<_> = (start..start + 100)
+            .map(|number| {
+                (
+                    format!("account-{}", number % 7),
+                    vec![number as u8; (number % 90) as usize],
+                )
+            })
+            .collect();
+        let events: Vec<_> = names
+            .iter()
+            .map(|(name, payload)| {
+                let kind = ["account.opened", "account.moved"][payload.len() % 2];
+                NewEvent::new("bank", name, kind)
+                    .tag(if payload.len() % 3 == 0 {
+                        "third"
+                    } else {
+                        "other"
+                    })
+                    .data(Encoding::Raw, payload.as_slice())
+            })
+            .collect();
+        journal.append_batch(&events).unwrap();
+    }
+    assert!(journal.reader().stats().unwrap().segments > 5);
+    journal
+}
+
+fn queries() -> Vec<Query<'static>> {
+    let all = Query::all();
+    vec![
+        all.clone(),
+        all.clone().from(17).until(2000),
+        all.clone().limit(5),
+        all.clone().reverse(),
+        all.clone().scope("bank"),
+        all.clone().category("account").from(700).limit(900),
+        all.clone().kind("account.moved").tag("third"),
+        all.clone().tag("third").reverse().limit(50),
+        all.recorded_from(i64::MAX),
+        Query::stream("bank", "account-3"),
+        Query::stream("bank", "account-3").reverse().from(100),
+        Query::stream("bank", "nobody"),
+    ]
+}
+
+fn bytes_of(event: &Event) -> (u64, Vec<u8>) {
+    let data = event
+        .data()
+        .and_then(|data| data.bytes().map(<[u8]>::to_vec));
+    (event.sequence(), data.unwrap_or_default())
+}
+
+/// What is lent, as copies.
+fn lent(mut events: Events) -> Vec<(u64, Vec<u8>)> {
+    let mut all = Vec::new();
+    while let Some(event) = events.next_ref().unwrap() {
+        let data = event.data().unwrap().unwrap_or_default().to_vec();
+        let copy = event.to_event().unwrap();
+        assert_eq!(copy.facts(), event.facts().unwrap());
+        assert_eq!(
+            (copy.revision(), copy.stream_id()),
+            (event.revision(), event.stream_id())
+        );
+        assert_eq!(
+            (copy.recorded_at(), copy.previous_hash()),
+            (event.recorded_at(), event.previous_hash())
+        );
+        all.push((event.sequence(), data));
+    }
+    assert!(events.next().is_none(), "an end is an end");
+    all
+}
+
+#[test]
+fn lent_and_mapped_events_are_those_that_are_read_by_position() {
+    for maps in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let journal = fill(&path, maps);
+        let other = Journal::open_read_only(&path, Options::new().map_segments(true)).unwrap();
+        for query in queries() {
+            let read = |reader: &factlog::Reader| -> Vec<_> {
+                let events = reader.read(query.clone()).map(Result::unwrap);
+                events.map(|event| bytes_of(&event)).collect()
+            };
+            let here = read(journal.reader());
+            assert_eq!(
+                here,
+                lent(journal.reader().read(query.clone())),
+                "{query:?}"
+            );
+            // Another process can't know of the last group yet.
+            let shown = other.len();
+            let mut there = read(&other);
+            there.retain(|(sequence, _)| *sequence < shown);
+            if !format!("{query:?}").contains("limit: Some") {
+                let here: Vec<_> = here.iter().filter(|(at, _)| *at < shown).cloned().collect();
+                assert_eq!(here, there, "{query:?}");
+            }
+        }
+        for sequence in 0..journal.reader().len() {
+            let event = journal.reader().get(sequence).unwrap().unwrap();
+            assert_eq!(event.sequence(), sequence);
+            let id = event.id().unwrap();
+            let by_id = journal.reader().get_by_id(id).unwrap().unwrap();
+            assert_eq!(bytes_of(&by_id), bytes_of(&event));
+        }
+        // Copies and loans of one walk follow one another.
+        let mut mixed = journal.reader().read(Query::all());
+        for sequence in 0..50 {
+            let found = match sequence % 2 {
+                0 => mixed.next().unwrap().unwrap().sequence(),
+                _ => mixed.next_ref().unwrap().unwrap().sequence(),
+            };
+            assert_eq!(found, sequence);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_a_sealed_segment_is_an_error_however_it_is_read() {
+    for maps in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let journal = fill(&path, maps);
+        let mut segments: Vec<_> = std::fs::read_dir(path.join("segments"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+            .collect();
+        segments.sort();
+        let victim = &segments[1];
+        let mut bytes = std::fs::read(victim).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(victim, bytes).unwrap();
+        let reader = journal.reader();
+        let damaged = |error: Error| assert!(matches!(error, Error::Damaged(_)), "{error}");
+        let copies = reader.read(Query::all()).find_map(Result::err);
+        damaged(copies.expect("the scan meets it"));
+        let mut lent = reader.read(Query::all());
+        let error = loop {
+            match lent.next_ref() {
+                Ok(event) => assert!(event.is_some(), "the scan meets it"),
+                Err(error) => break error,
+            }
+        };
+        damaged(error);
+        assert!(
+            lent.next_ref().unwrap().is_none(),
+            "after an error there is nothing"
+        );
+        let bad = (0..reader.len()).filter_map(|sequence| reader.get(sequence).err());
+        assert_eq!(bad.map(damaged).count(), 1, "one event, and no other");
+    }
+}
