@@ -9,6 +9,8 @@ pub(crate) enum Workload {
     Bulk,
     /// Appends single events, each durable before the producer's next.
     Durable,
+    /// Appends single events without waiting for each: a thousand are on their way at any time.
+    Tickets,
     /// Reads random events by their place.
     GetSequence,
     /// Reads random events by their id.
@@ -32,9 +34,10 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [(Self, &'static str); 12] = [
+    pub(crate) const ALL: [(Self, &'static str); 13] = [
         (Self::Bulk, "bulk"),
         (Self::Durable, "durable"),
+        (Self::Tickets, "tickets"),
         (Self::GetSequence, "get"),
         (Self::GetId, "id"),
         (Self::Stream, "stream"),
@@ -57,7 +60,7 @@ impl Workload {
     /// Where a cell gets its store from.
     pub(crate) fn source(self) -> Source {
         match self {
-            Self::Bulk | Self::Durable => Source::Empty,
+            Self::Bulk | Self::Durable | Self::Tickets => Source::Empty,
             Self::OpenKilled => Source::Killed,
             Self::BulkScanned | Self::DurableScanned => Source::Copied,
             _ => Source::Filled,
@@ -166,6 +169,7 @@ pub(crate) fn core() -> Vec<Cell> {
         [(1, 5_000), (4, 10_000), (16, 25_000), (64, 50_000)]
             .map(|(producers, events)| cell(Durable, 256, 1000, events, producers)),
     );
+    cells.push(cell(Tickets, 256, 1000, 200_000, 2));
     let readers = [
         GetSequence,
         GetId,
@@ -196,7 +200,7 @@ pub(crate) fn full() -> Vec<Cell> {
                 }
                 for (workload, _) in Workload::ALL {
                     let producers: &[u32] = match workload {
-                        Workload::Bulk => &[1, 2],
+                        Workload::Bulk | Workload::Tickets => &[1, 2],
                         Workload::Durable => &[1, 4, 16, 64],
                         _ => &[1],
                     };

@@ -1,6 +1,6 @@
 //! What a store must do to be measured.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use crate::event::{Event, Stream};
 
@@ -30,6 +30,17 @@ pub(crate) trait Store: Sized + Sync {
 
     /// Appends as one; durable on return.
     fn append(&self, events: &[Event]) -> anyhow::Result<()>;
+
+    /// Appends events one by one with so many on their way at any time, and tells how long each took to be
+    /// durable.
+    fn append_many(
+        &self,
+        _events: &mut dyn Iterator<Item = Event>,
+        _in_flight: usize,
+        _took: &mut dyn FnMut(Duration),
+    ) -> anyhow::Result<()> {
+        unsupported()
+    }
 
     /// The length of the payload of the event at a place in the store, from 0.
     fn get(&self, _sequence: u64) -> anyhow::Result<usize> {

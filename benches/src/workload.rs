@@ -52,7 +52,9 @@ impl Task for Run<'_> {
                 S::verify(dir, setup)?;
                 rate(&mut figures, &meter, cell.events);
             }
-            Workload::Bulk | Workload::Durable => write::<S>(&self, &mut figures)?,
+            Workload::Bulk | Workload::Durable | Workload::Tickets => {
+                write::<S>(&self, &mut figures)?
+            }
             Workload::BulkScanned | Workload::DurableScanned => {
                 let store = S::open(dir, setup)?;
                 scanned(&store, cell, &mut figures)?;
@@ -138,6 +140,7 @@ fn write<S: Store>(run: &Run<'_>, figures: &mut Figures) -> anyhow::Result<()> {
     let meter = Meter::start();
     let histogram = match cell.workload {
         Workload::Bulk => bulk(&store, cell, 0)?,
+        Workload::Tickets => tickets(&store, cell)?,
         _ => durable(&store, cell)?,
     };
     rate(figures, &meter, cell.events);
@@ -204,10 +207,23 @@ fn fill(events: &mut Vec<Event>, cell: Cell, numbers: std::ops::Range<u64>) {
     events.extend(numbers.map(|number| event(number, cell.streams, cell.size)));
 }
 
+/// How many appends of each producer are on their way at any time.
+const IN_FLIGHT: usize = 1024;
+
+/// Appends single events, each producer with many on their way. An append's latency is the time until its
+/// producer hears that it is durable, which is when its turn comes.
+fn tickets<S: Store>(store: &S, cell: Cell) -> anyhow::Result<Histogram<u64>> {
+    produce(cell.producers, |producer, histogram| {
+        let events = (producer..cell.events).step_by(cell.producers as usize);
+        let mut events = events.map(|number| event(number, cell.streams, cell.size));
+        store.append_many(&mut events, IN_FLIGHT, &mut |took| {
+            histogram.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        })
+    })
+}
+
 /// Appends single events. Each producer waits for its event to be durable before it makes the next:
 /// a closed loop, so a stall shows once per producer and not once per event that would have come.
-///
-/// Stores that hand out tickets for appends under way get their own workload beside this one.
 fn durable<S: Store>(store: &S, cell: Cell) -> anyhow::Result<Histogram<u64>> {
     let group = (S::GROUPED && cell.producers > 1).then(|| Group::new(store));
     produce(cell.producers, |producer, histogram| {

@@ -1,4 +1,8 @@
-use std::path::Path;
+use std::{
+    collections::VecDeque,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use factlog::{Encoding, Integrity, Journal, NewEvent, Options, Query, Uuid, VerifyOptions};
@@ -8,11 +12,11 @@ use crate::{
     store::{Each, Id, Setup, Store},
 };
 
-/// factlog, with a signature for every commit or without any.
-pub(crate) struct Factlog<const SIGNED: bool>(Journal);
+/// factlog, with a signature for every commit or without any, its sealed segments mapped or not.
+pub(crate) struct Factlog<const SIGNED: bool, const MAPPED: bool>(Journal);
 
-fn options<const SIGNED: bool>(dir: &Path) -> Options {
-    let options = Options::new();
+fn options<const SIGNED: bool, const MAPPED: bool>(dir: &Path) -> Options {
+    let options = Options::new().map_segments(MAPPED);
     if SIGNED {
         options.signing_key_file(dir.join("signer.key"))
     } else {
@@ -36,10 +40,22 @@ fn payload(event: &factlog::Event) -> anyhow::Result<&[u8]> {
         .context("an event without a payload")
 }
 
+/// Gives payloads where they stand.
+fn give(mut events: factlog::Events, each: Each<'_>) -> anyhow::Result<()> {
+    while let Some(event) = events.next_ref()? {
+        if let Some(payload) = event.data()?
+            && !each(payload)
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Sequence 0 is the journal's own.
 const FIRST: u64 = 1;
 
-impl<const SIGNED: bool> Store for Factlog<SIGNED> {
+impl<const SIGNED: bool, const MAPPED: bool> Store for Factlog<SIGNED, MAPPED> {
     fn open(dir: &Path, _: Setup) -> anyhow::Result<Self> {
         let journal = dir.join("journal");
         let open = if journal.try_exists()? {
@@ -47,7 +63,7 @@ impl<const SIGNED: bool> Store for Factlog<SIGNED> {
         } else {
             Journal::create
         };
-        Ok(Self(open(journal, options::<SIGNED>(dir))?))
+        Ok(Self(open(journal, options::<SIGNED, MAPPED>(dir))?))
     }
 
     fn append(&self, events: &[Event]) -> anyhow::Result<()> {
@@ -58,6 +74,29 @@ impl<const SIGNED: bool> Store for Factlog<SIGNED> {
         let events: Vec<_> = events.iter().map(new_event).collect();
         self.0.append_batch(&events)?;
         Ok(())
+    }
+
+    fn append_many(
+        &self,
+        events: &mut dyn Iterator<Item = Event>,
+        in_flight: usize,
+        took: &mut dyn FnMut(Duration),
+    ) -> anyhow::Result<()> {
+        let mut tickets = VecDeque::with_capacity(in_flight);
+        let mut wait = |(start, ticket): (Instant, factlog::Ticket<'_>)| {
+            ticket.wait()?;
+            took(start.elapsed());
+            anyhow::Ok(())
+        };
+        for event in events {
+            if tickets.len() == in_flight
+                && let Some(oldest) = tickets.pop_front()
+            {
+                wait(oldest)?;
+            }
+            tickets.push_back((Instant::now(), self.0.submit(&[new_event(&event)])?));
+        }
+        tickets.into_iter().try_for_each(wait)
     }
 
     fn get(&self, sequence: u64) -> anyhow::Result<usize> {
@@ -77,26 +116,19 @@ impl<const SIGNED: bool> Store for Factlog<SIGNED> {
     }
 
     fn read_stream(&self, stream: Stream, each: Each<'_>) -> anyhow::Result<()> {
-        for event in self.0.reader().read(Query::stream("bench", stream.name())) {
-            if !each(payload(&event?)?) {
-                break;
-            }
-        }
-        Ok(())
+        give(
+            self.0.reader().read(Query::stream("bench", stream.name())),
+            each,
+        )
     }
 
     fn scan(&self, kind: Option<u8>, each: Each<'_>) -> anyhow::Result<()> {
         let all = Query::all().from(FIRST);
         let query = match kind {
             Some(kind) => all.kind(kind_name(kind)),
-            None => all.scope("bench"),
+            None => all,
         };
-        for event in self.0.reader().read(query) {
-            if !each(payload(&event?)?) {
-                break;
-            }
-        }
-        Ok(())
+        give(self.0.reader().read(query), each)
     }
 
     fn verify(dir: &Path, _: Setup) -> anyhow::Result<()> {

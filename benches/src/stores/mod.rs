@@ -29,8 +29,9 @@ macro_rules! stores {
 }
 
 stores! {
-    "factlog" => factlog::Factlog<true>,
-    "factlog-unsigned" => factlog::Factlog<false>,
+    "factlog" => factlog::Factlog<true, false>,
+    "factlog-mapped" => factlog::Factlog<true, true>,
+    "factlog-unsigned" => factlog::Factlog<false, false>,
     "raw" => raw::Raw<false>,
     "raw-zeroed" => raw::Raw<true>,
     #[cfg(feature = "peers")]
