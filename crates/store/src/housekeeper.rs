@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{
@@ -12,18 +13,20 @@ use std::{
 
 use crate::{
     Error,
-    commit::Writer,
+    commit::{Desk, Writer},
     sync::{Condvar, Mutex},
 };
 
 /// How long a journal is idle before an empty commit says that all before it is durable.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// The one background thread of a writable journal: writes derived files and idle commits.
+/// The background threads of a writable journal: one writes derived files and idle commits and leads
+/// for tickets; if the journal is signed, another signs beside the syncs.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
     signal: Arc<Signal>,
-    thread: Option<JoinHandle<()>>,
+    desk: Arc<Desk>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// How the thread is woken and stopped.
@@ -64,29 +67,49 @@ impl Signal {
 }
 
 impl Housekeeper {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(crate) fn start(writer: Arc<Writer>) -> Result<Self, Error> {
-        let signal = Arc::clone(&writer.signal);
+        let baton = writer.baton.lock();
+        let (desk, signs) = (Arc::clone(&baton.desk), baton.signer.is_some());
+        drop(baton);
+        // From here on, what was started is stopped whatever fails.
+        let mut housekeeper = Self {
+            signal: Arc::clone(&writer.signal),
+            desk: Arc::clone(&desk),
+            threads: Vec::new(),
+        };
         let dir = writer.shared.layout.dir.clone();
-        let thread = std::thread::Builder::new()
-            .name("factlog-housekeeper".to_owned())
-            .spawn(move || run(&writer))
-            .map_err(Error::io("start a thread for", &dir))?;
-        Ok(Self {
-            signal,
-            thread: Some(thread),
-        })
+        housekeeper.spawn("factlog-housekeeper", &dir, move || run(&writer))?;
+        if signs {
+            let clerk = Arc::clone(&desk);
+            housekeeper.spawn("factlog-signer", &dir, move || clerk.work())?;
+            desk.staff();
+        }
+        Ok(housekeeper)
     }
 
-    /// Stops the thread and waits for it.
+    fn spawn(
+        &mut self,
+        name: &str,
+        dir: &Path,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(work);
+        let thread = thread.map_err(Error::io("start a thread for", dir))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Stops the threads and waits for them.
     pub(crate) fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
         self.signal.orders.lock().stop = true;
         self.signal.wake.notify_all();
-        // It has no result; a panic in it is a mistake of ours that its own message tells.
-        let _ = thread.join();
+        self.desk.close();
+        for thread in self.threads.drain(..) {
+            // It has no result; a panic in it is a mistake of ours that its own message tells.
+            let _ = thread.join();
+        }
     }
 }
 

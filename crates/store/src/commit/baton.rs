@@ -8,6 +8,7 @@ use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 
 use super::{
     conditions::BatchKeys,
+    desk::{Desk, Wanted},
     order::{Group, GroupMemory, HEADER_ROOM},
     receipt::GroupProof,
 };
@@ -49,6 +50,7 @@ pub(crate) struct Baton {
     pub(crate) signer: Option<Arc<Signer>>,
     /// The key that it replaces signs the next checkpoint as well.
     pub(crate) retiring: Option<Arc<Signer>>,
+    pub(crate) desk: Arc<Desk>,
     /// The newest released checkpoint; the next commit header carries its signature.
     pub(crate) signed: Option<Arc<SignedCheckpoint>>,
     /// Whether this session has written; before its first write it syncs what it is going to rely on.
@@ -98,6 +100,15 @@ pub(crate) struct Committed {
     /// The group's events and buffer, the latter to be used again.
     pub(crate) memory: GroupMemory,
     pub(crate) proof: Arc<GroupProof>,
+}
+
+/// How the signature of a group comes about.
+enum Signing {
+    /// The journal isn't signed.
+    No,
+    Done(Arc<SignedCheckpoint>),
+    /// At the desk, while the sync runs.
+    Left,
 }
 
 impl Baton {
@@ -161,21 +172,34 @@ impl Baton {
         let size = group.first + u64::from(header.count);
         // One that is there is not signed again: the key before may have signed it as well.
         let same = (self.signed.as_ref()).filter(|signed| signed.claimed().size() == size);
-        let signed = match (&self.signer, same) {
-            (Some(_), Some(signed)) if self.retiring.is_none() => Some(Arc::clone(signed)),
+        let signing = match (&self.signer, same) {
+            (Some(_), Some(signed)) if self.retiring.is_none() => Signing::Done(Arc::clone(signed)),
             (Some(signer), _) => {
-                let retiring = self.retiring.as_deref();
-                Some(Arc::new(sign(signer, retiring, size, span.root())?))
+                let wanted = Wanted {
+                    signer: Arc::clone(signer),
+                    retiring: self.retiring.clone(),
+                    size,
+                    root: span.root(),
+                };
+                match self.desk.leave(wanted)? {
+                    Some(signed) => Signing::Done(Arc::new(signed)),
+                    None => Signing::Left,
+                }
             }
-            (None, _) => None,
+            (None, _) => Signing::No,
         };
-        if let (Some(signer), Some(signed)) = (&self.signer, &signed)
+        if let (Some(signer), Signing::Done(signed)) = (&self.signer, &signing)
             && planted(Bug::SignedTooEarly)
         {
             let checkpoint = signed.claimed();
             signer.remember(checkpoint.size(), checkpoint.root())?;
         }
         writer.write_group(bytes, head.len())?;
+        let signed = match signing {
+            Signing::No => None,
+            Signing::Done(signed) => Some(signed),
+            Signing::Left => Some(Arc::new(self.desk.take()?)),
+        };
         let place = |start: usize| (base + (start - HEADER_ROOM) as u64) as u32;
         let offsets = group
             .events

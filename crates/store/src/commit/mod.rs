@@ -9,6 +9,7 @@ mod batch;
 mod baton;
 mod conditions;
 mod derived;
+mod desk;
 mod generations;
 mod order;
 mod pool;
@@ -30,6 +31,7 @@ pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
+pub(crate) use desk::Desk;
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
@@ -410,7 +412,11 @@ impl Writer {
             Ok(ended) => {
                 order.recent_keys.durable(self.shared.view.load().durable);
                 cell.end(Ok(ended.proof));
-                order.room = ended.room.less(order.group.needs());
+                order.room = match order.wanted {
+                    0 => ended.room.less(order.group.needs()),
+                    // Nobody else is given a place before there is room for those who wait for it.
+                    _ => Room::default(),
+                };
                 order.keep_memory(ended.memory);
             }
             Err(error) => {
@@ -469,27 +475,50 @@ impl Writer {
         mut order: MutexGuard<'w, Order>,
         need: u64,
     ) -> Result<MutexGuard<'w, Order>, Error> {
-        while order.leading || !order.group.events.is_empty() {
+        loop {
+            self.refuse_if_stopped(&order)?;
+            if order.room.takes(need) {
+                // Somebody else has secured it.
+                return Ok(order);
+            }
+            if !order.leading && order.group.events.is_empty() {
+                break;
+            }
+            order.wanted = order.wanted.max(need);
             order = self.wait_for_room(order);
         }
-        self.refuse_if_stopped(&order)?;
-        if order.room.takes(need) {
-            return Ok(order);
-        }
-        let order = self.between_groups(order, |baton| baton.secure(need))?;
+        // For all who wait for it, the largest too. Where there isn't as much, this one may still find
+        // enough.
+        let wanted = need.max(std::mem::take(&mut order.wanted));
+        let order = self.between_groups(order, |baton| {
+            baton.secure(wanted).or_else(|error| match error {
+                error if error.is_disk_full() && wanted > need => baton.secure(need),
+                error => Err(error),
+            })
+        })?;
         assert!(order.room.takes(need), "what was secured is there");
         Ok(order)
     }
 
     /// Ends the active segment and begins the next, whatever its size.
     fn roll(&self) -> Result<(), Error> {
-        let mut order = self.order.lock();
-        while order.leading || !order.group.events.is_empty() {
-            order = self.wait_for_room(order);
-        }
+        let order = self.wait_for_silence(self.order.lock());
         self.refuse_if_stopped(&order)?;
         drop(self.between_groups(order, Baton::roll)?);
         Ok(())
+    }
+
+    /// Waits until no group is being written and none is open; meanwhile nobody is given a place, so that
+    /// it doesn't take for ever.
+    pub(crate) fn wait_for_silence<'w>(
+        &'w self,
+        mut order: MutexGuard<'w, Order>,
+    ) -> MutexGuard<'w, Order> {
+        while order.leading || !order.group.events.is_empty() {
+            order.wanted = order.wanted.max(1);
+            order = self.wait_for_room(order);
+        }
+        order
     }
 
     /// Works on files while no group is being written and none is open.

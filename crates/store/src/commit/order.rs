@@ -134,6 +134,8 @@ pub(crate) struct Order {
     work: Work,
     /// How much may still be ordered before more space has to be secured.
     pub(crate) room: Room,
+    /// The most that anybody waits for to be secured.
+    pub(crate) wanted: u64,
     /// Whether somebody holds the baton, or was told to take it.
     pub(crate) leading: bool,
     /// The group that the baton's holder is writing.
@@ -203,6 +205,7 @@ impl Order {
             spare: GroupMemory::default(),
             work: Work::default(),
             room: Room::default(),
+            wanted: 0,
             leading: false,
             in_flight: None,
             expected: 0,

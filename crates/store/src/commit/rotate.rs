@@ -53,7 +53,7 @@ impl Writer {
         loop {
             self.refuse_if_stopped(&order)?;
             if order.leading || !order.group.events.is_empty() {
-                order = self.wait_for_room(order);
+                order = self.wait_for_silence(order);
                 continue;
             }
             let event = event_of(change, &self.baton.lock())?;

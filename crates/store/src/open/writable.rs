@@ -168,6 +168,7 @@ fn new_baton(
         incarnation: 1,
         signer,
         retiring: None,
+        desk: Arc::default(),
         signed: None,
         begun: false,
         stated: true,
