@@ -240,12 +240,15 @@ impl<'a> EventFrame<'a> {
             return Err(FormatError::Invalid("sections of an event frame"));
         }
         // The facts bound the sum of all stored lengths.
-        let mut payload_len = 0usize;
-        for (index, row) in facts.sections.iter().enumerate() {
-            if present >> index & 1 == 1 {
-                payload_len += row.secret_len() + row.stored_len as usize;
-            }
-        }
+        let payload_len = if complete {
+            facts.sections.payload_len()
+        } else {
+            let rows = facts.sections.iter().enumerate();
+            let there = rows.filter(|(index, _)| present >> index & 1 == 1);
+            there
+                .map(|(_, row)| row.secret_len() + row.stored_len as usize)
+                .sum()
+        };
         let payload = input.take(payload_len)?;
         input.finish()?;
         Ok(Self {

@@ -188,6 +188,8 @@ impl<'a> SectionRow<'a> {
 pub struct SectionRows<'a> {
     encoded: &'a [u8],
     count: u8,
+    /// Bytes of all salts, nonces and sections together; within the limit of a payload.
+    payload_len: u32,
 }
 
 impl<'a> SectionRows<'a> {
@@ -202,20 +204,36 @@ impl<'a> SectionRows<'a> {
         }
         let start = input.rest();
         let mut names = [""; MAX_SECTIONS];
-        let mut stored_lens = [0; MAX_SECTIONS];
+        let (mut stored_len, mut secrets) = (0u64, 0);
+        // Most events have one section, whose name is not compared with any.
+        let many = count > 1;
         for index in 0..usize::from(count) {
             let row = SectionRow::decode(input)?;
+            stored_len += u64::from(row.stored_len);
+            secrets += row.secret_len() as u32;
+            if !many {
+                continue;
+            }
             if names.iter().take(index).any(|name| *name == row.name) {
                 return Err(FormatError::Invalid("two sections of one name"));
             }
-            if let (Some(name), Some(len)) = (names.get_mut(index), stored_lens.get_mut(index)) {
-                (*name, *len) = (row.name, u64::from(row.stored_len));
+            if let Some(name) = names.get_mut(index) {
+                *name = row.name;
             }
         }
-        check_payload_len(stored_lens)?;
+        check_payload_len([stored_len])?;
         let used = start.len() - input.rest().len();
         let encoded = start.get(..used).unwrap_or_default();
-        Ok(Self { encoded, count })
+        Ok(Self {
+            encoded,
+            count,
+            payload_len: secrets + stored_len as u32,
+        })
+    }
+
+    /// Bytes of all salts, nonces and sections together, erased ones included.
+    pub(crate) fn payload_len(&self) -> usize {
+        self.payload_len as usize
     }
 
     /// How many sections the event has, erased ones included.

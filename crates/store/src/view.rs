@@ -45,13 +45,18 @@ impl View {
 
     /// The segment that holds a sequence.
     pub(crate) fn segment_of(&self, sequence: u64) -> Option<&Arc<Segment>> {
+        self.segments.get(self.place_of(sequence)?)
+    }
+
+    /// Which of the segments that is.
+    pub(crate) fn place_of(&self, sequence: u64) -> Option<usize> {
         if sequence >= self.durable {
             return None;
         }
         let after = self
             .segments
             .partition_point(|segment| segment.first <= sequence);
-        self.segments.get(after.checked_sub(1)?)
+        after.checked_sub(1)
     }
 }
 
@@ -146,6 +151,11 @@ impl Segment {
         }
         let file = SegmentFile::open(fs, &self.path, OpenMode::Read, journal)?;
         Ok(self.file.get_or_init(|| Arc::new(file)))
+    }
+
+    /// The bytes of the file, if it has been mapped.
+    pub(crate) fn mapped(&self) -> Option<&[u8]> {
+        self.file.get()?.mapped()
     }
 
     /// Notes where an event of the segment being written stands.

@@ -65,8 +65,8 @@ fn a_batch_allocates_little_per_event() {
     journal.append_batch(&events).unwrap();
     check(
         Most {
-            allocations: 0.4,
-            bytes: 3800.0,
+            allocations: 0.25,
+            bytes: 1000.0,
         },
         || drop(journal.append_batch(&events).unwrap()),
     );
@@ -81,8 +81,8 @@ fn an_append_alone_allocates_little() {
     journal.append(event()).unwrap();
     check(
         Most {
-            allocations: 106.0,
-            bytes: 14800.0,
+            allocations: 62.0,
+            bytes: 7200.0,
         },
         || (0..BATCH).for_each(|_| drop(journal.append(event()).unwrap())),
     );

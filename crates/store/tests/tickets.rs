@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
@@ -10,7 +13,7 @@ use std::{
 use factlog::{Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Query, Uuid};
 use factlog_fs::MemFs;
 
-fn event(number: u64) -> NewEvent<'static> {
+fn event<'a>(number: u64) -> NewEvent<'a> {
     NewEvent::new("bank", format!("account-{}", number % 7), "account.moved")
         .data(Encoding::Raw, number.to_le_bytes().to_vec())
 }
@@ -145,4 +148,30 @@ fn answers_rest_on_what_is_durable() {
         matches!(late, Error::Conflict(Conflict::Expectation { .. })),
         "{late}"
     );
+}
+
+#[test]
+fn a_large_append_among_many_small_ones_has_its_turn() {
+    let journal = Journal::in_memory().unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for producer in 0..4 {
+            let (journal, over) = (&journal, &over);
+            scope.spawn(move || {
+                let mut count = 0;
+                while !over.load(Relaxed) {
+                    journal.append(event(producer)).unwrap();
+                    count += 1;
+                    assert!(count < 200_000, "a large append is put off for ever");
+                }
+            });
+        }
+        // Each needs more room than is ever made ready for small ones.
+        let large = vec![7; 8 << 20];
+        for number in 0..10 {
+            let event = event(number).section("large", Encoding::Raw, large.as_slice());
+            journal.append(event).unwrap();
+        }
+        over.store(true, Relaxed);
+    });
 }

@@ -5,7 +5,6 @@ use factlog_format::{
     MAX_SECTIONS, MAX_TAGS, Ordering, PreparedFrame, SectionParts, SectionSecret, StreamId,
     encode_hashed, keyed_blocks,
 };
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
@@ -269,7 +268,7 @@ fn hash_sections(events: &[NewEvent<'_>], scratch: &mut Scratch) {
 
 /// Encodes the frames and hashes their facts.
 fn encode(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) -> Result<(), Error> {
-    let (mut tags, mut sections) = (Vec::new(), SmallVec::<[SectionParts<'_>; 1]>::new());
+    let (mut tags, mut sections) = (Vec::new(), Vec::new());
     let mut hashes = scratch.section_hashes.as_slice();
     let salted = with_salts(events, &scratch.salts);
     for ((event, facts_salt, salts), chance) in salted.zip(&scratch.chance) {

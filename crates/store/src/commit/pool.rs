@@ -23,7 +23,7 @@ const MOST_EVENTS: usize = 1 << 13;
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     batches: Mutex<Vec<BatchMemory>>,
-    scratch: Mutex<Vec<Box<Scratch>>>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 /// The memory of a batch.
@@ -53,8 +53,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    fn new() -> Box<Self> {
-        Box::new(Self {
+    fn new() -> Self {
+        Self {
             random: Vec::new(),
             chance: Vec::new(),
             blocks: Vec::new(),
@@ -66,7 +66,7 @@ impl Scratch {
             hashes: Vec::new(),
             bytes: Vec::new(),
             numbers: HashMap::default(),
-        })
+        }
     }
 }
 
@@ -91,13 +91,13 @@ impl Pool {
         }
     }
 
-    pub(super) fn scratch(&self) -> Box<Scratch> {
+    pub(super) fn scratch(&self) -> Scratch {
         let kept = self.scratch.lock().pop();
         kept.unwrap_or_else(Scratch::new)
     }
 
     /// Keeps it, unless an error left it half used or it has grown large.
-    pub(super) fn keep_scratch(&self, scratch: Box<Scratch>) {
+    pub(super) fn keep_scratch(&self, scratch: Scratch) {
         let fits = scratch.chance.len() <= MOST_EVENTS && scratch.sections.capacity() <= MOST_BYTES;
         let mut kept = self.scratch.lock();
         if fits && scratch.facts.is_empty() && kept.len() < KEPT {

@@ -2,7 +2,6 @@ use std::borrow::Cow;
 
 use factlog_format::{Encoding, TraceContext};
 use serde::Serialize;
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{Expect, Payload};
@@ -36,7 +35,7 @@ pub struct NewEvent<'a> {
     pub(crate) correlation: Option<Uuid>,
     pub(crate) causation: Option<Uuid>,
     pub(crate) trace: Option<TraceContext>,
-    pub(crate) sections: SmallVec<[NewSection<'a>; 1]>,
+    pub(crate) sections: Sections<'a>,
     pub(crate) expect: Expect,
 }
 
@@ -46,6 +45,30 @@ pub(crate) struct NewSection<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) encoding: Encoding,
     pub(crate) bytes: Cow<'a, [u8]>,
+}
+
+/// The sections of an event: most have one, which so needs no memory of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sections<'a> {
+    first: Option<NewSection<'a>>,
+    more: Vec<NewSection<'a>>,
+}
+
+impl<'a> Sections<'a> {
+    fn push(&mut self, section: NewSection<'a>) {
+        match &self.first {
+            None => self.first = Some(section),
+            Some(_) => self.more.push(section),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &NewSection<'a>> {
+        self.first.iter().chain(&self.more)
+    }
 }
 
 impl<'a> NewEvent<'a> {
@@ -70,7 +93,7 @@ impl<'a> NewEvent<'a> {
             correlation: None,
             causation: None,
             trace: None,
-            sections: SmallVec::new(),
+            sections: Sections::default(),
             expect: Expect::Any,
         }
     }

@@ -4,7 +4,10 @@ use factlog_format::{
     EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId, coordinate_key,
 };
 
-use super::{Query, reader::Shared};
+use super::{
+    Query,
+    reader::{Located, Shared},
+};
 use crate::{
     Damage, Error, Event, EventRef,
     index::{Postings, Table, kind_key, tag_key},
@@ -27,6 +30,8 @@ pub struct Events {
     source: Source,
     /// The event that was lent last, where it doesn't stand in a scan's buffer.
     current: Option<Event>,
+    /// What events are read into that the index leads to.
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -132,6 +137,7 @@ impl Events {
             left,
             source: Source::New,
             current: None,
+            buffer: Vec::new(),
         }
     }
 
@@ -319,24 +325,74 @@ impl Events {
         }
         // After an error nothing is left.
         let left = std::mem::take(&mut self.left);
-        let hit = match &mut self.source {
-            Source::Forwards(scan) => scan.next_matching(&self.shared, &self.view, &self.query)?,
-            _ => {
-                self.current = self.step()?;
-                None
+        let (shared, view) = (&self.shared, &*self.view);
+        let found = match &mut self.source {
+            Source::Forwards(scan) => {
+                let hit = scan.next_matching(shared, view, &self.query)?;
+                hit.map(Lent::Scanned)
             }
+            Source::Found(found) => {
+                next_found(found, shared, view, &self.query, &mut self.buffer)?.map(Lent::Found)
+            }
+            _ => self.step()?.map(|event| Lent::Copied(Box::new(event))),
         };
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        self.left = left - 1;
         let (journal, dir) = (&self.shared.identity.journal, &self.shared.layout.dir);
-        let event = match (&self.source, hit) {
-            (Source::Forwards(scan), Some(hit)) => scan.event(journal, hit),
-            (Source::Forwards(_), None) => None,
-            _ => self.current.as_ref().map(|event| event.as_event_ref(dir)),
-        };
-        if event.is_some() {
-            self.left = left - 1;
-        }
-        Ok(event)
+        Ok(match (found, &self.source) {
+            (Lent::Scanned(hit), Source::Forwards(scan)) => scan.event(journal, hit),
+            (Lent::Scanned(_), _) => None,
+            (Lent::Found((located, order)), _) => Some(EventRef {
+                kind: located.kind,
+                body: located.body(&self.view, &self.buffer),
+                order,
+                journal,
+                path: located
+                    .segment(&self.view)
+                    .map_or(dir, |segment| &segment.path),
+            }),
+            (Lent::Copied(event), _) => Some(self.current.insert(*event).as_event_ref(dir)),
+        })
     }
+}
+
+/// How an event is lent.
+enum Lent {
+    Scanned(Hit),
+    Found((Located, Ordering)),
+    Copied(Box<Event>),
+}
+
+/// The next event that the index leads to and the query takes, where it stands.
+fn next_found(
+    found: &mut Merged,
+    shared: &Shared,
+    view: &View,
+    query: &Query<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<(Located, Ordering)>, Error> {
+    while let Some(sequence) = found.next()? {
+        let wrong = || Error::from(shared.index_is_wrong(sequence));
+        let located = shared.locate(view, sequence, buffer)?.ok_or_else(wrong)?;
+        let body = located.body(view, buffer);
+        let examined = match found.stream {
+            // Cheaper than a look at the facts, and says as much.
+            Some(_) => {
+                Ordering::peek(body).map(|order| (order, query.takes_time(order.recorded_at)))
+            }
+            None => examine(query, located.kind, body),
+        };
+        let (order, takes) = examined.map_err(|error| shared.corrupt(view, sequence, error))?;
+        if found.stream.is_some_and(|stream| order.stream != stream) {
+            return Err(wrong());
+        }
+        if takes {
+            return Ok(Some((located, order)));
+        }
+    }
+    Ok(None)
 }
 
 impl Iterator for Events {

@@ -1,4 +1,5 @@
 use std::{
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -272,15 +273,41 @@ impl Reader {
     }
 }
 
+/// Where the body of an event is.
+#[derive(Clone, Debug)]
+pub(super) struct Located {
+    /// Which of the view's segments.
+    segment: usize,
+    mapped: bool,
+    pub(super) kind: FrameType,
+    body: Range<usize>,
+}
+
+impl Located {
+    /// The body, out of the map or the buffer.
+    pub(super) fn body<'b>(&self, view: &'b View, buffer: &'b [u8]) -> &'b [u8] {
+        let bytes = match self.mapped {
+            true => self.segment(view).and_then(|segment| segment.mapped()),
+            false => Some(buffer),
+        };
+        let body = bytes.and_then(|bytes| bytes.get(self.body.clone()));
+        body.unwrap_or_default()
+    }
+
+    pub(super) fn segment<'v>(&self, view: &'v View) -> Option<&'v Segment> {
+        view.segments.get(self.segment).map(|segment| &**segment)
+    }
+}
+
 /// Offset, type and range of the body.
-type Place = (u64, FrameType, std::ops::Range<usize>);
+type Place = (u64, FrameType, Range<usize>);
 
 fn frame_at(
     file: &SegmentFile,
     offset: u64,
     sequence: u64,
     buffer: &mut Vec<u8>,
-) -> Result<(FrameType, std::ops::Range<usize>), Error> {
+) -> Result<(FrameType, Range<usize>), Error> {
     let (kind, body) = file.read_frame(offset, buffer)?;
     if kind == FrameType::Commit {
         let detail = "a commit header stands where an event should";
@@ -332,28 +359,62 @@ impl Shared {
         buffer: &mut Vec<u8>,
         look: impl FnOnce(FrameType, &[u8]) -> Result<T, FormatError>,
     ) -> Result<Option<T>, Error> {
-        let Some(segment) = view.segment_of(sequence) else {
+        let Some(found) = self.locate(view, sequence, buffer)? else {
             return Ok(None);
         };
-        let corrupt = |error| -> Error {
-            let damage = Damage::format("segment.corrupt", &segment.path, error);
-            damage.sequence(sequence).into()
+        let seen = look(found.kind, found.body(view, buffer));
+        seen.map(Some)
+            .map_err(|error| self.corrupt(view, sequence, error))
+    }
+
+    /// Damage to the event of a sequence.
+    pub(super) fn corrupt(&self, view: &View, sequence: u64, error: FormatError) -> Error {
+        let segment = view.segment_of(sequence);
+        let segments = self.layout.segments();
+        let path = segment.map_or(&segments, |segment| &segment.path);
+        Damage::format("segment.corrupt", path, error)
+            .sequence(sequence)
+            .into()
+    }
+
+    /// Finds the body of a durable event: in a map if there is one, or else in the buffer, into which it
+    /// is read.
+    pub(super) fn locate(
+        &self,
+        view: &View,
+        sequence: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Located>, Error> {
+        let Some(at) = view.place_of(sequence) else {
+            return Ok(None);
+        };
+        let Some(segment) = view.segments.get(at) else {
+            return Ok(None);
         };
         if let Some((kind, body)) = self.in_map(segment, sequence)? {
-            return look(kind, body).map(Some).map_err(corrupt);
+            return Ok(Some(Located {
+                segment: at,
+                mapped: true,
+                kind,
+                body,
+            }));
         }
         let (_, kind, body) = self.place(segment, sequence, buffer)?;
-        let body = buffer.get(body).unwrap_or_default();
-        look(kind, body).map(Some).map_err(corrupt)
+        Ok(Some(Located {
+            segment: at,
+            mapped: false,
+            kind,
+            body,
+        }))
     }
 
     /// An event's body in the map of its segment; `None` where there is no map, or no such event at the
     /// place that its offset leads to, so that a closer look has to say why.
-    fn in_map<'s>(
+    fn in_map(
         &self,
-        segment: &'s Segment,
+        segment: &Segment,
         sequence: u64,
-    ) -> Result<Option<(FrameType, &'s [u8])>, Error> {
+    ) -> Result<Option<(FrameType, Range<usize>)>, Error> {
         if !self.maps || segment.sealed.is_none() {
             return Ok(None);
         }
@@ -362,19 +423,33 @@ impl Shared {
         let Some(map) = file.mapped() else {
             return Ok(None);
         };
-        let offset = segment.offset(fs, journal, &self.offsets, sequence);
-        let frame = offset.and_then(|offset| file.frame_in(map, offset));
-        Ok(frame.ok().and_then(|frame| {
+        let Ok(offset) = segment.offset(fs, journal, &self.offsets, sequence) else {
+            return Ok(None);
+        };
+        let start = offset as usize + FRAME_HEADER_LEN;
+        Ok(file.frame_in(map, offset).ok().and_then(|frame| {
             let is_it = Ordering::peek(frame.body).is_ok_and(|order| order.sequence == sequence);
-            (is_it && frame.kind != FrameType::Commit).then_some((frame.kind, frame.body))
+            let body = start..start + frame.body.len();
+            (is_it && frame.kind != FrameType::Commit).then_some((frame.kind, body))
         }))
     }
 
     pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
-        let journal = &self.identity.journal;
-        self.look(view, sequence, &mut Vec::new(), |kind, body| {
-            Event::decode(journal, kind, body.to_vec())
-        })
+        let mut buffer = Vec::new();
+        let Some(found) = self.locate(view, sequence, &mut buffer)? else {
+            return Ok(None);
+        };
+        let body = if found.mapped {
+            found.body(view, &buffer).to_vec()
+        } else {
+            // What was read for this event alone becomes its memory.
+            buffer.truncate(found.body.end);
+            buffer.drain(..found.body.start);
+            buffer
+        };
+        Event::decode(&self.identity.journal, found.kind, body)
+            .map(Some)
+            .map_err(|error| self.corrupt(view, sequence, error))
     }
 
     /// The sequence of an event's id, checked against the event itself.
