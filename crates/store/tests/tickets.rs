@@ -10,7 +10,10 @@ use std::{
     thread::{self, Thread},
 };
 
-use factlog::{Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Query, Uuid};
+use factlog::{
+    Conflict, Encoding, Error, Expect, Journal, NewEvent, Options, Policy, Query, Rotation,
+    UnverifiedReceipt, Uuid,
+};
 use factlog_fs::MemFs;
 
 fn event<'a>(number: u64) -> NewEvent<'a> {
@@ -174,4 +177,43 @@ fn a_large_append_among_many_small_ones_has_its_turn() {
         }
         over.store(true, Relaxed);
     });
+}
+
+#[test]
+fn keys_change_between_the_appends_of_many() {
+    let journal = Journal::in_memory().unwrap();
+    let over = AtomicBool::new(false);
+    let receipts = thread::scope(|scope| {
+        let producers: Vec<_> = (0..3)
+            .map(|producer| {
+                let (journal, over) = (&journal, &over);
+                scope.spawn(move || {
+                    let mut receipts = Vec::new();
+                    while !over.load(Relaxed) {
+                        receipts.push(journal.append(event(producer)).unwrap());
+                        let ticket = journal.submit(&[event(producer)]).unwrap();
+                        receipts.push(ticket.wait().unwrap().receipt(0).unwrap());
+                    }
+                    receipts
+                })
+            })
+            .collect();
+        for _ in 0..5 {
+            journal.rotate_key(Rotation::new()).unwrap();
+        }
+        over.store(true, Relaxed);
+        let receipts = producers
+            .into_iter()
+            .map(|producer| producer.join().unwrap());
+        receipts.flatten().collect::<Vec<_>>()
+    });
+    let keys = journal.reader().keys();
+    assert_eq!(keys.len(), 6, "the first key and five more");
+    let policy = Policy::new(keys.into_iter().map(|key| key.key)).unwrap();
+    for receipt in receipts {
+        let text = receipt.text().unwrap();
+        let parsed = UnverifiedReceipt::parse(text.as_bytes()).unwrap();
+        let verified = parsed.verify(&policy).unwrap();
+        assert_eq!(verified.sequence(), receipt.sequence());
+    }
 }
