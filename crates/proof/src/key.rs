@@ -210,11 +210,11 @@ pub(crate) fn parse_vkey(vkey: &str, kind: u8) -> Result<(&str, [u8; 4], [u8; 32
     Ok((name, id, typed_key(&typed, kind)?))
 }
 
-/// Name, key id and seed of a private key of this type.
-pub(crate) fn parse_private(
-    text: &str,
-    kind: u8,
-) -> Result<(&str, [u8; 4], Zeroizing<[u8; 32]>), KeyError> {
+/// Name, key id and seed of a private key.
+pub(crate) type PrivateParts<'t> = (&'t str, [u8; 4], Zeroizing<[u8; 32]>);
+
+/// The parts of a private key of this type.
+pub(crate) fn parse_private(text: &str, kind: u8) -> Result<PrivateParts<'_>, KeyError> {
     let rest = text
         .strip_prefix(PRIVATE_PREFIX)
         .ok_or(KeyError::Malformed)?;

@@ -237,7 +237,7 @@ fn a_frontier_of_the_largest_size_still_takes_leaves() {
     let size = 1 << 63;
     let root = root_at(&uniform, size).unwrap();
     let mut frontier = Frontier::from_parts(size, vec![root]).unwrap();
-    let span = frontier.extend(&[uniform.leaf(); 3]);
+    let span = frontier.extend([uniform.leaf(); 3]);
     assert_eq!(frontier.root(), root_at(&uniform, size + 3).unwrap());
     for index in size..size + 3 {
         let path = span.inclusion(index).unwrap();

@@ -187,11 +187,6 @@ fn a_log_that_the_witness_was_not_told_of_is_unknown() {
 fn nothing_is_cosigned_that_could_not_be_kept() {
     #[derive(Debug)]
     struct Full(Memory);
-    impl std::fmt::Debug for Memory {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(f, "Memory({})", self.kept)
-        }
-    }
     impl WitnessMemory for Full {
         type Error = std::io::Error;
 
@@ -442,5 +437,11 @@ fn any_bytes_as_a_policy_or_request_end_in_an_answer() {
             let _ = TrustPolicy::parse(&text[..at]);
             let _ = AddCheckpoint::parse(&text[..at]);
         }
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Memory({})", self.kept)
     }
 }

@@ -20,8 +20,12 @@ use crate::{
 /// How long a journal is idle before an empty commit says that all before it is durable.
 const IDLE: Duration = Duration::from_millis(20);
 
+/// How often it is looked whether a checkpoint is to be put where it is anchored.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// The background threads of a writable journal: one writes derived files and idle commits and leads
-/// for tickets; if the journal is signed, another signs beside the syncs.
+/// for tickets; if the journal is signed, another signs beside the syncs; if it is anchored, a third puts
+/// checkpoints there.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
     signal: Arc<Signal>,
@@ -34,6 +38,8 @@ pub(crate) struct Housekeeper {
 pub(crate) struct Signal {
     orders: Mutex<Orders>,
     wake: Condvar,
+    /// Told when the threads are to end.
+    stopping: Condvar,
     /// Set while the thread sleeps without a time limit.
     parked: AtomicBool,
     /// Set while the thread sleeps at all.
@@ -79,6 +85,10 @@ impl Housekeeper {
             threads: Vec::new(),
         };
         let dir = writer.shared.layout.dir.clone();
+        if !writer.anchors.is_empty() {
+            let writer = Arc::clone(&writer);
+            housekeeper.spawn("factlog-anchors", &dir, move || keep_anchored(&writer))?;
+        }
         housekeeper.spawn("factlog-housekeeper", &dir, move || run(&writer))?;
         if signs {
             let clerk = Arc::clone(&desk);
@@ -105,6 +115,7 @@ impl Housekeeper {
     pub(crate) fn stop(&mut self) {
         self.signal.orders.lock().stop = true;
         self.signal.wake.notify_all();
+        self.signal.stopping.notify_all();
         self.desk.close();
         for thread in self.threads.drain(..) {
             // It has no result; a panic in it is a mistake of ours that its own message tells.
@@ -119,13 +130,26 @@ impl Drop for Housekeeper {
     }
 }
 
+/// Puts checkpoints where they are anchored, which may take as long as it likes.
+fn keep_anchored(writer: &Writer) {
+    let signal = &writer.signal;
+    let mut orders = signal.orders.lock();
+    while !orders.stop {
+        drop(orders);
+        writer.anchors.step(writer, false);
+        orders = signal.orders.lock();
+        if !orders.stop {
+            orders = signal.stopping.wait_for(orders, LOOK);
+        }
+    }
+}
+
 fn run(writer: &Writer) {
     let signal = &writer.signal;
     loop {
         let before = writer.commits.load(Relaxed);
         // A failure here is the commit's own; it is kept where appends find it.
         while writer.lead_for_tickets() || writer.derived.step(writer) {}
-        writer.anchors.step(writer, false);
         let orders = signal.orders.lock();
         if orders.stop {
             return;
@@ -149,22 +173,21 @@ fn run(writer: &Writer) {
         if writer.commit_idle().is_err() {
             return;
         }
-        writer.anchors.step(writer, false);
-        if !park(writer, before) {
+        if !park(writer) {
             return;
         }
     }
 }
 
 /// Sleeps until there is work. `false`: there will be none.
-fn park(writer: &Writer, before: u64) -> bool {
+fn park(writer: &Writer) -> bool {
     let signal = &writer.signal;
     let mut orders = signal.orders.lock();
     signal.parked.store(true, Release);
     signal.asleep.store(true, Release);
     // A commit between the look before and the flag would otherwise go unnoticed, and so would events
-    // that nobody leads for.
-    let busy = writer.commits.load(Relaxed) != before && !writer.derived.is_idle();
+    // that nobody leads for. The locks behind both looks order them after the flag.
+    let busy = !writer.derived.is_idle();
     if !busy && !writer.is_leader_wanted(&writer.order.lock()) {
         while signal.parked.load(Acquire) && !orders.stop && !orders.lead {
             orders = signal.wake.wait(orders);

@@ -180,6 +180,31 @@ fn a_large_append_among_many_small_ones_has_its_turn() {
 }
 
 #[test]
+fn small_and_bulk_appends_find_their_room_side_by_side() {
+    let journal = Journal::in_memory().unwrap();
+    let large = vec![7; 100_000];
+    thread::scope(|scope| {
+        for producer in 0..4 {
+            let (journal, large) = (&journal, &large);
+            scope.spawn(move || {
+                for number in 0..300 {
+                    let event = event(producer);
+                    let event = match number % 3 {
+                        0 => event.section("large", Encoding::Raw, large.as_slice()),
+                        _ => event,
+                    };
+                    journal.append(event).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(
+        journal.reader().read(Query::all().scope("bank")).count(),
+        1200
+    );
+}
+
+#[test]
 fn keys_change_between_the_appends_of_many() {
     let journal = Journal::in_memory().unwrap();
     let over = AtomicBool::new(false);

@@ -165,12 +165,11 @@ fn a_witness_notices_two_histories() {
         fs::write(path, bytes).unwrap();
     }
     let other = ["append", "k", "a/1", "x", "--data", "9", "--known", "none"];
-    let key = fs::read_dir(&state)
+    let mut files = fs::read_dir(&state)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let key = key
-        .filter(|path| path.extension().is_some_and(|e| e == "key"))
-        .next()
+    let key = files
+        .find(|path| path.extension().is_some_and(|e| e == "key"))
         .unwrap();
     let key = key.to_str().unwrap();
     place

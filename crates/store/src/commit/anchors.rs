@@ -1,6 +1,11 @@
 //! Checkpoints that are put where whoever rewrites the journal should not reach.
 
-use std::{fmt::Debug, io, sync::Arc};
+use std::{
+    fmt::Debug,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use factlog_proof::SignedCheckpoint;
 
@@ -58,6 +63,10 @@ impl Anchors {
         failed.collect()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Puts the newest checkpoint, if one is due: after a roll, after the interval, or if `now_at_last` says
     /// that there will be no later chance. Never called with the journal's own locks held.
     pub(crate) fn step(&self, writer: &Writer, now_at_last: bool) {
@@ -81,9 +90,11 @@ impl Anchors {
             if place.0 >= size && place.1.is_none() {
                 continue;
             }
-            *place = match anchor.put(signed) {
-                Ok(()) => (size, None),
-                Err(error) => (place.0, Some(error.to_string())),
+            let put = catch_unwind(AssertUnwindSafe(|| anchor.put(signed)));
+            *place = match put {
+                Ok(Ok(())) => (size, None),
+                Ok(Err(error)) => (place.0, Some(error.to_string())),
+                Err(_) => (place.0, Some("the anchor panicked".to_owned())),
             };
         }
     }

@@ -492,13 +492,17 @@ impl Baton {
         self.put_manifest(replacement, manifest)
     }
 
-    fn prepare_manifest(&self, manifest: &Manifest) -> Result<Replacement, Error> {
+    pub(super) fn prepare_manifest(&self, manifest: &Manifest) -> Result<Replacement, Error> {
         let (fs, dir) = (self.fs.as_ref(), &self.layout.dir);
         Replacement::prepare(fs, dir, MANIFEST, &manifest.encode(), Access::Shared)
             .map_err(Error::space("replace", &self.layout.manifest()))
     }
 
-    fn put_manifest(&mut self, new: Replacement, manifest: Manifest) -> Result<(), Error> {
+    pub(super) fn put_manifest(
+        &mut self,
+        new: Replacement,
+        manifest: Manifest,
+    ) -> Result<(), Error> {
         let path = self.layout.manifest();
         new.put(self.fs.as_ref())
             .map_err(Error::io("replace", &path))?;

@@ -105,6 +105,8 @@ impl Derived {
     pub(crate) fn step(&self, writer: &Writer) -> bool {
         let mut files = self.files.lock();
         if files.failed.is_some() {
+            // Nobody writes them any more.
+            *self.queue.lock() = Queue::default();
             return false;
         }
         let groups = {

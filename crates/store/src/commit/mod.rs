@@ -82,6 +82,8 @@ pub(crate) struct Writer {
     pub(crate) pool: Arc<Pool>,
     /// Where checkpoints are kept outside the journal.
     pub(crate) anchors: Anchors,
+    /// Held over a change of keys, so that each knows what the one before came to.
+    pub(crate) changing_keys: Mutex<()>,
     /// Views are replaced by the baton's holder and by who writes derived files.
     pub(crate) publish: Mutex<()>,
 }
@@ -408,6 +410,7 @@ impl Writer {
         let outcome = self.commit(group);
         guard.done = true;
         let mut order = self.order.lock();
+        let mut stopped = None;
         match outcome {
             Ok(ended) => {
                 order.recent_keys.durable(self.shared.view.load().durable);
@@ -422,7 +425,7 @@ impl Writer {
             Err(error) => {
                 let error = Arc::new(error);
                 cell.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
-                stop(&mut order, error);
+                stopped = Some(stop(&mut order, error));
             }
         }
         let next = order.hand_over(waiters);
@@ -435,12 +438,16 @@ impl Writer {
         if planted(Bug::LostWakeup) {
             return;
         }
-        cell.wake();
         if tell {
             self.ended.notify_all();
         }
         if tickets {
             self.signal.lead();
+        }
+        // Last, and without any lock, since the wakers of tickets are other people's code.
+        cell.wake();
+        if let Some(stopped) = stopped {
+            stopped.wake();
         }
     }
 
@@ -491,10 +498,11 @@ impl Writer {
         // enough.
         let wanted = need.max(std::mem::take(&mut order.wanted));
         let order = self.between_groups(order, |baton| {
-            baton.secure(wanted).or_else(|error| match error {
-                error if error.is_disk_full() && wanted > need => baton.secure(need),
-                error => Err(error),
-            })
+            match baton.secure(wanted) {
+                Err(error) if !error.is_disk_full() => Err(error),
+                // Bulk and small appends find their room in different ways.
+                _ => baton.secure(need),
+            }
         })?;
         assert!(order.room.takes(need), "what was secured is there");
         Ok(order)
@@ -552,13 +560,17 @@ impl Writer {
         let mut order = self.order.lock();
         order.hand_over(0);
         order.room = room;
+        // All who wait are woken, and ask anew if that isn't enough for them.
+        order.wanted = 0;
         self.ended.notify_all();
         match done {
             Ok(()) => Ok(order),
             Err(error) if error.is_disk_full() => Err(error),
             Err(error) => {
                 let error = Arc::new(error);
-                stop(&mut order, Arc::clone(&error));
+                let waiting = stop(&mut order, Arc::clone(&error));
+                drop(order);
+                waiting.wake();
                 Err(WriterFailure::Poisoned(error).into())
             }
         }
@@ -707,15 +719,15 @@ fn remember(baton: &Baton) {
     }
 }
 
-/// Ends everything that waits, after a failure that nothing in this process can repair.
-fn stop(order: &mut Order, error: Arc<Error>) {
+/// Ends everything that waits, after a failure that nothing in this process can repair. Gives the group
+/// whose waiters are to be woken once the lock is released.
+fn stop(order: &mut Order, error: Arc<Error>) -> Arc<GroupCell> {
     let waiting = order.take_group().cell;
     waiting.end(Err(WriterFailure::Poisoned(Arc::clone(&error))));
-    waiting.wake();
-    if planted(Bug::PoisonedGoesOn) {
-        return;
+    if !planted(Bug::PoisonedGoesOn) {
+        order.stopped = Some(Stopped::Poisoned(error));
     }
-    order.stopped = Some(Stopped::Poisoned(error));
+    waiting
 }
 
 /// Were a leader to panic, its followers would wait for ever.
@@ -739,13 +751,13 @@ impl Drop for LeadGuard<'_> {
         if let Some(group) = &group {
             group.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
         }
-        stop(&mut order, error);
+        let waiting = stop(&mut order, error);
         order.hand_over(0);
         drop(order);
-        if let Some(group) = group {
+        self.writer.ended.notify_all();
+        for group in group.iter().chain([&waiting]) {
             group.wake();
         }
-        self.writer.ended.notify_all();
     }
 }
 

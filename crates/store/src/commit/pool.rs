@@ -81,7 +81,8 @@ impl Pool {
     }
 
     pub(super) fn keep_batch(&self, mut memory: BatchMemory) {
-        let fits = memory.buffer.capacity() <= MOST_BYTES && memory.events.len() <= MOST_EVENTS;
+        let fits =
+            memory.buffer.capacity() <= MOST_BYTES && memory.events.capacity() <= MOST_EVENTS;
         let mut batches = self.batches.lock();
         if fits && batches.len() < KEPT {
             memory.buffer.clear();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use factlog_format::{Digest, JournalEvent, KeyRevoked, KeyRotated};
+use factlog_format::{Digest, JournalEvent, KeyRevoked, KeyRotated, Manifest};
+use factlog_fs::Replacement;
 use factlog_proof::Checkpoint;
 
 use super::{
@@ -34,7 +35,9 @@ impl Writer {
     /// # Errors
     /// `key.refused` if the journal's keys don't allow it; those of an append.
     pub(crate) fn change_keys(&self, change: &KeyChange) -> Result<BatchReceipt, Error> {
+        let changing = self.changing_keys.lock();
         let receipt = self.append_change(change)?;
+        drop(changing);
         // It only makes the next open faster.
         let _ = self.roll();
         Ok(receipt)
@@ -62,9 +65,11 @@ impl Writer {
             let taken = history.take(sequence, &event, None);
             taken.map_err(Misuse::KeyRefused)?;
             let mut batch = preparer.prepare(&[own::event(&event)], &[])?;
+            // Prepared before the event has a place: a disk that is full then refuses it, and no more.
+            let announcement = Announcement::prepare(&self.baton.lock(), sequence, &event)?;
             match order.decide(&mut batch, &resolved, self.clock.now_micros()) {
                 Decision::Ordered(cell) => {
-                    self.announce(&mut order, change, &event)?;
+                    self.announce(&mut order, change, announcement)?;
                     // It stays alone: while it is led for, nobody else is given a place behind it.
                     order.room = Room::default();
                     let group = self.wait_for(Some(order), &cell)?;
@@ -98,22 +103,41 @@ impl Writer {
         &self,
         order: &mut MutexGuard<'_, Order>,
         change: &KeyChange,
-        event: &JournalEvent,
+        announcement: Announcement,
     ) -> Result<(), Error> {
-        let sequence = order.group.first;
         let mut baton = self.baton.lock();
-        let mut manifest = baton.manifest.clone();
-        manifest.values.extend(value_of(sequence, event));
-        if let Err(error) = baton.replace_manifest(manifest) {
+        let Announcement {
+            replacement,
+            manifest,
+        } = announcement;
+        if let Err(error) = baton.put_manifest(replacement, manifest) {
             drop(baton);
             let error = Arc::new(error);
-            stop(order, Arc::clone(&error));
+            // Nobody else is in the group that this ends.
+            drop(stop(order, Arc::clone(&error)));
             return Err(WriterFailure::Poisoned(error).into());
         }
         if let KeyChange::Rotate(signer, _) = change {
             baton.retiring = baton.signer.replace(Arc::clone(signer));
         }
         Ok(())
+    }
+}
+
+/// A MANIFEST that tells of the event, ready to be put.
+struct Announcement {
+    replacement: Replacement,
+    manifest: Manifest,
+}
+
+impl Announcement {
+    fn prepare(baton: &Baton, sequence: u64, event: &JournalEvent) -> Result<Self, Error> {
+        let mut manifest = baton.manifest.clone();
+        manifest.values.extend(value_of(sequence, event));
+        Ok(Self {
+            replacement: baton.prepare_manifest(&manifest)?,
+            manifest,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How appenders wait for their group, and who leads the next.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
     task::{Context, Waker},
 };
@@ -64,7 +65,10 @@ impl GroupCell {
             self.told.notify_all();
         }
         drop(seats);
-        wakers.into_iter().for_each(Waker::wake);
+        for waker in wakers {
+            // Other people's code: what goes wrong in one task's is no reason to leave the others asleep.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     /// Makes one of those who wait, or are about to, lead.

@@ -140,7 +140,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Misuse::NotAJournal`], [`Misuse::Registry`], [`Refusal::Locked`], [`Refusal::KeyMissing`] under
-    /// [`SigningPolicy::Required`], [`Refusal::StrictRecovery`], [`Error::Damaged`] where not even
+    /// [`SigningPolicy::Required`](crate::SigningPolicy::Required), [`Refusal::StrictRecovery`],
+    /// [`Error::Damaged`] where not even
     /// reading makes sense, or [`Error::Io`]. Nothing stays locked or open then.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         check_registry(&options)?;
@@ -652,5 +653,6 @@ pub(crate) fn new_writer(
         anchors: crate::commit::Anchors::new(options.anchors.clone(), options.anchor_every),
         publish: Mutex::new(()),
         pool: Pool::new(),
+        changing_keys: Mutex::default(),
     })
 }

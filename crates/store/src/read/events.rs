@@ -525,9 +525,12 @@ impl Scan {
     }
 }
 
+/// Type and body of a frame, and where the body stands.
+type NextFrame<'f> = (FrameType, &'f [u8], u64);
+
 impl Frames {
-    /// Type and body of the next frame, and where the body stands; `None` at the end.
-    fn next(&mut self, sequence: u64) -> Result<Option<(FrameType, &[u8], u64)>, Error> {
+    /// The next frame; `None` at the end.
+    fn next(&mut self, sequence: u64) -> Result<Option<NextFrame<'_>>, Error> {
         let (at, end) = self.window.place();
         let body_at = at + FRAME_HEADER_LEN as u64;
         let map = self.mapped.then(|| self.segment.mapped()).flatten();

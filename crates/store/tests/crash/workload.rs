@@ -116,11 +116,13 @@ fn commit_headers(journal: &JournalId) -> Vec<u8> {
     };
     let key = GroupKey::derive(&[0; 16], journal, 0, 0);
     let mut bytes = Vec::new();
-    for _ in 0..8 {
+    // At every alignment that a payload may have.
+    for shift in 0..8 {
+        bytes.resize(bytes.len() + usize::from(shift > 0), 0);
         let written = header.write(CrcSeed::of(journal), &key, &mut bytes);
         written.expect("its fields don't contradict each other");
-        bytes.push(0);
     }
+    bytes.push(0);
     bytes
 }
 
