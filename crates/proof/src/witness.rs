@@ -85,7 +85,8 @@ pub trait WitnessMemory {
     fn last(&self, origin: &str)
     -> Result<Option<(Policy, Option<SignedCheckpoint>)>, Self::Error>;
 
-    /// Keeps a newer checkpoint of a known log. When it returns, that is durable.
+    /// Keeps a newer checkpoint of a known log, with the signatures alone that were checked. When it
+    /// returns, that is durable.
     ///
     /// # Errors
     ///
@@ -103,7 +104,8 @@ pub struct Witness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cosigned {
-    /// The checkpoint as the witness keeps it, with the log's signatures and this one behind them.
+    /// The checkpoint as it was asked for, and this signature behind the others; of those only the log's
+    /// were checked.
     pub checkpoint: SignedCheckpoint,
     /// The witness had never met the log, so it vouches for no earlier history: trust on first use.
     pub first_contact: bool,
@@ -133,7 +135,7 @@ impl Witness {
             .last(claimed.origin())
             .map_err(failed)?
             .ok_or(WitnessError::UnknownLog)?;
-        let (checkpoint, _) = request.checkpoint.verify_by(&policy)?;
+        let (checkpoint, signers) = request.checkpoint.verify_by(&policy)?;
         let (size, root) = (checkpoint.size(), checkpoint.root());
         if request.old > size {
             return Err(WitnessError::SizesReversed);
@@ -165,7 +167,14 @@ impl Witness {
         }
         let first_contact = known.is_none();
         if known.is_none_or(|known| known.size() < size) {
-            memory.keep(&request.checkpoint).map_err(failed)?;
+            // A line that nobody checked could pass for one of a key that is trusted later.
+            let mut checked = request.checkpoint.signatures().to_vec();
+            checked.retain(|line| {
+                let mut signers = signers.iter();
+                signers.any(|key| (key.name(), key.key_id()) == (line.name(), line.key_id()))
+            });
+            let kept = SignedCheckpoint::new(checkpoint.clone(), checked)?;
+            memory.keep(&kept).map_err(failed)?;
         }
         let cosignature = (self.key.cosign(checkpoint, time)).map_err(CheckpointError::Note);
         let cosignature = cosignature.map_err(WitnessError::Signature)?;

@@ -445,3 +445,28 @@ impl std::fmt::Debug for Memory {
         write!(f, "Memory({})", self.kept)
     }
 }
+
+/// Anybody can add a line in the name and id of the log's next key before the witness learns of it.
+#[test]
+fn lines_that_nobody_checked_are_not_kept() {
+    let next = key(ORIGIN, 2).verifier().clone();
+    let junk = NoteSignature::new(next.name(), next.key_id(), vec![7; 64]).unwrap();
+    let mut first = ask(0, 5);
+    let mut lines = first.checkpoint.signatures().to_vec();
+    lines.push(junk);
+    first.checkpoint = SignedCheckpoint::new(first.checkpoint.claimed().clone(), lines).unwrap();
+    let mut memory = Memory::knowing();
+    let witness = witness(1);
+    witness.add_checkpoint(&mut memory, &first, TIME).unwrap();
+    let log = memory.logs.get_mut(ORIGIN).unwrap();
+    let both = Policy::new([key(ORIGIN, 1).verifier().clone(), next]).unwrap();
+    log.0 = both.clone();
+    let kept = log.1.clone().unwrap();
+    assert!(kept.verify_by(&both).is_ok(), "{kept}");
+    assert_eq!(kept, checkpoint(5));
+    assert!(
+        witness
+            .add_checkpoint(&mut memory, &ask(5, 8), TIME)
+            .is_ok()
+    );
+}
