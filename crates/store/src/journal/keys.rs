@@ -283,33 +283,40 @@ pub(super) fn open_retiring(
 /// `signer.key_missing`; `signer.other_journal` if there are only other keys where it should be; those
 /// of [`Signer::open`].
 fn signer_of(options: &Options, found: &Found, wanted: &VerifierKey) -> Result<Arc<Signer>, Error> {
-    let mut other = None;
-    let signers: Vec<Signer> = match &options.key {
-        KeySource::None | KeySource::Fresh => Vec::new(),
-        KeySource::Memory(key) => vec![Signer::in_memory(same_key(key)?)],
+    // One that was replaced is not the right one, nor another journal's.
+    let older = |signer: &Signer| found.keys.get(signer.verifier().public_key()).is_some();
+    let mut why = None;
+    let mut right = |signer: Result<Signer, Error>| match signer {
+        Ok(signer) => match check_key(&signer, wanted) {
+            Ok(()) => Some(Arc::new(signer)),
+            Err(_) if older(&signer) => None,
+            Err(error) => {
+                why.get_or_insert(error);
+                None
+            }
+        },
+        Err(error) => {
+            why.get_or_insert(error);
+            None
+        }
+    };
+    let signer = match &options.key {
+        KeySource::None | KeySource::Fresh => None,
+        KeySource::Memory(key) => right(same_key(key).map(Signer::in_memory)),
         source => {
             let mut there = source.paths(&found.identity.journal, wanted);
             there.retain(|path| !matches!(options.fs.metadata(path), Ok(None)));
-            let mut signers = Vec::new();
-            // The name of its own comes last, and says the most.
-            for path in there.iter().rev() {
-                if is_of_another(options, path, wanted) && there.len() > 1 {
-                    continue;
-                }
-                signers.push(Signer::open(Arc::clone(&options.fs), path)?);
-            }
-            signers
+            let alone = there.len() == 1;
+            // The name of its own comes last, and says the most; once found, the others hinder nothing.
+            let mut there = there.iter().rev();
+            there.find_map(|path| {
+                let wrong = !alone && is_of_another(options, path, wanted);
+                let open = || Signer::open(Arc::clone(&options.fs), path);
+                (!wrong).then(open).and_then(&mut right)
+            })
         }
     };
-    for signer in signers {
-        match check_key(&signer, wanted) {
-            Ok(()) => return Ok(Arc::new(signer)),
-            // One that was replaced is not the right one, nor another journal's.
-            Err(_) if found.keys.get(signer.verifier().public_key()).is_some() => {}
-            Err(error) => other = Some(error),
-        }
-    }
-    Err(other.unwrap_or_else(|| Refusal::KeyMissing.into()))
+    signer.ok_or_else(|| why.unwrap_or_else(|| Refusal::KeyMissing.into()))
 }
 
 /// Whether the state beside a key says that it is another.
