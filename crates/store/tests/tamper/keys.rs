@@ -173,6 +173,56 @@ fn a_key_that_the_old_one_did_not_bring_is_not_followed() {
     );
 }
 
+/// Forges what follows the rotation at 7, with nothing but the key that it replaced.
+fn forged_by_the_old_key(revoke: bool, sessions: bool) -> (Lab, VerifierKey) {
+    let lab = Lab::small();
+    let old = signing_key(&lab);
+    let journal = lab.open();
+    journal.rotate_key(Rotation::new()).unwrap();
+    let mut honest = 8;
+    if revoke {
+        journal.revoke_key(old.verifier(), honest).unwrap();
+        honest += 1;
+    }
+    for text in ["one", "two", "six", "ten"] {
+        journal.append(event("account-1", text)).unwrap();
+    }
+    journal.close().unwrap();
+    let mut forged = Forgery::read(&lab);
+    forged.event(honest).repay(|payload| payload[0] ^= 1);
+    forged.relink();
+    forged.restate();
+    forged.sign_from(honest, &old);
+    if sessions {
+        let groups = forged.segments.iter_mut().flat_map(|s| &mut s.groups);
+        let late = groups.filter(|group| group.header.first_sequence > honest);
+        for (number, group) in (1..).zip(late) {
+            group.header.incarnation += number;
+        }
+    }
+    forged.write(&lab);
+    lab.remove_checkpoints();
+    (lab, old.verifier().clone())
+}
+
+/// It is the key that the auditor knows, and still it signs nothing any more.
+#[test]
+fn a_replaced_key_does_not_sign_on_because_it_is_the_one_given() {
+    for revoke in [false, true] {
+        let (lab, old) = forged_by_the_old_key(revoke, false);
+        let report = with(&lab, &old, &lab.early);
+        let found = codes(&report.findings);
+        assert!(found.contains(&"signature.missing"), "{}", show(&report));
+        assert_eq!(report.outcome(false), Outcome::Fails, "{}", show(&report));
+        let honest = 7 + u64::from(revoke);
+        assert_eq!(report.signed_through, Some(honest), "{}", show(&report));
+        // Whoever begins a session for each event owes no signature, and is not vouched for either.
+        let (lab, old) = forged_by_the_old_key(revoke, true);
+        let report = with(&lab, &old, &lab.early);
+        assert_eq!(report.signed_through, Some(honest), "{}", show(&report));
+    }
+}
+
 /// A new key whose holder didn't agree could be anybody's.
 #[test]
 fn a_rotation_without_the_new_keys_own_signature_is_no_rotation() {
@@ -310,4 +360,24 @@ fn a_lost_manifest_does_not_forget_the_keys() {
     journal.close().unwrap();
     let report = verify(DIR, &lab.bare().key(keys[0].clone()).checkpoint(checkpoint));
     assert_holds(&report.unwrap());
+}
+
+/// A key that isn't the one that signs now needs no care for the journal to open.
+#[test]
+fn a_file_of_an_older_key_that_is_broken_hinders_nothing() {
+    let (lab, keys) = rotated();
+    for path in lab.files_below("") {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("signer.key") {
+            lab.write(path, b"broken");
+        }
+    }
+    let journal = lab.open();
+    assert!(
+        journal.read_only_reason().is_none(),
+        "{:?}",
+        journal.read_only_reason()
+    );
+    journal.append(event("account-0", "on")).unwrap();
+    assert_eq!(journal.reader().verifier_key(), Some(keys[2].clone()));
 }

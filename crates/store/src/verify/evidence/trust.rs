@@ -167,9 +167,19 @@ impl Trust {
         keys
     }
 
-    /// The largest size under a signature that counts.
+    /// The largest size under a signature that counts. Past the end of a key that was replaced only the
+    /// newest says what there is: whoever has the old one could have signed on.
     fn signed_size(&self) -> Option<u64> {
-        self.counting().iter().filter_map(|(_, size)| *size).max()
+        let counting = self.counting();
+        let newest = counting.last().and_then(|(_, size)| *size);
+        let sizes = counting.iter().filter_map(|(key, size)| {
+            let own = self.history.get(key.public_key());
+            match own.and_then(|own| own.retired) {
+                Some(retired) => size.map(|size| size.min(newest.unwrap_or(0).max(retired))),
+                None => *size,
+            }
+        });
+        sizes.max()
     }
 
     pub(in crate::verify) fn signed_through(&self) -> Option<u64> {
@@ -327,7 +337,12 @@ impl Trust {
             self.does_not_verify(size, damage, findings);
         }
         let wanted = self.history.live();
+        // The key that was given needs no event that brings it; but once replaced it signs no more.
         let trusted = self.trusted.as_ref().map(|(key, _)| key);
+        let trusted = trusted.filter(|key| {
+            let own = self.history.get(key.public_key());
+            own.is_none_or(|own| own.retired.is_none())
+        });
         let there = |key: &VerifierKey| carried.contains(key);
         let live = wanted.is_some_and(there) || trusted.is_some_and(there);
         live && handover.as_ref().is_none_or(there)
@@ -354,6 +369,12 @@ impl Trust {
             damage("signature.invalid", detail).sequence(since),
             Evidence::Key,
         );
+    }
+
+    /// Whether it is a key of the journal, or the one to check it with.
+    pub(in crate::verify) fn is_own(&self, public: &[u8; 32]) -> bool {
+        let keys = self.known_keys();
+        keys.iter().any(|own| own.public_key() == public)
     }
 
     /// When the journal said that a key is revoked, in microseconds since 1970; `None` if it isn't.
