@@ -250,7 +250,9 @@ fn follow(reader: &factlog::Reader, known: &KnownJournals) -> Result<()> {
 /// After a verification: pins the journal if its key was given by hand, and moves a pin on to the
 /// newest checkpoint. That the note can't be taken must not change the verdict.
 pub(crate) fn remember(dir: &Path, evidence: &Evidence, report: &Report) {
+    let no_quorum = |finding: &factlog::Finding| finding.code == "checkpoint.no_quorum";
     let holds = report.findings.is_empty()
+        && !report.unchecked.iter().any(no_quorum)
         && report.integrity == Integrity::Intact
         && report.authenticity == Authenticity::Signed
         && matches!(

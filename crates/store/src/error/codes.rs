@@ -202,6 +202,7 @@ const CODES: &[Code] = &[
     row("payload.type", Caller, "the payload can't be read as this type", "read it as another"),
     row("payload.upcast", Content, "a payload of an earlier version can't be carried to the current one", "correct the upcast; what is stored stays as it is"),
     row("policy.malformed", Caller, "a policy file is not one", "see the message: it names the line"),
+    row("policy.own_witness", Evidence, "a policy's witness has a key of the journal that it should watch", "name witnesses who are independent of the journal"),
     row("proof.frontier_length", Evidence, "a right edge has not as many hashes as its size wants", ASK),
     row("proof.index_out_of_range", Evidence, "the leaf is not in the tree", ASK),
     row("proof.out_of_range", Caller, "no such node is in the tree", "ask for one that is"),

@@ -97,6 +97,58 @@ fn a_policy_gives_the_key_and_wants_its_quorum() {
     );
 }
 
+/// What the user remembers was never cosigned, so it can contradict, but doesn't make up for a quorum.
+#[test]
+fn what_is_known_is_no_quorum() {
+    let lab = Lab::small();
+    let options = || lab.bare().policy(policy(&lab)).known(lab.known());
+    let report = lab.verify(&options());
+    assert_eq!(
+        (report.completeness, report.outcome(false)),
+        (Completeness::NotChecked, Outcome::Undecided),
+        "{}",
+        show(&report)
+    );
+    assert_eq!(report.anchored_through, None);
+    let good = cosigned(&lab, &lab.checkpoint, &[1, 2], 1);
+    assert_holds(&lab.verify(&options().checkpoint(good)));
+    // Without a policy it is all that is wanted.
+    assert_holds(&lab.verify(&lab.bare().known(lab.known())));
+}
+
+/// Whoever signs the log can't be one of those who watch it.
+#[test]
+fn a_key_of_the_journal_is_no_witness_of_it() {
+    let lab = Lab::small();
+    let text = String::from_utf8(lab.read("signer.key")).unwrap();
+    let private = text.trim_end().splitn(5, '+').last().unwrap();
+    let private = data_encoding::BASE64.decode(private.as_bytes()).unwrap();
+    let seed = private[1..].try_into().unwrap();
+    let own = CosigningKey::generate("witness.example/own", seed).unwrap();
+    assert_eq!(own.verifier().public_key(), lab.key.public_key());
+    let own_key = own.verifier().clone();
+    let mut memory = Fresh(Policy::from(lab.key.clone()));
+    let ask = AddCheckpoint {
+        old: 0,
+        path: Vec::new(),
+        checkpoint: lab.checkpoint.clone(),
+    };
+    let answer = Witness::new(own).add_checkpoint(&mut memory, &ask, 1);
+    let checkpoint = answer.unwrap().checkpoint;
+    let text = format!("witness w {}\nquorum w\n", own_key);
+    let policy = TrustPolicy::parse(text.as_bytes()).unwrap();
+    let options = lab.bare().key(lab.key.clone()).policy(policy);
+    let report = lab.verify(&options.checkpoint(checkpoint));
+    assert_eq!(
+        codes(&report.unchecked),
+        ["policy.own_witness"],
+        "{}",
+        show(&report)
+    );
+    assert_eq!(report.completeness, Completeness::NotChecked);
+    assert_eq!(report.outcome(false), Outcome::Undecided);
+}
+
 #[test]
 fn a_cosignature_that_does_not_verify_spoils_its_checkpoint() {
     let lab = Lab::small();

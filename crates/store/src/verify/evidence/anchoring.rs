@@ -108,6 +108,14 @@ impl Found {
             let detail = format!("the checkpoint of {size} events: {error}");
             Damage::new(code, &anchor.path, detail)
         };
+        let mut witnesses = policy.witnesses().iter();
+        let own = witnesses.find(|key| pass.chain.trust.is_own(key.public_key()));
+        if let Some(own) = own.filter(|_| policy.wants_witnesses()) {
+            let detail = format!("the witness {} has a key of the journal itself", own.name());
+            let damage = Damage::new("policy.own_witness", &anchor.path, detail);
+            pass.findings.unchecked(damage, anchor.by);
+            return Err(());
+        }
         match policy.check_witnesses(&anchor.checkpoint) {
             Ok(witnesses) => {
                 let revoked = signers
@@ -164,13 +172,14 @@ impl Found {
         // A receipt has no cosignatures to speak of: it may contradict, and anchors nothing by itself.
         let before = self.continues;
         self.compared(pass, verified.checkpoint(), &signers, false, by, &dir);
-        if self
-            .policy
-            .as_ref()
-            .is_some_and(TrustPolicy::wants_witnesses)
-        {
+        if self.wants_witnesses() {
             self.continues = before;
         }
+    }
+
+    fn wants_witnesses(&self) -> bool {
+        let policy = self.policy.as_ref();
+        policy.is_some_and(TrustPolicy::wants_witnesses)
     }
 
     fn compared(
@@ -247,6 +256,8 @@ impl Found {
         let damage = |code, detail: String| Damage::new(code, path, detail);
         match standing {
             Standing::NotChecked => {}
+            // Nobody has cosigned what is remembered: like a receipt it can only contradict.
+            Standing::Anchored { .. } if self.wants_witnesses() => {}
             Standing::Anchored { through } => {
                 self.continues = self.continues.max(through.checked_add(1));
             }
