@@ -1,5 +1,8 @@
 //! A journal as its users meet it: append, read, prove, close, open again.
 
+mod reads;
+mod tickets;
+
 use std::sync::Arc;
 
 use factlog::{
