@@ -9,8 +9,8 @@ use factlog_proof::Checkpoint;
 use super::{
     BatchReceipt, Preparer, Receipts, Writer,
     baton::{Baton, Room},
+    lead::stop,
     order::{Decision, Order, Resolved},
-    stop,
 };
 use crate::{
     Error, Misuse, WriterFailure,
@@ -59,6 +59,11 @@ impl Writer {
                 order = self.wait_for_silence(order);
                 continue;
             }
+            if !self.baton.lock().begun {
+                // Before the first write of a session it is synced what that relies on.
+                order = self.secure(order, 1)?;
+                continue;
+            }
             let event = event_of(change, &self.baton.lock())?;
             let mut history = KeyHistory::clone(&self.shared.keys.load());
             let sequence = order.next_sequence;
@@ -66,7 +71,11 @@ impl Writer {
             taken.map_err(Misuse::KeyRefused)?;
             let mut batch = preparer.prepare(&[own::event(&event)], &[])?;
             // Prepared before the event has a place: a disk that is full then refuses it, and no more.
-            let announcement = Announcement::prepare(&self.baton.lock(), sequence, &event)?;
+            let announcement = Announcement::prepare(&self.baton.lock(), sequence, &event);
+            let announcement = match announcement {
+                Err(error) if !error.is_disk_full() => return Err(poisoned(&mut order, error)),
+                prepared => prepared?,
+            };
             match order.decide(&mut batch, &resolved, self.clock.now_micros()) {
                 Decision::Ordered(cell) => {
                     self.announce(&mut order, change, announcement)?;
@@ -112,16 +121,20 @@ impl Writer {
         } = announcement;
         if let Err(error) = baton.put_manifest(replacement, manifest) {
             drop(baton);
-            let error = Arc::new(error);
-            // Nobody else is in the group that this ends.
-            drop(stop(order, Arc::clone(&error)));
-            return Err(WriterFailure::Poisoned(error).into());
+            return Err(poisoned(order, error));
         }
         if let KeyChange::Rotate(signer, _) = change {
             baton.retiring = baton.signer.replace(Arc::clone(signer));
         }
         Ok(())
     }
+}
+
+/// The answer where MANIFEST can't be written. The group that this ends has nobody else in it.
+fn poisoned(order: &mut Order, error: Error) -> Error {
+    let error = Arc::new(error);
+    drop(stop(order, Arc::clone(&error)));
+    WriterFailure::Poisoned(error).into()
 }
 
 /// A MANIFEST that tells of the event, ready to be put.

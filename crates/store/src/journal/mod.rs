@@ -266,7 +266,7 @@ impl Journal {
     }
 
     /// What writes, or why nothing may.
-    fn writer(&self) -> Result<&Arc<Writer>, Error> {
+    pub(crate) fn writer(&self) -> Result<&Arc<Writer>, Error> {
         match (&self.writer, &self.refused) {
             (Some(writer), None) => Ok(writer),
             (_, Some(why)) => Err(Refusal::ReadOnly(Arc::clone(why)).into()),
