@@ -13,7 +13,6 @@ mod commit;
 mod config;
 mod error;
 mod event;
-mod housekeeper;
 mod index;
 mod journal;
 mod known;
@@ -27,7 +26,6 @@ mod sync;
 mod tree;
 pub mod typed;
 mod verify;
-mod view;
 
 pub use commit::{Anchor, BatchReceipt, Receipt, Ticket};
 pub use config::{

@@ -15,6 +15,7 @@ use crate::{
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
     layout::Layout,
     read::Shared,
+    read::view::{Segment, View, find_offsets, scan_offsets},
     recover::Found,
     segment::{
         ScannedEvent, SegmentFile,
@@ -22,7 +23,6 @@ use crate::{
     },
     sync::Mutex,
     tree::{TreeReader, TreeWriter},
-    view::{Segment, View, find_offsets, scan_offsets},
 };
 
 /// Beyond so many events whose derived entries aren't written yet, commits write them themselves.

@@ -11,6 +11,7 @@ mod conditions;
 mod derived;
 mod desk;
 mod generations;
+pub(crate) mod housekeeper;
 mod lead;
 mod order;
 mod pool;
@@ -51,13 +52,13 @@ use self::{
 };
 use crate::{
     Clock, Condition, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
+    commit::housekeeper::Signal,
     config::{Bug, planted},
     event::own,
-    housekeeper::Signal,
     index::CODE as INDEX_DAMAGE,
+    read::view::{Segment, View},
     read::{Events, Shared},
     sync::{Condvar, Mutex, MutexGuard},
-    view::{Segment, View},
 };
 
 /// How often an idle journal tells its signer's state how far it has come, in microseconds.

@@ -22,10 +22,10 @@ use self::keys::{create_signer, floors, open_signer, require_key};
 use crate::{
     BatchReceipt, Condition, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader,
     Receipt, RecoveryReport, Refusal, RegistryCheck, Ticket, WriterFailure,
+    commit::housekeeper::{Housekeeper, Signal},
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
-    housekeeper::{Housekeeper, Signal},
     layout::{Layout, decode_secret},
     open::{
         read_view,
@@ -532,7 +532,7 @@ impl std::fmt::Debug for Journal {
 pub(crate) fn shared(
     fs: &Arc<dyn StoreFs>,
     found: Found,
-    view: crate::view::View,
+    view: crate::read::view::View,
     follower: Option<Follower>,
 ) -> Shared {
     Shared {
@@ -544,7 +544,7 @@ pub(crate) fn shared(
         follower,
         damage: found.damage,
         maps: false,
-        offsets: crate::view::OffsetsMemory::default(),
+        offsets: crate::read::view::OffsetsMemory::default(),
         rescanned: std::sync::atomic::AtomicBool::new(false),
     }
 }

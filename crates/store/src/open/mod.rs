@@ -15,9 +15,9 @@ use crate::{
     commit::entries_of_scan,
     index::{IndexDir, IndexView, Run, Tail},
     read::MAX_GAP,
+    read::view::{Segment, View},
     recover::{Absorb, Floors, Found, Start, Survey, survey},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
-    view::{Segment, View},
 };
 
 /// The view of a journal for someone who may not write: what is proven to be durable, and behind it, if

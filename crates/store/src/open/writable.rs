@@ -17,11 +17,11 @@ use crate::{
     config::{Bug, planted},
     index::{IndexView, Tail},
     journal::{new_writer, shared},
+    read::view::{Segment, View},
     read::{MAX_GAP, Shared},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentWriter},
     signer::Signer,
-    view::{Segment, View},
 };
 
 /// How many complete chunks of the index may stand in memory while it is made again.

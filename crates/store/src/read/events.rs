@@ -11,8 +11,8 @@ use super::{
 use crate::{
     Damage, Error, Event, EventRef,
     index::{Postings, Table, kind_key, tag_key},
+    read::view::View,
     segment::{FrameReader, FrameStop, SegmentFile},
-    view::View,
 };
 
 /// How many events a backwards scan reads at once.

@@ -5,6 +5,7 @@ mod proofs;
 mod query;
 mod reader;
 mod streams;
+pub(crate) mod view;
 
 pub use events::Events;
 pub(crate) use proofs::MAX_GAP;

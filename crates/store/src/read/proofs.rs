@@ -11,8 +11,8 @@ use crate::{
     commit::proof_text,
     index::{Keys, Postings, Table},
     layout::checkpoint_size,
+    read::view::View,
     tree::TreeReader,
-    view::View,
 };
 
 /// How many events a reader without write access indexes in memory when the index is missing.

@@ -22,10 +22,10 @@ use crate::{
     commit::Head,
     index::Table,
     layout::Layout,
+    read::view::{OffsetsMemory, Segment, View},
     recover::{Follower, UNSUPPORTED},
     segment::SegmentFile,
     signer::{KeyHistory, LogKey},
-    view::{OffsetsMemory, Segment, View},
 };
 
 /// What the writer and all readers of a journal share.

@@ -6,7 +6,7 @@ use super::reader::Shared;
 use crate::{
     Error,
     index::{Keys, Table},
-    view::View,
+    read::view::View,
 };
 
 /// One stream of a journal.

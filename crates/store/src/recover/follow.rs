@@ -11,9 +11,9 @@ use crate::{
     Error,
     commit::entries_of_scan,
     read::Shared,
+    read::view::View,
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
     sync::Mutex,
-    view::View,
 };
 
 /// Finds what another process has made durable since: only what a later commit header calls so.
