@@ -56,8 +56,9 @@ pub use hash::{
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{
-    ClockSteppedBack, JournalCreated, JournalEvent, JournalRecovered, KeyRevoked, KeyRotated,
-    RecoveryReason, SigningPolicyCode,
+    ClockSteppedBack, Encryption, HoldLifted, HoldPlaced, JournalCreated, JournalEvent,
+    JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, RecoveryReason, SecretFate,
+    ShredCompleted, ShredGrade, ShredIntended, SigningPolicyCode,
 };
 pub use limits::*;
 pub use manifest::{CachedValue, Manifest, ManifestRow};

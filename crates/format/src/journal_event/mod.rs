@@ -1,7 +1,12 @@
+mod erasure;
 mod keys;
 
 use crate::{FormatError, JournalId, check_origin, cursor::Cursor};
 
+pub use erasure::{
+    Encryption, HoldLifted, HoldPlaced, KeyDomain, SecretFate, ShredCompleted, ShredGrade,
+    ShredIntended,
+};
 pub use keys::{KeyRevoked, KeyRotated};
 
 const VERSION: u8 = 1;
@@ -37,6 +42,8 @@ pub struct JournalCreated {
     pub keys: Vec<[u8; 32]>,
     /// For a fork: the id of the journal it came from, and how many of its events it took.
     pub forked_from: Option<(JournalId, u64)>,
+    /// How its payloads are encrypted; `None` if they aren't.
+    pub encryption: Option<Encryption>,
 }
 
 /// Why a recovery ended a segment.
@@ -88,6 +95,14 @@ pub enum JournalEvent {
     KeyRotated(KeyRotated),
     /// What a replaced key has signed doesn't count any more.
     KeyRevoked(KeyRevoked),
+    /// Keys are to be destroyed.
+    ShredIntended(ShredIntended),
+    /// They were.
+    ShredCompleted(ShredCompleted),
+    /// Something must not be shredded.
+    HoldPlaced(HoldPlaced),
+    /// It may be again.
+    HoldLifted(HoldLifted),
 }
 
 impl JournalEvent {
@@ -100,6 +115,10 @@ impl JournalEvent {
             Self::ClockSteppedBack(_) => "clock.stepped_back",
             Self::KeyRotated(_) => "key.rotated",
             Self::KeyRevoked(_) => "key.revoked",
+            Self::ShredIntended(_) => "shred.intended",
+            Self::ShredCompleted(_) => "shred.completed",
+            Self::HoldPlaced(_) => "hold.placed",
+            Self::HoldLifted(_) => "hold.lifted",
         }
     }
 
@@ -113,6 +132,10 @@ impl JournalEvent {
         match self {
             Self::Created(created) => created.check(),
             Self::KeyRotated(rotated) => rotated.check(),
+            Self::ShredIntended(intended) => intended.check(),
+            Self::ShredCompleted(completed) => completed.check(),
+            Self::HoldPlaced(placed) => placed.check(),
+            Self::HoldLifted(lifted) => lifted.check(),
             Self::Recovered(_) | Self::ClockSteppedBack(_) | Self::KeyRevoked(_) => Ok(()),
         }
     }
@@ -137,6 +160,10 @@ impl JournalEvent {
             }
             Self::KeyRotated(rotated) => rotated.encode(&mut out),
             Self::KeyRevoked(revoked) => revoked.encode(&mut out),
+            Self::ShredIntended(intended) => intended.encode(&mut out),
+            Self::ShredCompleted(completed) => completed.encode(&mut out),
+            Self::HoldPlaced(placed) => placed.encode(&mut out),
+            Self::HoldLifted(lifted) => lifted.encode(&mut out),
         }
         out
     }
@@ -160,6 +187,10 @@ impl JournalEvent {
             }),
             "key.rotated" => Self::KeyRotated(KeyRotated::decode(&mut input)?),
             "key.revoked" => Self::KeyRevoked(KeyRevoked::decode(&mut input)?),
+            "shred.intended" => Self::ShredIntended(ShredIntended::decode(&mut input)?),
+            "shred.completed" => Self::ShredCompleted(ShredCompleted::decode(&mut input)?),
+            "hold.placed" => Self::HoldPlaced(HoldPlaced::decode(&mut input)?),
+            "hold.lifted" => Self::HoldLifted(HoldLifted::decode(&mut input)?),
             _ => return Err(FormatError::Unsupported("journal event kind")),
         };
         input.finish()?;
@@ -208,8 +239,9 @@ impl JournalCreated {
                 out.extend_from_slice(&size.to_le_bytes());
             }
         }
-        // Key domain (0: payloads are not encrypted) and the length of an area for extensions.
-        out.extend_from_slice(&[0, 0, 0]);
+        Encryption::encode(self.encryption.as_ref(), out);
+        // The length of an area for extensions.
+        out.extend_from_slice(&[0, 0]);
     }
 
     fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
@@ -240,7 +272,8 @@ impl JournalCreated {
             1 => Some((input.array()?, input.u64()?)),
             _ => return Err(FormatError::Invalid("origin of a fork")),
         };
-        if input.u8()? != 0 || input.u16()? != 0 {
+        let encryption = Encryption::decode(input)?;
+        if input.u16()? != 0 {
             return Err(FormatError::Unsupported("extensions of journal.created"));
         }
         let created = Self {
@@ -250,6 +283,7 @@ impl JournalCreated {
             signing,
             keys,
             forked_from,
+            encryption,
         };
         created.check()?;
         Ok(created)

@@ -409,9 +409,10 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
         any::<bool>(),
         collection::vec(any::<[u8; 32]>(), 0..=16),
         any::<Option<(JournalId, u64)>>(),
+        option::of((key_domain(), any::<[u8; 32]>())),
     )
         .prop_map(
-            |((journal, origin), created, required, keys, forked_from)| {
+            |((journal, origin), created, required, keys, forked_from, encryption)| {
                 let signing = match (keys.is_empty(), required) {
                     (true, _) => SigningPolicyCode::Unsigned,
                     (false, false) => SigningPolicyCode::Optional,
@@ -424,6 +425,7 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
                     signing,
                     keys,
                     forked_from,
+                    encryption: encryption.map(|(domain, keyset)| Encryption { domain, keyset }),
                 };
                 JournalEvent::Created(created)
             },
@@ -462,5 +464,59 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
         });
     let revoked = any::<([u8; 32], u64)>()
         .prop_map(|(key, from)| JournalEvent::KeyRevoked(KeyRevoked { key, from }));
-    prop_oneof![created, recovered, clock, rotated, revoked]
+    prop_oneof![created, recovered, clock, rotated, revoked, erasure()]
+}
+
+fn key_domain() -> impl Strategy<Value = KeyDomain> {
+    (0..KeyDomain::ALL.len()).prop_map(|at| KeyDomain::ALL[at])
+}
+
+fn ids() -> impl Strategy<Value = Vec<[u8; 16]>> {
+    collection::btree_set(any::<[u8; 16]>(), 1..20)
+        .prop_map(|ids| ids.into_iter().filter(|id| *id != [0; 16]).collect())
+}
+
+/// Shreds and holds.
+fn erasure() -> impl Strategy<Value = JournalEvent> {
+    let reason = || "[a-zé -]{1,80}";
+    let intended = (key_domain(), reason(), ids())
+        .prop_filter("a shred of no key", |(.., keys)| !keys.is_empty())
+        .prop_map(|(domain, reason, keys)| {
+            JournalEvent::ShredIntended(ShredIntended {
+                domain,
+                reason,
+                keys,
+            })
+        });
+    let recipients = collection::vec((any::<[u8; 8]>(), 0..4usize), 0..=16);
+    let completed = (any::<(u64, u64, [u8; 32], u32)>(), recipients).prop_map(
+        |((intent, generation, root, destroyed), recipients)| {
+            let fates = [
+                SecretFate::Kept,
+                SecretFate::Unknown,
+                SecretFate::Attested,
+                SecretFate::Proved,
+            ];
+            let kept = recipients.iter().any(|(_, fate)| *fate == 0);
+            JournalEvent::ShredCompleted(ShredCompleted {
+                intent,
+                generation,
+                root,
+                destroyed,
+                grade: match kept {
+                    true => ShredGrade::Removed,
+                    false => ShredGrade::RecipientsReplaced,
+                },
+                recipients: recipients
+                    .into_iter()
+                    .map(|(id, fate)| (id, fates[fate]))
+                    .collect(),
+            })
+        },
+    );
+    let placed = (reason(), ids())
+        .prop_map(|(reason, domains)| JournalEvent::HoldPlaced(HoldPlaced { reason, domains }));
+    let lifted = (any::<u64>(), reason())
+        .prop_map(|(hold, reason)| JournalEvent::HoldLifted(HoldLifted { hold, reason }));
+    prop_oneof![intended, completed, placed, lifted]
 }

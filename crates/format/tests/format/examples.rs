@@ -219,6 +219,56 @@ pub(crate) fn created() -> JournalEvent {
         signing: SigningPolicyCode::Required,
         keys: vec![[0xab; 32]],
         forked_from: None,
+        encryption: None,
+    })
+}
+
+pub(crate) fn created_encrypted() -> JournalEvent {
+    let JournalEvent::Created(created) = created() else {
+        unreachable!()
+    };
+    JournalEvent::Created(JournalCreated {
+        encryption: Some(Encryption {
+            domain: KeyDomain::Stream,
+            keyset: [0xc1; 32],
+        }),
+        ..created
+    })
+}
+
+pub(crate) fn shred_intended() -> JournalEvent {
+    JournalEvent::ShredIntended(ShredIntended {
+        domain: KeyDomain::Stream,
+        reason: "request 17".to_owned(),
+        keys: vec![[0x77; 16], [0x78; 16]],
+    })
+}
+
+pub(crate) fn shred_completed() -> JournalEvent {
+    JournalEvent::ShredCompleted(ShredCompleted {
+        intent: 9,
+        generation: 2,
+        root: [0xc2; 32],
+        destroyed: 2,
+        grade: ShredGrade::RecipientsReplaced,
+        recipients: vec![
+            ([0xd1; 8], SecretFate::Attested),
+            ([0xd2; 8], SecretFate::Unknown),
+        ],
+    })
+}
+
+pub(crate) fn hold_placed() -> JournalEvent {
+    JournalEvent::HoldPlaced(HoldPlaced {
+        reason: "case 4".to_owned(),
+        domains: vec![[0x91; 16]],
+    })
+}
+
+pub(crate) fn hold_lifted() -> JournalEvent {
+    JournalEvent::HoldLifted(HoldLifted {
+        hold: 11,
+        reason: "settled".to_owned(),
     })
 }
 

@@ -94,6 +94,23 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ),
         ("key-rotated", rotated().encode(), Some("journal_event")),
         ("key-revoked", revoked().encode(), Some("journal_event")),
+        (
+            "journal-created-encrypted",
+            created_encrypted().encode(),
+            Some("journal_event"),
+        ),
+        (
+            "shred-intended",
+            shred_intended().encode(),
+            Some("journal_event"),
+        ),
+        (
+            "shred-completed",
+            shred_completed().encode(),
+            Some("journal_event"),
+        ),
+        ("hold-placed", hold_placed().encode(), Some("journal_event")),
+        ("hold-lifted", hold_lifted().encode(), Some("journal_event")),
         ("event-record", record().encode(), Some("event_record")),
         (
             "event-record-spine-only",

@@ -448,7 +448,8 @@ fn journal_events() -> Vec<Row> {
         ("created-17-keys", kind, LIMIT, changed("journal-created", keys, 17)),
         ("created-key-type", kind, UNSUPPORTED, changed("journal-created", keys + 1, 2)),
         ("created-fork-flag", kind, INVALID, changed("journal-created", end - 4, 2)),
-        ("created-key-domain", kind, UNSUPPORTED, changed("journal-created", end - 3, 1)),
+        ("created-key-domain", kind, UNSUPPORTED, changed("journal-created", end - 3, 7)),
+        ("created-keyset-cut", kind, TRUNCATED, changed("journal-created", end - 3, 1)),
         ("created-extension", kind, UNSUPPORTED, changed("journal-created", end - 2, 1)),
         ("created-trailing", kind, TRAILING, [&created[..], &[0]].concat()),
         ("created-cut", kind, TRUNCATED, created[..end - 1].to_vec()),
@@ -466,6 +467,26 @@ fn journal_events() -> Vec<Row> {
         ("rotated-trailing", "key.rotated", TRAILING, [&good("key-rotated")[..], &[0]].concat()),
         ("revoked-key-type", "key.revoked", UNSUPPORTED, changed("key-revoked", 1, 2)),
         ("revoked-cut", "key.revoked", TRUNCATED, good("key-revoked")[..41].to_vec()),
+        ("shred-domain", "shred.intended", UNSUPPORTED, changed("shred-intended", 1, 0)),
+        ("shred-repeated-key", "shred.intended", INVALID, {
+            let mut same = good("shred-intended");
+            let end = same.len();
+            same.copy_within(end - 32..end - 16, end - 16);
+            same
+        }),
+        ("shred-of-no-key", "shred.intended", INVALID, {
+            let mut none = good("shred-intended");
+            none.truncate(none.len() - 36);
+            none.extend_from_slice(&[0; 4]);
+            none
+        }),
+        ("shred-of-too-many-keys", "shred.intended", LIMIT, changed("shred-intended", 16, 1)),
+        ("shred-cut", "shred.intended", TRUNCATED, good("shred-intended")[..40].to_vec()),
+        ("shred-reason", "shred.intended", INVALID, changed("shred-intended", 4, 10)),
+        ("completed-grade", "shred.completed", UNSUPPORTED, changed("shred-completed", 53, 3)),
+        ("completed-fate", "shred.completed", UNSUPPORTED, changed("shred-completed", 63, 4)),
+        ("completed-kept-among-replaced", "shred.completed", INVALID, changed("shred-completed", 63, 0)),
+        ("hold-without-reason", "hold.lifted", INVALID, [&[1, 9, 0, 0, 0, 0, 0, 0, 0][..], &[0, 0]].concat()),
         ("clock-cut", "clock.stepped_back", TRUNCATED, good("clock-stepped-back")[..16].to_vec()),
     ]
 }

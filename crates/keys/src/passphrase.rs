@@ -1,0 +1,86 @@
+use argon2::{Algorithm, Argon2, Params, Version};
+use zeroize::Zeroizing;
+
+use crate::KeysetError;
+
+/// How a passphrase becomes a key: Argon2id, RFC 9106. Stored with each recipient that it unlocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KdfParams {
+    /// Memory in KiB.
+    pub memory: u32,
+    /// Passes.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl KdfParams {
+    /// The second choice of RFC 9106: 64 MiB, 3 passes, 4 lanes.
+    pub const RECOMMENDED: Self = Self {
+        memory: 64 << 10,
+        passes: 3,
+        lanes: 4,
+    };
+
+    /// Refuses what is weaker than that, and what would keep a machine busy or full: what is read from a
+    /// disk must not decide either.
+    pub(crate) fn check(&self) -> Result<(), KeysetError> {
+        let floor = Self::RECOMMENDED;
+        let strong = self.memory >= floor.memory && self.passes >= floor.passes;
+        let bounded = self.memory <= 4 << 20 && self.passes <= 64 && (1..=64).contains(&self.lanes);
+        match strong && bounded {
+            true => Ok(()),
+            false => Err(KeysetError::KdfRefused),
+        }
+    }
+
+    pub(crate) fn derive(
+        &self,
+        passphrase: &[u8],
+        salt: &[u8; 16],
+    ) -> Result<Zeroizing<[u8; 32]>, KeysetError> {
+        self.check()?;
+        let params = Params::new(self.memory, self.passes, self.lanes, Some(32));
+        let params = params.map_err(|_| KeysetError::KdfRefused)?;
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut key = Zeroizing::new([0; 32]);
+        argon
+            .hash_password_into(passphrase, salt, key.as_mut())
+            .map_err(|_| KeysetError::KdfRefused)?;
+        Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_read_from_a_disk_are_floored_and_capped() {
+        let good = KdfParams::RECOMMENDED;
+        good.check().unwrap();
+        for bad in [
+            KdfParams { memory: 1, ..good },
+            KdfParams {
+                memory: u32::MAX,
+                ..good
+            },
+            KdfParams { passes: 1, ..good },
+            KdfParams {
+                passes: u32::MAX,
+                ..good
+            },
+            KdfParams { lanes: 0, ..good },
+            KdfParams {
+                lanes: u32::MAX,
+                ..good
+            },
+        ] {
+            // Refused before any memory is asked for.
+            assert_eq!(
+                bad.derive(b"x", &[0; 16]).unwrap_err(),
+                KeysetError::KdfRefused
+            );
+        }
+    }
+}
