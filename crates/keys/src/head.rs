@@ -223,7 +223,7 @@ impl Head {
             return Err(KeysetError::Forged);
         }
         let names = names_place(&self.journal, self.root_number).unwrap_key(&root.0, &self.names);
-        let names = NamesKey(names.ok_or(KeysetError::Forged)?);
+        let names = NamesKey::new(*names.ok_or(KeysetError::Forged)?);
         if names.keyset_id() != self.keyset_id {
             return Err(KeysetError::Forged);
         }

@@ -195,33 +195,44 @@ impl BucketKey {
 
 /// What turns the names of domains into tags. It stays the same as long as the keyset does, and
 /// sequence 0 commits to it: so nobody without it can make a keyset for the journal.
-pub struct NamesKey(pub(crate) Zeroizing<[u8; 32]>);
+pub struct NamesKey {
+    key: Zeroizing<[u8; 32]>,
+    /// What tags are keyed with.
+    tags: Zeroizing<[u8; 32]>,
+}
 
 impl NamesKey {
     /// A key of these bytes, which must be fresh.
     #[must_use]
     pub fn new(mut bytes: [u8; 32]) -> Self {
-        let key = Self(Zeroizing::new(bytes));
+        let names = Self {
+            key: Zeroizing::new(bytes),
+            tags: Zeroizing::new(derive(&NAMES_KEY, &[&bytes])),
+        };
         bytes.zeroize();
-        key
+        names
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.key
     }
 
     /// The keyset's id, as sequence 0 has it.
     #[must_use]
     pub fn keyset_id(&self) -> Digest {
-        derive(&KEYSET_ID, &[self.0.as_ref()])
+        derive(&KEYSET_ID, &[self.key.as_ref()])
     }
 
     /// The tag of a domain.
     #[must_use]
     pub fn tag(&self, name: &[u8]) -> DomainTag {
-        let key = Zeroizing::new(derive(&NAMES_KEY, &[self.0.as_ref()]));
         let mut tag = [0; 16];
-        tag.copy_from_slice(blake3::keyed_hash(&key, name).as_bytes().split_at(16).0);
+        tag.copy_from_slice(
+            blake3::keyed_hash(&self.tags, name)
+                .as_bytes()
+                .split_at(16)
+                .0,
+        );
         tag
     }
 }

@@ -199,7 +199,10 @@ fn weak_and_endless_passphrase_parameters_are_refused_in_a_file() {
         let (good, root) = self::head(vec![locked(&right)]);
         let bytes = resealed(good.encode(&root).unwrap(), |bytes| {
             let floor = [0, 0, 1, 0, 3, 0, 0, 0, 4, 0, 0, 0];
-            let at = bytes.windows(4).position(|window| window == floor).unwrap();
+            let at = bytes
+                .windows(12)
+                .position(|window| window == floor)
+                .unwrap();
             bytes[at..at + 4].copy_from_slice(&memory.to_le_bytes());
         });
         assert_eq!(unlock(&bytes, &right), Err(KeysetError::KdfRefused));

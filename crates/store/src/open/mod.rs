@@ -213,7 +213,8 @@ pub(crate) fn scan_sealed(
 
 /// Refuses to write to a journal with features that this build may only read.
 pub(crate) fn check_writable(found: &Found) -> Result<(), Error> {
-    if found.identity.features.writable() && found.manifest.features.writable() {
+    let plain = found.created.encryption.is_none();
+    if plain && found.identity.features.writable() && found.manifest.features.writable() {
         return Ok(());
     }
     let detail = format!("format {FORMAT_VERSION} of this build may only read it");

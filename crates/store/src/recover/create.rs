@@ -49,6 +49,7 @@ pub(crate) fn create(
         },
         keys,
         forked_from: None,
+        encryption: None,
     };
     let history = KeyHistory::of(&created);
     if history.keys().len() < created.keys.len() {
