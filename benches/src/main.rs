@@ -15,6 +15,7 @@ mod meter;
 mod report;
 mod store;
 mod stores;
+mod verification;
 mod workload;
 
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use crate::{cell::Cell, matrix::Matrix, report::Page, store::Setup};
 /// Measures factlog beside the raw machine and other stores
 #[derive(Parser)]
 struct Args {
-    /// What to run: machine, import, a workload, the start of a cell's name, or any whole one
+    /// What to run: machine, verification, import, a workload, the start of a cell's name, or any whole one
     name: Option<String>,
     /// The whole matrix: takes hours
     #[arg(long)]
@@ -91,6 +92,14 @@ fn main() -> anyhow::Result<()> {
     let mut page = Page::new(&args);
     if wants("machine") {
         page.add("machine", &machine::run(scratch.path())?);
+    }
+    if wants("verification") {
+        let events = match (args.quick, args.full) {
+            (true, _) => 10_000,
+            (_, false) => 1_000_000,
+            (_, true) => 5_000_000,
+        };
+        page.add("verification", &verification::run(scratch.path(), events)?);
     }
     let cells = chosen(&args)?;
     let failed = Matrix::new(scratch.path(), &args).run(&cells, &mut page)?;

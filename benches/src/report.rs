@@ -121,10 +121,11 @@ pub(crate) struct Page {
 impl Page {
     /// Only whole tables of the core, of all stores, are written.
     pub(crate) fn new(args: &Args) -> Self {
-        let mut names = Workload::ALL
-            .iter()
-            .map(|(_, name)| *name)
-            .chain(["machine", "import"]);
+        let mut names = Workload::ALL.iter().map(|(_, name)| *name).chain([
+            "machine",
+            "verification",
+            "import",
+        ]);
         let whole = args
             .name
             .as_deref()

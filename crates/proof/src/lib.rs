@@ -67,8 +67,8 @@ pub use error::{CheckpointError, KeyError, NoteError, PathError, ProofError, Rec
 pub use hash::Hash;
 pub use key::{SigningKey, VerifierKey};
 pub use merkle::{
-    Frontier, NodeSource, Span, consistency_path, empty_root, inclusion_path, leaf_hash, node_hash,
-    root_at, verify_consistency, verify_inclusion,
+    Frontier, NodeSource, Span, Subtree, consistency_path, empty_root, inclusion_path, leaf_hash,
+    node_hash, root_at, verify_consistency, verify_inclusion,
 };
 pub use note::{NoteSignature, SignedNote};
 pub use policy::Policy;

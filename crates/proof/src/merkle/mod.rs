@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256, block_api::compress256};
 
 use crate::Hash;
 
-pub use frontier::Frontier;
+pub use frontier::{Frontier, Subtree};
 pub use path::{NodeSource, consistency_path, inclusion_path, root_at};
 pub use span::Span;
 pub use verify::{verify_consistency, verify_inclusion};

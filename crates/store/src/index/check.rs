@@ -111,14 +111,30 @@ impl Checker {
         }
     }
 
-    /// Reads the runs and compares; `end` is the number of events in the log.
+    /// What is to be read of the runs: at any time, also beside the log's entries.
+    pub(crate) fn runs(&self) -> RunReader {
+        RunReader {
+            runs: self
+                .runs
+                .iter()
+                .map(|checked| checked.run.clone())
+                .collect(),
+            hash: self.hash,
+        }
+    }
+
+    /// Compares the runs, as they were read, with the log; `end` is the number of its events.
     ///
     /// # Errors
     /// Only that a file can't be read: then nothing is said of the index.
-    pub(crate) fn finish(mut self, end: u64) -> Result<Vec<Damage>, Error> {
+    pub(crate) fn finish(
+        mut self,
+        end: u64,
+        read: Vec<Result<RunRead, Error>>,
+    ) -> Result<Vec<Damage>, Error> {
         self.end_chunk();
-        for checked in &self.runs {
-            match check_run(&checked.run, self.hash, checked.log, end) {
+        for (checked, read) in self.runs.iter().zip(read) {
+            match check_run(&checked.run, read, checked.log, end) {
                 Err(Error::Damaged(damage)) => self.findings.push(damage),
                 checked => checked?,
             }
@@ -127,7 +143,34 @@ impl Checker {
     }
 }
 
-fn check_run(run: &Arc<Run>, hash: SetHash, log: Sum, end: u64) -> Result<(), Error> {
+/// Reads runs whole, without the log.
+pub(crate) struct RunReader {
+    runs: Vec<Arc<Run>>,
+    hash: SetHash,
+}
+
+impl RunReader {
+    /// Reads each run.
+    pub(crate) fn read(self) -> Vec<Result<RunRead, Error>> {
+        let runs = self.runs.iter();
+        runs.map(|run| encode_again(run, self.hash)).collect()
+    }
+}
+
+/// What a run holds.
+#[derive(Debug)]
+pub(crate) struct RunRead {
+    sum: Sum,
+    /// Offset of the first block that isn't encoded as it should be.
+    differs: Option<u64>,
+}
+
+fn check_run(
+    run: &Arc<Run>,
+    read: Result<RunRead, Error>,
+    log: Sum,
+    end: u64,
+) -> Result<(), Error> {
     if run.end() > end {
         let what = format!(
             "the run reaches to sequence {}, the log to {end}",
@@ -137,8 +180,8 @@ fn check_run(run: &Arc<Run>, hash: SetHash, log: Sum, end: u64) -> Result<(), Er
             .sequence(end)
             .into());
     }
-    let (sink, sum) = encode_again(run, hash)?;
-    if let Some(at) = sink.differs {
+    let RunRead { sum, differs } = read?;
+    if let Some(at) = differs {
         let what = "a block is not the one encoding of what the run holds";
         return Err(run.damage(at / BLOCK as u64, what).into());
     }
@@ -155,7 +198,7 @@ fn check_run(run: &Arc<Run>, hash: SetHash, log: Sum, end: u64) -> Result<(), Er
 }
 
 /// Encodes what a run holds once more and compares it with the file.
-fn encode_again(run: &Arc<Run>, hash: SetHash) -> Result<(Compare, Sum), Error> {
+fn encode_again(run: &Arc<Run>, hash: SetHash) -> Result<RunRead, Error> {
     let identity = Identity {
         journal: run.journal(),
         first: run.first(),
@@ -186,7 +229,8 @@ fn encode_again(run: &Arc<Run>, hash: SetHash) -> Result<(Compare, Sum), Error> 
             builder.posting((sequence - run.first()) as u32)?;
         }
     }
-    Ok((builder.finish()?, sum))
+    let differs = builder.finish()?.differs;
+    Ok(RunRead { sum, differs })
 }
 
 fn sequence(postings: &mut PostingReader, record: &Record, place: u64) -> Result<u64, Error> {
@@ -224,6 +268,9 @@ impl Compare {
         let read = read_up_to(self.run.file(), &mut self.buf, offset)
             .map_err(Error::io("read", self.run.path()))?;
         self.buf.truncate(read);
+        if self.buf == bytes {
+            return Ok(());
+        }
         let same = self
             .buf
             .iter()

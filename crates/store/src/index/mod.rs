@@ -34,7 +34,7 @@ pub(crate) mod tests;
 mod view;
 mod writer;
 
-pub(crate) use check::Checker;
+pub(crate) use check::{Checker, RunRead, RunReader};
 pub(crate) use dir::IndexDir;
 pub(crate) use item::{Entry, KIND, TAG, Table, kind_key, tag_key};
 pub(crate) use keys::Keys;

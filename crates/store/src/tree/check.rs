@@ -8,10 +8,10 @@ use factlog_fs::{FileKind, StoreFs};
 use factlog_proof::Hash;
 
 use super::compare::{Compare, Compared};
-use super::{CODE, Edge, HASH, PACK, UPPER, pack_name, parse_pack_name, upper_len};
+use super::{CODE, HASH, PACK, UPPER, pack_name, parse_pack_name, upper_len};
 use crate::{Damage, Error};
 
-/// Compares packs and `upper` with the leaves of the log, which it is fed in order.
+/// Compares packs and `upper` with the leaves of the log and the tiles that they fill, which it is fed in order.
 ///
 /// A file that is missing or ends early is no finding; one finding is made per file.
 #[derive(Debug)]
@@ -23,7 +23,6 @@ pub(crate) struct Checker {
     pack: Option<Compare>,
     upper: Option<Compare>,
     size: u64,
-    edge: Edge,
     findings: Vec<Damage>,
 }
 
@@ -61,26 +60,28 @@ impl Checker {
             pack: None,
             upper,
             size: 0,
-            edge: Edge::default(),
             findings,
         })
     }
 
-    /// Compares the next leaf of the log and the nodes that it makes complete.
-    pub(crate) fn add(&mut self, leaf: &Hash) -> Result<(), Error> {
+    /// Compares the next leaf of the log.
+    pub(crate) fn leaf(&mut self, leaf: &Hash) -> Result<(), Error> {
         if self.size.is_multiple_of(PACK) {
             self.pack = self.open_pack(self.size / PACK)?;
         }
         compare(&mut self.pack, leaf, self.size, &mut self.findings)?;
-        let (upper, findings) = (&mut self.upper, &mut self.findings);
-        let mut compared = Ok(());
-        self.edge.push(*leaf, |node| {
-            if compared.is_ok() {
-                compared = compare(upper, &node, self.size, findings);
-            }
-        });
         self.size += 1;
-        compared
+        Ok(())
+    }
+
+    /// Compares the root of the next tile that the leaves fill: the one that ends at this size.
+    pub(crate) fn tile(&mut self, end: u64, root: &Hash) -> Result<(), Error> {
+        compare(
+            &mut self.upper,
+            root,
+            end.saturating_sub(1),
+            &mut self.findings,
+        )
     }
 
     fn open_pack(&self, pack: u64) -> Result<Option<Compare>, Error> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use factlog_fs::{Access, MemFs, OpenMode, StoreFs, read_file, write_all_at};
 use factlog_proof::{
-    Frontier, Hash, NodeSource, consistency_path, inclusion_path, root_at, verify_consistency,
-    verify_inclusion,
+    Frontier, Hash, NodeSource, Subtree, consistency_path, inclusion_path, root_at,
+    verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 
@@ -78,7 +78,12 @@ fn cut(fs: &MemFs, name: &str, len: u64) {
 
 fn check(fs: &MemFs, size: u64) -> Vec<Damage> {
     let mut checker = Checker::open(Arc::new(fs.clone()), DIR.into()).unwrap();
-    (0..size).for_each(|index| checker.add(&leaf(index)).unwrap());
+    let mut tree = Frontier::new();
+    for index in 0..size {
+        checker.leaf(&leaf(index)).unwrap();
+        let next = Subtree::leaf(index, leaf(index));
+        assert!(tree.push_subtree(&next, |end, root| checker.tile(end, root).unwrap()));
+    }
     checker.finish()
 }
 

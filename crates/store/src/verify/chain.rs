@@ -192,6 +192,22 @@ impl Chain {
         findings: &mut Findings,
         derived: &mut Derived,
     ) -> Result<(), Error> {
+        let (sequence, hash, leaf) = (event.sequence(), event.passed.hash, event.passed.leaf);
+        self.place(event, path, findings, derived)?;
+        let mut tiles = Vec::new();
+        let tile = |end, root: &Hash| tiles.push((end, *root));
+        self.history.push(sequence, &hash, leaf, tile);
+        derived.tiles(&tiles)
+    }
+
+    /// Takes in an event but for the tree.
+    fn place(
+        &mut self,
+        event: CheckedEvent,
+        path: &Path,
+        findings: &mut Findings,
+        derived: &mut Derived,
+    ) -> Result<(), Error> {
         let CheckedEvent {
             passed,
             journal_event,
@@ -253,7 +269,6 @@ impl Chain {
             }
             _ => {}
         }
-        self.history.push(order.sequence, &passed.hash);
         self.next = order.sequence.saturating_add(1);
         derived.event(&passed)
     }
@@ -298,8 +313,20 @@ impl Chain {
         derived: &mut Derived,
     ) -> Result<(), Error> {
         self.header(&group.header, path, group.offset, findings);
-        for event in group.events {
-            self.event(event, path, findings, derived)?;
+        let (first, end) = (group.header.first_sequence, group.header.end_sequence());
+        let changes_nothing = |event: &CheckedEvent| event.journal_event.is_none();
+        if self.history.takes_at_once(first, end) && group.events.iter().all(changes_nothing) {
+            for event in group.events {
+                self.place(event, path, findings, derived)?;
+            }
+            let mut tiles = Vec::new();
+            let tile = |end, root: &Hash| tiles.push((end, *root));
+            self.history.push_all(&group.subtrees, tile);
+            derived.tiles(&tiles)?;
+        } else {
+            for event in group.events {
+                self.event(event, path, findings, derived)?;
+            }
         }
         self.end_group(&group.header, path, group.offset, findings);
         Ok(())
@@ -312,8 +339,10 @@ impl Chain {
             return true;
         };
         let mut frontier = frontier.clone();
-        for event in &group.events {
-            frontier.push(factlog_proof::leaf_hash(&event.passed.hash));
+        for subtree in &group.subtrees {
+            if !frontier.push_subtree(subtree, |_, _| {}) {
+                return false;
+            }
         }
         frontier.root() == Hash::from_bytes(group.header.root)
     }

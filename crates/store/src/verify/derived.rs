@@ -7,12 +7,12 @@ use std::{
 
 use factlog_format::JournalId;
 use factlog_fs::{OpenMode, StoreFile, StoreFs, read_up_to};
-use factlog_proof::leaf_hash;
+use factlog_proof::Hash;
 
 use super::{directory::list, events::Passed, findings::Findings};
 use crate::{
     Damage, Error,
-    index::{self, Entry, IndexDir, Table},
+    index::{self, Entry, IndexDir, RunRead, RunReader, Table},
     layout::Layout,
     segment::{
         SegmentFile,
@@ -69,6 +69,11 @@ impl Derived {
         })
     }
 
+    /// What is to be read of the index beside the log.
+    pub(super) fn runs(&self) -> Option<RunReader> {
+        self.index.as_ref().map(index::Checker::runs)
+    }
+
     /// A segment's events follow.
     pub(super) fn begin_segment(&mut self, segment: &SegmentFile) -> Result<(), Error> {
         self.in_segment = 0;
@@ -112,11 +117,21 @@ impl Derived {
             }
         }
         if let Some(tree) = &mut self.tree {
-            tree.add(&leaf_hash(&event.hash))?;
+            tree.leaf(&event.leaf)?;
         }
         if let Some(offsets) = &mut self.offsets {
             // A segment's offsets fit 32 bits.
             offsets.add(u32::try_from(event.offset).unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    /// Tiles of the tree that the last events filled: where each ends, and its root.
+    pub(super) fn tiles(&mut self, tiles: &[(u64, Hash)]) -> Result<(), Error> {
+        if let Some(tree) = &mut self.tree {
+            for (end, root) in tiles {
+                tree.tile(*end, root)?;
+            }
         }
         Ok(())
     }
@@ -150,11 +165,12 @@ impl Derived {
         self.complete.pop();
     }
 
-    /// All events have passed, `end` of them. `clean`: the journal was closed cleanly.
+    /// All events have passed, `end` of them. `clean`: the journal was closed cleanly. `runs` are the index's.
     pub(super) fn finish(
         &mut self,
         end: u64,
         clean: bool,
+        runs: Vec<Result<RunRead, Error>>,
         findings: &mut Findings,
     ) -> Result<(), Error> {
         if self.lost {
@@ -165,7 +181,7 @@ impl Derived {
         }
         if let Some(index) = self.index.take() {
             index
-                .finish(end)?
+                .finish(end, runs)?
                 .into_iter()
                 .for_each(|damage| findings.wrong(damage));
         }

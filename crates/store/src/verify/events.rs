@@ -1,11 +1,13 @@
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, JournalEvent,
-    Ordering, coordinate_key,
+    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch, HashSort,
+    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
 };
+use factlog_proof::{Hash, leaf_hash};
 
-use crate::segment::SegmentFile;
-
-use crate::index::{kind_key, tag_key};
+use crate::{
+    index::{KIND, TAG},
+    segment::SegmentFile,
+};
 
 /// The one coordinate that the journal keeps for itself.
 const JOURNAL_SCOPE: &str = "$journal";
@@ -17,6 +19,8 @@ pub(super) struct Passed {
     pub(super) offset: u64,
     pub(super) order: Ordering,
     pub(super) hash: Digest,
+    /// The hash of its leaf in the tree.
+    pub(super) leaf: Hash,
     /// `None` in a full stub.
     pub(super) keys: Option<Keys>,
 }
@@ -46,56 +50,181 @@ impl CheckedEvent {
     }
 }
 
-/// Decodes an event frame or stub and checks and hashes all that is in it.
-pub(super) fn check_event(
-    segment: &SegmentFile,
-    kind: FrameType,
-    offset: u64,
-    body: &[u8],
-) -> Result<CheckedEvent, FormatError> {
-    let journal = &segment.header.journal;
-    let mut problems = Vec::new();
-    if kind != FrameType::Event {
-        let detail = "a stub stands here, and no erasure covers it".to_owned();
-        problems.push(("stub.unauthorised", detail));
+/// A frame of an event or stub that is to be checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventBytes<'b> {
+    pub(super) kind: FrameType,
+    pub(super) offset: u64,
+    pub(super) body: &'b [u8],
+}
+
+/// Checks and hashes events, many at once: hashes that don't depend on one another are several times
+/// cheaper side by side. Kept, so that its memory is used again.
+#[derive(Debug)]
+pub(super) struct EventChecks {
+    sections: HashBatch,
+    facts: HashBatch,
+    /// Of coordinates, kinds and tags.
+    names: HashBatch,
+    /// Which event of the batch has a section of which hash.
+    wanted: Vec<(usize, Digest)>,
+    spines: Vec<[u8; SPINE_LEN]>,
+    hashes: Vec<Digest>,
+    /// For bytes that are to be checked.
+    pub(super) memory: Vec<u8>,
+}
+
+impl EventChecks {
+    pub(super) fn new() -> Self {
+        Self {
+            sections: HashBatch::new(HashSort::Section),
+            facts: HashBatch::new(HashSort::Facts),
+            names: HashBatch::new(HashSort::Coordinate),
+            wanted: Vec::new(),
+            spines: Vec::new(),
+            hashes: Vec::new(),
+            memory: Vec::new(),
+        }
     }
-    if kind == FrameType::FullStub {
-        let stub = FullStub::decode(body)?;
-        let hash = stub.event_hash(journal);
-        let passed = Passed {
-            offset,
-            order: stub.order,
-            hash,
-            keys: None,
-        };
-        return Ok(CheckedEvent {
-            passed,
+
+    /// Decodes frames and checks and hashes all that is in them, up to the first that is no event's; then
+    /// also says where that is, and why.
+    pub(super) fn check(
+        &mut self,
+        segment: &SegmentFile,
+        frames: &[EventBytes<'_>],
+    ) -> (Vec<CheckedEvent>, Option<(u64, FormatError)>) {
+        let mut events = Vec::with_capacity(frames.len());
+        let mut failed = None;
+        for frame in frames {
+            match self.decode(frame, events.len()) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    failed = Some((frame.offset, error));
+                    break;
+                }
+            }
+        }
+        self.check_sections(&mut events);
+        self.hash_events(&segment.header.journal, &mut events);
+        self.hash_names(&mut events);
+        (events, failed)
+    }
+
+    /// Takes a frame apart, and notes what is to be hashed of it: hashes are filled in later. `place` is
+    /// the event's in the batch.
+    fn decode(
+        &mut self,
+        bytes: &EventBytes<'_>,
+        place: usize,
+    ) -> Result<CheckedEvent, FormatError> {
+        let mut event = CheckedEvent {
+            passed: Passed {
+                offset: bytes.offset,
+                order: Ordering::peek(bytes.body)?,
+                hash: [0; 32],
+                leaf: Hash::from_bytes([0; 32]),
+                keys: None,
+            },
             journal_event: None,
-            problems,
+            problems: Vec::new(),
+        };
+        if bytes.kind != FrameType::Event {
+            let detail = "a stub stands here, and no erasure covers it".to_owned();
+            event.problems.push(("stub.unauthorised", detail));
+        }
+        if bytes.kind == FrameType::FullStub {
+            event.passed.hash = FullStub::decode(bytes.body)?.facts_hash;
+            return Ok(event);
+        }
+        let frame = EventFrame::decode(bytes.kind, bytes.body)?;
+        for (row, content) in frame.sections() {
+            let Some((secret, stored)) = content else {
+                continue;
+            };
+            if let SectionSecret::Salt(salt) = secret {
+                self.sections.push(&salt, stored);
+                self.wanted.push((place, row.hash));
+            } else if section_hash(&secret, stored) != row.hash {
+                event.problems.push(altered());
+            }
+        }
+        self.facts.push(&frame.facts_salt, frame.facts_bytes);
+        let facts = &frame.facts;
+        self.names
+            .push(facts.scope.as_bytes(), facts.entity.as_bytes());
+        self.names.push(KIND.as_bytes(), facts.kind.as_bytes());
+        for tag in facts.tags.iter() {
+            self.names.push(TAG.as_bytes(), tag.as_bytes());
+        }
+        event.passed.keys = Some(Keys {
+            event_id: facts.event_id,
+            coordinate: [0; 16],
+            kind: [0; 16],
+            tags: facts.tags.iter().map(|_| [0; 16]).collect(),
         });
+        event.journal_event = check_reserved(&frame, &mut event.problems);
+        Ok(event)
     }
-    let event = EventFrame::decode(kind, body)?;
-    if event.check_sections().is_err() {
-        let detail = "the payload is not the one that the facts commit to".to_owned();
-        problems.push(("event.section_mismatch", detail));
+
+    fn check_sections(&mut self, events: &mut [CheckedEvent]) {
+        self.sections.finish(&mut self.hashes);
+        for ((place, wanted), hash) in self.wanted.drain(..).zip(&self.hashes) {
+            if *hash != wanted
+                && let Some(event) = events.get_mut(place)
+                && !event.problems.contains(&altered())
+            {
+                event.problems.push(altered());
+            }
+        }
     }
-    let journal_event = check_reserved(&event, &mut problems);
-    let passed = Passed {
-        offset,
-        order: event.order,
-        hash: event.event_hash(journal),
-        keys: Some(Keys {
-            event_id: event.facts.event_id,
-            coordinate: coordinate_key(event.facts.scope, event.facts.entity),
-            kind: kind_key(event.facts.kind),
-            tags: event.facts.tags.iter().map(tag_key).collect(),
-        }),
-    };
-    Ok(CheckedEvent {
-        passed,
-        journal_event,
-        problems,
-    })
+
+    fn hash_events(&mut self, journal: &JournalId, events: &mut [CheckedEvent]) {
+        self.facts.finish(&mut self.hashes);
+        let mut facts = self.hashes.iter().copied();
+        self.spines.clear();
+        for event in &*events {
+            let passed = &event.passed;
+            let hash = match &passed.keys {
+                Some(_) => facts.next().unwrap_or_default(),
+                // A full stub carries it.
+                None => passed.hash,
+            };
+            self.spines.push(passed.order.spine(journal, hash).encode());
+        }
+        self.hashes.clear();
+        event_hashes(&self.spines, &mut self.hashes);
+        for (event, hash) in events.iter_mut().zip(&self.hashes) {
+            event.passed.hash = *hash;
+            event.passed.leaf = leaf_hash(hash);
+        }
+    }
+
+    fn hash_names(&mut self, events: &mut [CheckedEvent]) {
+        self.names.finish(&mut self.hashes);
+        let mut keys = self.hashes.iter().map(short);
+        let mut next = || keys.next().unwrap_or_default();
+        for keys in events
+            .iter_mut()
+            .filter_map(|event| event.passed.keys.as_mut())
+        {
+            keys.coordinate = next();
+            keys.kind = next();
+            for tag in &mut keys.tags {
+                *tag = next();
+            }
+        }
+    }
+}
+
+fn altered() -> (&'static str, String) {
+    let detail = "the payload is not the one that the facts commit to";
+    ("event.section_mismatch", detail.to_owned())
+}
+
+/// The part of a hash that indexes know a name by.
+fn short(hash: &Digest) -> [u8; 16] {
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 /// Scopes that start with `$` are the journal's own, and hold nothing but what the format knows.

@@ -1,6 +1,8 @@
-use factlog_format::{CommitHeader, FormatError, FrameType};
+use factlog_format::{CommitHeader, FormatError, Frame, FrameType};
+use factlog_fs::read_up_to;
+use factlog_proof::{Hash, Subtree};
 
-use super::events::{CheckedEvent, check_event};
+use super::events::{CheckedEvent, EventBytes, EventChecks};
 use crate::{
     Error,
     segment::{FrameReader, FrameStop, SegmentFile},
@@ -10,10 +12,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct WholeGroup {
     pub(super) offset: u64,
+    /// Where the next group begins.
+    pub(super) end: u64,
     pub(super) header: CommitHeader,
     /// The commit header's frame as stored.
     pub(super) header_bytes: Vec<u8>,
     pub(super) events: Vec<CheckedEvent>,
+    /// The events' leaves, as the tree takes them in.
+    pub(super) subtrees: Vec<Subtree>,
 }
 
 /// What stands at an offset where a group should.
@@ -56,13 +62,14 @@ impl Broken {
     }
 }
 
-/// Reads the group that begins where the reader stands. Memory grows with the bytes read, not with
-/// what the header claims.
+/// Reads the group that begins at `offset`.
 pub(super) fn read_group(
     segment: &SegmentFile,
-    frames: &mut FrameReader<'_>,
+    offset: u64,
+    end: u64,
+    checks: &mut EventChecks,
 ) -> Result<Group, Error> {
-    let offset = frames.offset();
+    let mut frames = FrameReader::new(segment.file.as_ref(), segment.seed, offset, end);
     let frame = match frames.next() {
         Ok(frame) => frame,
         Err(FrameStop::End) => return Ok(Group::End),
@@ -80,52 +87,136 @@ pub(super) fn read_group(
     if header.number == 0 {
         return Ok(Group::Compacted);
     }
-    let header_bytes = frame.bytes.to_vec();
-    Ok(match read_events(segment, frames, &header)? {
-        Ok(events) => Group::Whole(WholeGroup {
-            offset,
-            header,
-            header_bytes,
-            events,
-        }),
-        Err(broken) => Group::Broken(broken),
+    let mut bytes = frame.bytes.to_vec();
+    let body = bytes.len();
+    let there = end.saturating_sub(offset + body as u64);
+    bytes.resize(body + u64::from(header.frames_len).min(there) as usize, 0);
+    let events = bytes.get_mut(body..).unwrap_or_default();
+    let read = read_up_to(segment.file.as_ref(), events, offset + body as u64)
+        .map_err(Error::io("read", &segment.path))?;
+    bytes.truncate(body + read);
+    let framed = Framed {
+        offset,
+        header,
+        body,
+        bytes: &bytes,
+    };
+    let (mut groups, broken) = check_groups(segment, vec![framed], checks);
+    Ok(match (groups.pop(), broken) {
+        (Some(group), None) => Group::Whole(group),
+        (_, Some(broken)) => Group::Broken(broken),
+        (None, None) => Group::End,
     })
 }
 
-fn read_events(
-    segment: &SegmentFile,
-    frames: &mut FrameReader<'_>,
-    header: &CommitHeader,
-) -> Result<Result<Vec<CheckedEvent>, Broken>, Error> {
-    let start = frames.offset();
-    let mut events = Vec::new();
-    let mut crcs = Vec::new();
-    for sequence in header.first_sequence..header.end_sequence() {
-        let offset = frames.offset();
-        let frame = match frames.next() {
-            Ok(frame) => frame,
-            Err(FrameStop::End) => return Ok(Err(Broken::new(offset, "the group is cut short"))),
-            Err(FrameStop::Bad(error)) => return Ok(Err(Broken::format(offset, error))),
-            Err(FrameStop::Io(error)) => return Err(Error::io("read", &segment.path)(error)),
-        };
-        if frame.kind == FrameType::Commit {
-            return Ok(Err(Broken::new(
+/// A group's bytes, or as many of them as there are, of which only the header was looked at.
+pub(super) struct Framed<'b> {
+    pub(super) offset: u64,
+    pub(super) header: CommitHeader,
+    /// Where the events' frames begin in `bytes`.
+    pub(super) body: usize,
+    pub(super) bytes: &'b [u8],
+}
+
+impl<'b> Framed<'b> {
+    /// Takes the group's frames apart. `false` if they aren't those that its header was written for.
+    fn split(
+        &self,
+        segment: &SegmentFile,
+        events: &mut Vec<EventBytes<'b>>,
+    ) -> Result<bool, Broken> {
+        let mut at = self.body;
+        let mut crcs = Vec::new();
+        let whole = self.body + self.header.frames_len as usize == self.bytes.len();
+        for _ in 0..self.header.count {
+            let offset = self.offset + at as u64;
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() && !whole {
+                return Err(Broken::new(offset, "the group is cut short"));
+            }
+            let few = "the group has fewer events than its header says";
+            if rest.is_empty() {
+                return Err(Broken::new(offset, few));
+            }
+            let frame =
+                Frame::read(segment.seed, rest).map_err(|error| Broken::format(offset, error))?;
+            if frame.kind == FrameType::Commit {
+                return Err(Broken::new(offset, few));
+            }
+            events.push(EventBytes {
+                kind: frame.kind,
                 offset,
-                "the group has fewer events than its header says",
-            )));
+                body: frame.body,
+            });
+            crcs.push(frame.crc);
+            at += frame.len;
         }
-        crcs.push(frame.crc);
-        match check_event(segment, frame.kind, offset, frame.body) {
-            Ok(event) if event.sequence() == sequence => events.push(event),
-            Ok(_) => return Ok(Err(Broken::new(offset, "an event is out of its place"))),
-            Err(error) => return Ok(Err(Broken::format(offset, error))),
+        Ok(at == self.bytes.len()
+            && whole
+            && segment.key.frames_check(crcs) == self.header.frames_check)
+    }
+
+    /// The group with its events, if there are as many as there should be and each has its place.
+    fn whole(
+        self,
+        events: Vec<CheckedEvent>,
+        fits: bool,
+        failed: Option<&(u64, FormatError)>,
+    ) -> Result<WholeGroup, Broken> {
+        let mut places = events.iter().zip(self.header.first_sequence..);
+        if let Some((event, _)) = places.find(|(event, place)| event.sequence() != *place) {
+            let detail = "an event is out of its place";
+            return Err(Broken::new(event.passed.offset, detail));
+        }
+        if let Some((offset, error)) = failed.filter(|_| events.len() < self.header.count as usize)
+        {
+            return Err(Broken::format(*offset, error.clone()));
+        }
+        if !fits {
+            let detail = "the group's events are not those of its commit header";
+            return Err(Broken::new(self.offset + self.body as u64, detail));
+        }
+        let leaves: Vec<Hash> = events.iter().map(|event| event.passed.leaf).collect();
+        Ok(WholeGroup {
+            offset: self.offset,
+            end: self.offset + self.bytes.len() as u64,
+            header_bytes: self.bytes.get(..self.body).unwrap_or_default().to_vec(),
+            subtrees: Subtree::of(self.header.first_sequence, &leaves),
+            header: self.header,
+            events,
+        })
+    }
+}
+
+/// Checks groups that follow one another, up to the first that isn't whole.
+pub(super) fn check_groups(
+    segment: &SegmentFile,
+    framed: Vec<Framed<'_>>,
+    checks: &mut EventChecks,
+) -> (Vec<WholeGroup>, Option<Broken>) {
+    let mut frames = Vec::new();
+    let mut split = Vec::with_capacity(framed.len());
+    let mut broken = None;
+    for group in framed {
+        let before = frames.len();
+        match group.split(segment, &mut frames) {
+            Ok(fits) => split.push((group, fits)),
+            Err(why) => {
+                frames.truncate(before);
+                broken = Some(why);
+                break;
+            }
         }
     }
-    let fits = frames.offset() - start == u64::from(header.frames_len)
-        && segment.key.frames_check(crcs) == header.frames_check;
-    if !fits {
-        let detail = "the group's events are not those of its commit header";
-        return Ok(Err(Broken::new(start, detail)));
+    let (events, failed) = checks.check(segment, &frames);
+    let mut events = events.into_iter();
+    let mut groups = Vec::with_capacity(split.len());
+    for (group, fits) in split {
+        let events: Vec<CheckedEvent> = events.by_ref().take(group.header.count as usize).collect();
+        match group.whole(events, fits, failed.as_ref()) {
+            Ok(whole) => groups.push(whole),
+            Err(why) => return (groups, Some(why)),
+        }
     }
-    Ok(Ok(events))
+    (groups, broken)
 }

@@ -1,7 +1,7 @@
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use factlog_format::Digest;
-use factlog_proof::{Frontier, Hash, leaf_hash};
+use factlog_proof::{Frontier, Hash, Subtree};
 
 /// The Merkle tree of the events passed so far, and what evidence wants to know of it: roots at some
 /// sizes and event hashes at some sequences. Its memory grows with the evidence, not with the events.
@@ -9,6 +9,8 @@ use factlog_proof::{Frontier, Hash, leaf_hash};
 pub(super) struct History {
     /// `None` once an event was lost: without its leaf no later root can be computed.
     frontier: Option<Frontier>,
+    /// The root, once it was asked for: hashing the edge costs more than an event.
+    root: Cell<Option<Hash>>,
     /// The right edge was taken from a segment's header, after damage before it.
     assumed: bool,
     /// Ascending, those at or below the current size already answered.
@@ -39,6 +41,7 @@ impl History {
         }
         let mut history = Self {
             frontier: Some(Frontier::new()),
+            root: Cell::new(None),
             assumed: false,
             wanted_sizes,
             next_size: 0,
@@ -57,7 +60,11 @@ impl History {
     }
 
     pub(super) fn root(&self) -> Option<Hash> {
-        self.frontier.as_ref().map(Frontier::root)
+        let frontier = self.frontier.as_ref()?;
+        if self.root.get().is_none() {
+            self.root.set(Some(frontier.root()));
+        }
+        self.root.get()
     }
 
     /// The root at a size that was wanted, if it was passed and could be computed.
@@ -77,8 +84,14 @@ impl History {
         self.events.get(&sequence)
     }
 
-    /// The next event, in order.
-    pub(super) fn push(&mut self, sequence: u64, event_hash: &Digest) {
+    /// The next event, in order, with its leaf. `tile` is given each tile that gets full: where it ends, and its root.
+    pub(super) fn push(
+        &mut self,
+        sequence: u64,
+        event_hash: &Digest,
+        leaf: Hash,
+        tile: impl FnMut(u64, &Hash),
+    ) {
         while let Some(wanted) = self.wanted_events.get(self.next_event) {
             if *wanted > sequence {
                 break;
@@ -89,9 +102,35 @@ impl History {
             self.next_event += 1;
         }
         if let Some(frontier) = &mut self.frontier {
-            frontier.push(leaf_hash(event_hash));
-            self.answer_size();
+            let leaf = Subtree::leaf(frontier.size(), leaf);
+            assert!(frontier.push_subtree(&leaf, tile), "it is the next leaf");
+            self.changed();
         }
+    }
+
+    /// Whether nothing is wanted of the tree while the events from `first` up to `end` join it.
+    pub(super) fn takes_at_once(&self, first: u64, end: u64) -> bool {
+        let size = self.wanted_sizes.get(self.next_size);
+        let event = self.wanted_events.get(self.next_event);
+        let fits = self.frontier.as_ref().map(Frontier::size) == Some(first);
+        fits && size.is_none_or(|size| *size >= end) && event.is_none_or(|event| *event >= end)
+    }
+
+    /// The next events all at once, where [`takes_at_once`](Self::takes_at_once) says so.
+    pub(super) fn push_all(&mut self, subtrees: &[Subtree], mut tile: impl FnMut(u64, &Hash)) {
+        let Some(frontier) = &mut self.frontier else {
+            return;
+        };
+        for subtree in subtrees {
+            let joined = frontier.push_subtree(subtree, &mut tile);
+            assert!(joined, "the events are those that come next");
+        }
+        self.changed();
+    }
+
+    fn changed(&mut self) {
+        self.root.set(None);
+        self.answer_size();
     }
 
     /// An event can't be read: from here on the tree is unknown.
@@ -104,7 +143,7 @@ impl History {
         let hashes = edge.iter().copied().map(Hash::from_bytes).collect();
         self.frontier = Frontier::from_parts(size, hashes).ok();
         self.assumed = true;
-        self.answer_size();
+        self.changed();
     }
 
     fn answer_size(&mut self) {

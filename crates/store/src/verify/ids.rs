@@ -1,3 +1,5 @@
+use std::thread;
+
 use factlog_format::EventId;
 
 /// How many ids are compared: 64 MiB of them. Beyond it a report says that the rest was not.
@@ -37,10 +39,18 @@ impl Ids {
     }
 
     /// The ids that stand for more than one event, and the first sequence that wasn't looked at.
-    pub(super) fn finish(mut self) -> (Vec<EventId>, Option<u64>) {
+    pub(super) fn finish(mut self, threads: usize) -> (Vec<EventId>, Option<u64>) {
         let mut repeated = Vec::new();
-        for bucket in &mut self.buckets {
-            bucket.sort_unstable();
+        thread::scope(|scope| {
+            let share = BUCKETS.div_ceil(threads.max(1));
+            let mut shares = self.buckets.chunks_mut(share);
+            let mine = shares.next().unwrap_or_default();
+            for share in shares {
+                scope.spawn(|| share.iter_mut().for_each(|bucket| bucket.sort_unstable()));
+            }
+            mine.iter_mut().for_each(|bucket| bucket.sort_unstable());
+        });
+        for bucket in &self.buckets {
             for pair in bucket.windows(2) {
                 if let [left, right] = pair
                     && left == right

@@ -5,9 +5,10 @@
 //! It reads by position, takes no lock, maps nothing and never writes; it doesn't stop at the first
 //! finding, and says what could not be checked. `docs/verify.md` is its specification.
 //!
-//! Memory: a few buffers, about 250 bytes per stream, 16 per event id up to a limit, and what the
+//! Memory: a few MiB per thread, about 250 bytes per stream, 16 per event id up to a limit, and what the
 //! evidence takes. A group is held while it is checked, at less than twice its size on disk.
 
+mod ahead;
 mod chain;
 mod derived;
 mod directory;
@@ -26,8 +27,10 @@ mod segments;
 mod streams;
 mod tail;
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use factlog_fs::StoreFs;
 use factlog_proof::Hash;
@@ -43,7 +46,11 @@ use self::{
     plan::Plan,
     progress::Progress,
 };
-use crate::{Damage, Error, layout::Layout};
+use crate::{
+    Damage, Error,
+    index::{RunRead, RunReader},
+    layout::Layout,
+};
 
 pub use options::VerifyOptions;
 pub use report::{Authenticity, Completeness, Evidence, Finding, Integrity, Outcome, Report};
@@ -99,12 +106,31 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
         owed: 0,
         newer: false,
         clean: false,
+        threads: if total < SMALL {
+            1
+        } else {
+            options.worker_count()
+        },
     };
-    for plan in &plans {
-        segments::pass_segment(&mut pass, plan)?;
-    }
-    pass.finish()
+    let mut runs = pass.derived.runs();
+    thread::scope(|scope| {
+        let reading = match pass.threads {
+            1 => None,
+            _ => runs.take().map(|runs| scope.spawn(|| runs.read())),
+        };
+        for plan in &plans {
+            segments::pass_segment(&mut pass, plan)?;
+        }
+        let runs = match reading {
+            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            None => runs.map(RunReader::read).unwrap_or_default(),
+        };
+        pass.finish(runs)
+    })
 }
+
+/// Other threads don't pay for a journal with fewer bytes.
+const SMALL: u64 = 4 << 20;
 
 fn total_len(fs: &dyn StoreFs, layout: &Layout, plans: &[Plan]) -> Result<u64, Error> {
     let mut total = 0u64;
@@ -134,6 +160,8 @@ struct Pass<'v> {
     newer: bool,
     /// The journal was closed cleanly.
     clean: bool,
+    /// How many threads read and hash.
+    threads: usize,
 }
 
 impl Pass<'_> {
@@ -174,11 +202,11 @@ impl Pass<'_> {
         created.or(identity).or(known).cloned().unwrap_or_default()
     }
 
-    fn finish(mut self) -> Result<Report, Error> {
+    fn finish(mut self, runs: Vec<Result<RunRead, Error>>) -> Result<Report, Error> {
         self.check_identity();
         self.check_ids();
         self.derived
-            .finish(self.chain.next, self.clean, &mut self.findings)?;
+            .finish(self.chain.next, self.clean, runs, &mut self.findings)?;
         let anchoring = evidence::compare(&mut self);
         let (lost, segments) = (!self.chain.lost.is_empty(), self.layout.segments());
         self.chain.trust.end(lost, &segments, &mut self.findings);
@@ -255,7 +283,7 @@ impl Pass<'_> {
 
     fn check_ids(&mut self) {
         let ids = std::mem::replace(&mut self.chain.ids, ids::Ids::new());
-        let (repeated, unchecked_from) = ids.finish();
+        let (repeated, unchecked_from) = ids.finish(self.threads);
         for id in repeated {
             let detail = format!(
                 "the id {} stands for more than one event",

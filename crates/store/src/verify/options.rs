@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZero, sync::Arc, thread};
 
 use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, TrustPolicy, VerifierKey};
@@ -25,6 +25,7 @@ pub struct VerifyOptions {
     pub(super) known: Option<KnownJournals>,
     pub(super) internal: bool,
     pub(super) progress: Option<Progress>,
+    pub(super) threads: Option<NonZero<usize>>,
 }
 
 impl VerifyOptions {
@@ -41,6 +42,7 @@ impl VerifyOptions {
             known: None,
             internal: false,
             progress: None,
+            threads: None,
         }
     }
 
@@ -107,6 +109,16 @@ impl VerifyOptions {
         Self { internal, ..self }
     }
 
+    /// How many threads read and hash; as many as the machine has cores, where it isn't said. With one, all
+    /// is done by the thread that asks.
+    #[must_use]
+    pub fn threads(self, threads: NonZero<usize>) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self
+        }
+    }
+
     /// Is called now and then with the bytes read so far and the bytes to be read in all.
     #[must_use]
     pub fn progress(self, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
@@ -114,6 +126,13 @@ impl VerifyOptions {
             progress: Some(Arc::new(progress)),
             ..self
         }
+    }
+}
+
+impl VerifyOptions {
+    pub(super) fn worker_count(&self) -> usize {
+        let said = self.threads.map(NonZero::get);
+        said.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
     }
 }
 

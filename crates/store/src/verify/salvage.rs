@@ -1,6 +1,11 @@
 use factlog_format::{CommitHeader, FrameType};
 
-use super::{Pass, events::check_event, groups::Broken, segments::Walk};
+use super::{
+    Pass,
+    events::{EventBytes, EventChecks},
+    groups::Broken,
+    segments::Walk,
+};
 use crate::{
     Damage, Error,
     segment::{FrameStop, Search, SegmentFile},
@@ -17,7 +22,12 @@ const MAX_DAMAGES: u32 = 1_000;
 /// held, and returns where the next commit header stands that can be believed.
 ///
 /// What can be read of the group joins the chain; the sequences that can't are named.
-pub(super) fn salvage(pass: &mut Pass<'_>, walk: &mut Walk<'_>, start: u64) -> Result<u64, Error> {
+pub(super) fn salvage(
+    pass: &mut Pass<'_>,
+    walk: &mut Walk<'_>,
+    start: u64,
+    checks: &mut EventChecks,
+) -> Result<u64, Error> {
     let (segment, end) = (walk.segment, walk.end);
     let mut group = Rest {
         segment,
@@ -56,9 +66,17 @@ pub(super) fn salvage(pass: &mut Pass<'_>, walk: &mut Walk<'_>, start: u64) -> R
         } else {
             group.frames_len += len;
             group.crcs.push(frame.crc);
-            match check_event(segment, frame.kind, at, frame.body) {
-                Ok(event) => group.event(pass, event)?,
-                Err(error) => group.spoil(pass, Broken::format(at, error)),
+            let bytes = EventBytes {
+                kind: frame.kind,
+                offset: at,
+                body: frame.body,
+            };
+            let (events, failed) = checks.check(segment, &[bytes]);
+            for event in events {
+                group.event(pass, event)?;
+            }
+            if let Some((at, error)) = failed {
+                group.spoil(pass, Broken::format(at, error));
             }
         }
         at += len;

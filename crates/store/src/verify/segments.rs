@@ -3,6 +3,7 @@ use factlog_fs::{FileKind, OpenMode};
 
 use super::{
     Pass,
+    ahead::{Ahead, Groups},
     groups::{Broken, Group, WholeGroup, read_group},
     plan::Plan,
     salvage::salvage,
@@ -129,36 +130,61 @@ impl<'s> Walk<'s> {
     }
 
     fn groups(&mut self, pass: &mut Pass<'_>) -> Result<(), Error> {
-        let mut frames = self.frames(self.segment.header_len.min(self.end));
+        let (segment, end) = (self.segment, self.end);
+        let start = segment.header_len.min(end);
+        let threads = pass.threads.saturating_sub(1);
+        let ahead = Ahead::new(segment, start, end, threads);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| ahead.work());
+            }
+            let closed = CloseAtEnd(&ahead);
+            self.take_groups(pass, Groups::new(closed.0, start), start)
+        })
+    }
+
+    fn take_groups(
+        &mut self,
+        pass: &mut Pass<'_>,
+        mut groups: Groups<'_, '_>,
+        start: u64,
+    ) -> Result<(), Error> {
+        let mut offset = start;
         while !self.is_done(pass) {
-            let offset = frames.offset();
-            let broken = match read_group(self.segment, &mut frames)? {
+            let group = match groups.at(offset) {
+                Some(group) => Group::Whole(group),
+                None => read_group(self.segment, offset, self.end, groups.checks())?,
+            };
+            let broken = match group {
                 Group::End => break,
-                Group::Whole(group) => match self.check_place(pass, &group) {
-                    Place::Next => {
-                        self.take(pass, group)?;
-                        pass.progress.reached(frames.offset());
-                        continue;
+                Group::Whole(group) => {
+                    let next = group.end;
+                    match self.check_place(pass, &group) {
+                        Place::Next => {
+                            self.take(pass, group)?;
+                            pass.progress.reached(next);
+                            offset = next;
+                            continue;
+                        }
+                        Place::Skip => {
+                            offset = next;
+                            continue;
+                        }
+                        Place::Stop => break,
+                        Place::Broken(broken) => broken,
                     }
-                    Place::Skip => continue,
-                    Place::Stop => break,
-                    Place::Broken(broken) => broken,
-                },
+                }
                 Group::Compacted => None,
                 Group::Broken(broken) => Some(broken),
             };
             if let Some(broken) = broken {
                 match self.judge(pass, offset, &broken)? {
                     Next::Stop => break,
-                    Next::Again => {
-                        frames = self.frames(offset);
-                        continue;
-                    }
+                    Next::Again => continue,
                     Next::GoOn => self.headers = None,
                 }
             }
-            let resume = salvage(pass, self, offset)?;
-            frames = self.frames(resume);
+            offset = salvage(pass, self, offset, groups.checks())?;
         }
         Ok(())
     }
@@ -285,6 +311,15 @@ impl<'s> Walk<'s> {
             pass.findings.wrong(damage.sequence(row.first_sequence));
         }
         Ok(())
+    }
+}
+
+/// Threads that work ahead must end, however the taking ends.
+struct CloseAtEnd<'a, 's>(&'a Ahead<'s>);
+
+impl Drop for CloseAtEnd<'_, '_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -1,4 +1,7 @@
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Range,
+};
 
 use factlog_format::{Digest, Ordering, StreamId};
 
@@ -33,11 +36,15 @@ impl Streams {
         coordinate: Option<[u8; 16]>,
         lost: &[Range<u64>],
     ) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        let head = self.heads.get(&order.stream);
         let unreadable = order
             .previous_sequence
             .is_some_and(|previous| is_lost(lost, previous));
+        let mut problems = Vec::new();
+        let mut entry = self.heads.entry(order.stream);
+        let head = match &mut entry {
+            Entry::Occupied(head) => Some(&*head.get_mut()),
+            Entry::Vacant(_) => None,
+        };
         if let Some(problem) = broken_link(head, order, unreadable) {
             problems.push(("stream.broken", problem));
         }
@@ -48,20 +55,20 @@ impl Streams {
             let detail = "the event has another scope or entity than its stream".to_owned();
             problems.push(("stream.coordinate_changed", detail));
         }
-        if let Some(coordinate) = coordinate {
+        // One that the stream is known by has its owner already.
+        if let Some(coordinate) = coordinate.filter(|now| known != Some(*now)) {
             let owner = *self.coordinates.entry(coordinate).or_insert(order.stream);
-            if owner != order.stream && known != Some(coordinate) {
+            if owner != order.stream {
                 let detail = "a second stream begins for the same scope and entity".to_owned();
                 problems.push(("stream.second", detail));
             }
         }
-        let head = Head {
+        entry.insert_entry(Head {
             revision: order.revision,
             sequence: order.sequence,
             hash,
             coordinate: known.or(coordinate),
-        };
-        self.heads.insert(order.stream, head);
+        });
         problems
     }
 }

@@ -10,5 +10,6 @@ mod lab;
 #[path = "../support/mod.rs"]
 mod support;
 mod tails;
+mod threads;
 mod wire;
 mod witnessed;

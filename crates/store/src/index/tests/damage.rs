@@ -30,7 +30,8 @@ fn log() -> Vec<Entry> {
 fn check(fs: &MemFs, log: &[Entry], end: u64) -> Vec<Damage> {
     let mut checker = Checker::open(&dir(fs), *b"a random secret.").unwrap();
     log.iter().for_each(|entry| checker.add(entry));
-    checker.finish(end).unwrap()
+    let runs = checker.runs().read();
+    checker.finish(end, runs).unwrap()
 }
 
 /// Asks for everything; answers may be wrong or errors, but there must be answers.

@@ -116,19 +116,17 @@ fn memory_is_given_back_with_the_run() {
 fn a_run_that_holds_what_the_log_does_not_is_found() {
     let (fs, lists) = (MemFs::new(), lists());
     let dir = write(&fs, &lists);
-    let findings = Checker::open(&dir, [1; 16])
-        .unwrap()
-        .finish(NAME.end())
-        .unwrap();
+    let checker = Checker::open(&dir, [1; 16]).unwrap();
+    let runs = checker.runs().read();
+    let findings = checker.finish(NAME.end(), runs).unwrap();
     assert_eq!(findings.len(), 1);
     assert!(
         findings[0].detail.contains("other entries"),
         "{}",
         findings[0]
     );
-    let findings = Checker::open(&dir, [1; 16])
-        .unwrap()
-        .finish(NAME.end() - 1)
-        .unwrap();
+    let checker = Checker::open(&dir, [1; 16]).unwrap();
+    let runs = checker.runs().read();
+    let findings = checker.finish(NAME.end() - 1, runs).unwrap();
     assert_eq!(findings[0].code, "derived.index_ahead");
 }
