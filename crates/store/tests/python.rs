@@ -17,12 +17,14 @@ mod wire;
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Output},
     sync::Arc,
 };
 
 use data_encoding::BASE64;
 use factlog::{Outcome, Policy, Report, UnverifiedReceipt, VerifyOptions, verify};
+use factlog_format::Manifest;
 use journals::{CHECKPOINT, Golden, NAMES, VKEY, fixtures, signing_key, stored};
 use lab::Lab;
 use serde_json::{Value, json};
@@ -215,6 +217,21 @@ fn an_older_key_leads_to_the_newest_unless_it_was_revoked() {
             assert_eq!(said[verdict], *value, "{verdict} with {end}");
         }
     }
+}
+
+#[test]
+fn a_manifest_that_lies_about_keys_is_found_twice() {
+    if !python() {
+        return;
+    }
+    let golden = stored("rotated");
+    let path = Path::new(DIR).join("MANIFEST");
+    let mut manifest = Manifest::decode(&golden.files()[Path::new("MANIFEST")]).unwrap();
+    manifest.values.remove(0);
+    support::overwrite(golden.fs.as_ref(), &path, &manifest.encode());
+    let (code, said) = Shown::new(&golden).journal(&[VKEY, CHECKPOINT]);
+    let library = exit(&library(&golden, &[VKEY, CHECKPOINT]));
+    assert_eq!((code, library), (FAILS, FAILS), "{said}");
 }
 
 /// One forgery: its name, what it does, and the exits with key alone and with key and checkpoint.

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use data_encoding::HEXLOWER;
 use factlog::{
     Authenticity, Completeness, Error, Integrity, JournalId, KnownJournal, KnownJournals, Misuse,
-    Outcome, Report,
+    Outcome, Report, TrustPolicy,
 };
 use serde::Serialize;
 
@@ -204,6 +204,7 @@ fn entry(dir: &Path, key_file: Option<PathBuf>) -> Result<KnownJournal> {
         origin: reader.origin().to_owned(),
         key: reader.verifier_key(),
         retired: Vec::new(),
+        next: reader.keys().last().and_then(|live| live.next),
         key_file,
         checkpoints,
         paths: vec![files::absolute(dir)],
@@ -259,7 +260,12 @@ pub(crate) fn remember(dir: &Path, evidence: &Evidence, report: &Report) {
             report.completeness,
             Completeness::Anchored | Completeness::NotChecked
         );
-    if evidence.internal || !holds {
+    let witnessed = evidence
+        .policy
+        .as_ref()
+        .is_some_and(TrustPolicy::wants_witnesses);
+    // Whoever wants witnesses has seen nothing that counts without them.
+    if evidence.internal || !holds || (witnessed && report.completeness != Completeness::Anchored) {
         return;
     }
     let Ok(Some(known)) = evidence.known.journals() else {
@@ -281,8 +287,17 @@ fn try_remember(
     let reader = opening::reader(dir)?;
     let checkpoint = reader.checkpoint()?;
     let size = checkpoint.claimed().size();
-    // Only what this verification has seen signed; the journal may have grown since.
-    let seen = report.signed_through.map_or(0, |through| through + 1);
+    // Only what this verification has seen signed; the journal may have grown since. And no more than
+    // witnesses have cosigned, where they must.
+    let witnessed = evidence
+        .policy
+        .as_ref()
+        .is_some_and(TrustPolicy::wants_witnesses);
+    let through = match witnessed {
+        true => report.anchored_through.min(report.signed_through),
+        false => report.signed_through,
+    };
+    let seen = through.map_or(0, |through| through + 1);
     if reader.id() != report.id || size > seen {
         return Ok(());
     }
@@ -291,8 +306,10 @@ fn try_remember(
             return Ok(());
         };
         // The key given may be one that was replaced since: what follows leads on from there.
+        let own = reader.keys().into_iter().find(|own| own.key == *key);
         known.pin(KnownJournal {
             key: Some(key.clone()),
+            next: own.and_then(|own| own.next),
             checkpoints: Vec::new(),
             ..entry(dir, own_key(&report.id))?
         })?;

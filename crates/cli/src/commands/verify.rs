@@ -55,14 +55,20 @@ pub(crate) struct Evidence {
     pub(crate) vkey: Option<factlog::VerifierKey>,
     pub(crate) checkpoints: Vec<PathBuf>,
     pub(crate) receipts: Vec<PathBuf>,
-    pub(crate) policy: Option<PathBuf>,
-    /// The journal's anchors, as they are named.
+    pub(crate) policy: Option<TrustPolicy>,
+    /// The journal's anchors, as they were added.
     pub(crate) anchors: Vec<String>,
+    /// Why it isn't known which there are.
+    pub(crate) unlisted: Option<String>,
     pub(crate) internal: bool,
     pub(crate) known: KnownArgs,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
+    let (anchors, unlisted) = match anchors_of(args) {
+        Ok(anchors) => (anchors, None),
+        Err(error) => (Vec::new(), Some(format!("their list: {error:#}"))),
+    };
     let evidence = Evidence {
         vkey: args
             .vkey
@@ -71,8 +77,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             .transpose()?,
         checkpoints: args.checkpoint.clone(),
         receipts: args.receipt.clone(),
-        policy: args.policy.clone(),
-        anchors: anchors_of(args)?,
+        policy: args.policy.as_deref().map(read_policy).transpose()?,
+        anchors,
+        unlisted,
         internal: args.internal,
         known: args.known.clone(),
     };
@@ -120,15 +127,16 @@ pub(crate) fn run_verify(dir: &Path, evidence: &Evidence) -> Result<Report> {
         })?;
         options = options.receipt(text);
     }
-    for anchor in &evidence.anchors {
-        options = match anchors::read(dir, anchor) {
-            Ok(Some(checkpoint)) => options.anchor(Ok(checkpoint)),
-            Ok(None) => options,
-            Err(error) => options.anchor(Err(format!("{anchor}: {error:#}"))),
-        };
+    for (place, anchor) in evidence.anchors.iter().enumerate() {
+        let held = anchors::read(dir, anchor);
+        let name = anchors::name(anchor, place);
+        options = options.anchor(held.map_err(|error| format!("{name}: {error:#}")));
     }
-    if let Some(path) = &evidence.policy {
-        options = options.policy(read_policy(path)?);
+    if let Some(why) = &evidence.unlisted {
+        options = options.anchor(Err(why.clone()));
+    }
+    if let Some(policy) = &evidence.policy {
+        options = options.policy(policy.clone());
     }
     // With `--internal` nothing that is remembered is asked.
     if !evidence.internal
@@ -248,7 +256,7 @@ fn evidence_name(evidence: factlog::Evidence, given: &Evidence) -> String {
         factlog::Evidence::KnownJournals => "known journals".to_owned(),
         factlog::Evidence::Checkpoint(index) => file("checkpoint", &given.checkpoints, index),
         factlog::Evidence::Anchor(index) => match given.anchors.get(index) {
-            Some(anchor) => format!("anchor {anchor}"),
+            Some(anchor) => format!("anchor {}", anchors::name(anchor, index)),
             None => "anchor".to_owned(),
         },
         factlog::Evidence::Receipt(index) => file("receipt", &given.receipts, index),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::trust::publish;
 use crate::event::{self, Parts};
 use crate::exit::{ClosedPipe, Exit, Problem};
-use crate::output::{BAD, DIM, GOOD, Output, shown, styled};
+use crate::output::{BAD, DIM, GOOD, OPEN, Output, shown, styled};
 use crate::{files, opening, paths, time};
 
 /// Receipts are at most 64 KiB.
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let printed = if out.is_json() {
         out.object(&json)
     } else {
-        page(&json, event.is_some(), out)
+        page(&json, exit == Exit::Undecided, event.is_some(), out)
     };
     match printed.and_then(|()| out.flush()) {
         Err(error) if !error.is::<ClosedPipe>() => Err(error),
@@ -206,9 +206,13 @@ fn refused(problem: &Problem) -> Json {
     }
 }
 
-fn page(json: &Json, with_event: bool, out: &mut Output) -> Result<()> {
+fn page(json: &Json, undecided: bool, with_event: bool, out: &mut Output) -> Result<()> {
     if !json.holds {
-        out.line(styled(BAD, "The receipt does not hold."))?;
+        let verdict = match undecided {
+            true => styled(OPEN, "The receipt can't be verified."),
+            false => styled(BAD, "The receipt does not hold."),
+        };
+        out.line(verdict)?;
         let detail = json.detail.as_deref().unwrap_or_default();
         return out.line(format!(
             "{} ({})",

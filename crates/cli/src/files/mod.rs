@@ -7,19 +7,24 @@ mod witness;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Problem};
 use crate::paths::shown;
 
-pub(crate) use shell::shell;
-pub(crate) use tree::{absolute, copy_tree, empty_dir, exists, is_dir, list, remove};
+pub(crate) use shell::{LIMIT, shell};
+pub(crate) use tree::{absolute, copy_tree, empty_dir, exists, is_dir, is_there, list, remove};
 pub(crate) use witness::Home;
 
 /// The path that means standard input or output.
 pub(crate) const STANDARD: &str = "-";
+
+/// The longest file with a private key.
+const MAX_SECRET: usize = 1 << 10;
 
 /// Reads a whole file, or standard input for `-`; more than `most` bytes are an error.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
@@ -39,6 +44,55 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
         .into());
     }
     Ok(bytes)
+}
+
+/// Reads a file that holds a private key: only its owner may have access, a link is not followed, and what
+/// was read is wiped.
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>> {
+    let refused = |why: &str| {
+        let message = format!("{}: {why}", shown(path));
+        Problem::new(Exit::Failed, "signer.key_permissions", message)
+    };
+    let attempt = || -> io::Result<(fs::Metadata, File)> {
+        let link = fs::symlink_metadata(path)?;
+        let file = File::open(path)?;
+        Ok((link, file))
+    };
+    let (found, file) = attempt().with_context(|| format!("cannot read {}", shown(path)))?;
+    if !found.is_file() {
+        return Err(refused("a private key is a file of its own, not a link").into());
+    }
+    let open = file.metadata()?;
+    if open.permissions().mode() & 0o077 != 0 {
+        let why = "others than its owner have access to it; make it private (chmod 600)";
+        return Err(refused(why).into());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
+    file.take(MAX_SECRET as u64 + 1).read_to_end(&mut bytes)?;
+    let text = std::str::from_utf8(&bytes)
+        .ok()
+        .filter(|_| bytes.len() <= MAX_SECRET);
+    let text = text.ok_or_else(|| {
+        let message = format!("{} is no private key", shown(path));
+        Problem::new(Exit::Failed, "signer.key_unreadable", message)
+    })?;
+    Ok(Zeroizing::new(
+        text.strip_suffix('\n').unwrap_or(text).to_owned(),
+    ))
+}
+
+/// A lock that ends with the value; whoever holds it is waited for.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let attempt = || -> io::Result<File> {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    attempt().with_context(|| format!("cannot lock {}", shown(path)))
 }
 
 /// Replaces a file as a whole, so that a reader never meets half of it.

@@ -16,6 +16,12 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
+/// As [`exists`], where not being able to look is no answer.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    let found = path.try_exists();
+    found.with_context(|| format!("cannot look for {}", shown(path)))
+}
+
 pub(crate) fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).with_context(|| format!("cannot remove {}", shown(path)))
 }

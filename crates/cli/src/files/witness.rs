@@ -1,12 +1,12 @@
 //! What a witness keeps, in a folder of its own: its key, and a file for each log that it watches.
 //!
-//! A log's file is lines `log VKEY`, a line `last SIZE`, a blank line, and then the newest checkpoint that was
+//! A log's file is lines `log VKEY`, lines `dropped VKEY` of keys that were taken back, a line `last SIZE`, a blank line, and then the newest checkpoint that was
 //! cosigned, as the log signed it; `last none` and nothing there before the first. So what is kept shows by
 //! itself whether it is the log's, and a file that was cut short is not taken for a log never met.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -18,6 +18,8 @@ use crate::paths::shown;
 
 const KEY: &str = "witness.key";
 const LOCK: &str = "lock";
+/// How the name of a key begins that is being written.
+const NEW: &str = "new-key";
 /// Keys and a checkpoint.
 const MAX_LOG: u64 = 128 << 10;
 
@@ -25,6 +27,12 @@ const MAX_LOG: u64 = 128 << 10;
 pub(crate) struct Home {
     dir: PathBuf,
     _lock: File,
+}
+
+/// Whether a creation that was cut short left this.
+fn is_leftover(entry: &io::Result<fs::DirEntry>) -> bool {
+    let name = entry.as_ref().map(fs::DirEntry::file_name);
+    name.is_ok_and(|name| name.to_string_lossy().starts_with(NEW))
 }
 
 /// Why a record fails.
@@ -39,23 +47,34 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+#[derive(Default)]
 struct Log {
     keys: Vec<VerifierKey>,
+    /// Those that were taken back; one of them may have signed the last checkpoint.
+    dropped: Vec<VerifierKey>,
     last: Option<SignedCheckpoint>,
 }
 
 impl Home {
-    /// Makes a witness with this key.
+    /// Makes a witness with this key, in a new folder or in an empty one, as a creation that was cut short
+    /// leaves it: the key appears whole or not at all.
     pub(crate) fn create(dir: &Path, key: &CosigningKey) -> Result<Self> {
         let attempt = || -> io::Result<()> {
-            fs::DirBuilder::new().mode(0o700).create(dir)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(dir.join(KEY))?;
-            file.write_all(format!("{}\n", key.to_text().as_str()).as_bytes())?;
-            file.sync_all()?;
+            match fs::DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) if fs::read_dir(dir)?.any(|entry| !is_leftover(&entry)) => {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                _ => {}
+            }
+            let mut file = tempfile::Builder::new()
+                .prefix(NEW)
+                .permissions(fs::Permissions::from_mode(0o600))
+                .tempfile_in(dir)?;
+            file.write_all(key.to_text().as_bytes())?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            file.persist_noclobber(dir.join(KEY))?;
             File::open(dir)?.sync_all()?;
             File::open(super::parent(dir))?.sync_all()
         };
@@ -90,33 +109,34 @@ impl Home {
 
     pub(crate) fn key(&self) -> Result<CosigningKey> {
         let path = self.dir.join(KEY);
-        let open = fs::metadata(&path).with_context(|| format!("cannot read {}", shown(&path)))?;
-        let bad = |why: &str| {
-            let message = format!("{}: {why}", shown(&path));
-            Problem::new(Exit::Failed, "witness.memory", message)
-        };
-        if open.permissions().mode() & 0o077 != 0 {
-            return Err(
-                bad("others than its owner can read it; make it private (chmod 600)").into(),
-            );
-        }
-        let text = super::read(&path, 1 << 10)?;
-        let text = String::from_utf8(text).map_err(|_| bad("it is no key"))?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        CosigningKey::from_text(text).map_err(|error| bad(&error.to_string()).into())
+        let text = super::read_secret(&path)?;
+        CosigningKey::from_text(&text).map_err(|error| {
+            let message = format!("{}: {error}", shown(&path));
+            Problem::new(Exit::Failed, "signer.key_unreadable", message).into()
+        })
     }
 
     /// Watches a log, or takes a further key of a log that is watched.
     pub(crate) fn trust(&self, key: &VerifierKey) -> Result<()> {
-        let mut log = self.read(key.name())?.unwrap_or(Log {
-            keys: Vec::new(),
-            last: None,
-        });
+        let mut log = self.read(key.name())?.unwrap_or_default();
         if !log.keys.contains(key) {
+            log.dropped.retain(|dropped| dropped != key);
             log.keys.push(key.clone());
             self.write(key.name(), &log)?;
         }
         Ok(())
+    }
+
+    /// Takes no more checkpoints by a key. What was cosigned stays, so that the log can't begin anew.
+    pub(crate) fn untrust(&self, key: &VerifierKey) -> Result<()> {
+        let log = self.read(key.name())?;
+        let Some(mut log) = log.filter(|log| log.keys.contains(key)) else {
+            let message = "the witness does not trust this key".to_owned();
+            return Err(Problem::new(Exit::NotFound, "witness.unknown_log", message).into());
+        };
+        log.keys.retain(|kept| kept != key);
+        log.dropped.push(key.clone());
+        Ok(self.write(key.name(), &log)?)
     }
 
     /// Named after a hash of the origin, which may hold anything.
@@ -142,16 +162,20 @@ impl Home {
         let (head, size) = head
             .rsplit_once("\nlast ")
             .ok_or_else(|| broken("it is cut short".to_owned()))?;
-        let mut keys = Vec::new();
+        let (mut keys, mut dropped) = (Vec::new(), Vec::new());
         for line in head.split('\n') {
-            let vkey = line.strip_prefix("log ").map(VerifierKey::parse);
-            let key = vkey.and_then(Result::ok).filter(|key| key.name() == origin);
-            keys.push(key.ok_or_else(|| broken("a line is no key of the log".to_owned()))?);
+            let (list, vkey) = match line.strip_prefix("dropped ") {
+                Some(vkey) => (&mut dropped, Some(vkey)),
+                None => (&mut keys, line.strip_prefix("log ")),
+            };
+            let key = vkey.and_then(|vkey| VerifierKey::parse(vkey).ok());
+            let key = key.filter(|key| key.name() == origin);
+            list.push(key.ok_or_else(|| broken("a line is no key of the log".to_owned()))?);
         }
         let last = match rest {
             "" => None,
             rest => {
-                let policy = Policy::new(keys.iter().cloned());
+                let policy = Policy::new(keys.iter().chain(&dropped).cloned());
                 let policy = policy.map_err(|error| broken(error.to_string()))?;
                 let last = SignedCheckpoint::parse(rest.as_bytes())
                     .map_err(|error| broken(error.to_string()))?;
@@ -166,7 +190,11 @@ impl Home {
                 "the checkpoint that it speaks of is not there".to_owned(),
             ));
         }
-        Ok(Some(Log { keys, last }))
+        Ok(Some(Log {
+            keys,
+            dropped,
+            last,
+        }))
     }
 
     /// The size of the newest checkpoint of a log that was cosigned; 0 if none was.
@@ -201,6 +229,9 @@ impl Home {
         for key in &log.keys {
             text += &format!("log {key}\n");
         }
+        for key in &log.dropped {
+            text += &format!("dropped {key}\n");
+        }
         let size = log
             .last
             .as_ref()
@@ -219,7 +250,8 @@ impl WitnessMemory for Home {
     type Error = Broken;
 
     fn last(&self, origin: &str) -> Result<Option<(Policy, Option<SignedCheckpoint>)>, Broken> {
-        let Some(log) = self.read(origin)? else {
+        let log = self.read(origin)?;
+        let Some(log) = log.filter(|log| !log.keys.is_empty()) else {
             return Ok(None);
         };
         let policy = Policy::new(log.keys).map_err(|error| Broken(error.to_string()))?;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anchors;
 mod commands;
 mod demo;
 mod faults;

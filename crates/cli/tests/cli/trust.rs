@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Place;
 
 /// A journal of some events, and its vkey.
-fn place() -> (Place, String) {
+pub(crate) fn place() -> (Place, String) {
     let place = Place::new();
     let made = place.run(&["init", "j", "--json"]).exits(0).object();
     for n in 0..3 {
@@ -17,7 +17,7 @@ fn place() -> (Place, String) {
     (place, made["vkey"].as_str().unwrap().to_owned())
 }
 
-fn json(place: &Place, args: &[&str], code: i32) -> Value {
+pub(crate) fn json(place: &Place, args: &[&str], code: i32) -> Value {
     place
         .run(&[args, &["--json"]].concat())
         .exits(code)
@@ -214,56 +214,108 @@ fn a_witness_whose_records_are_damaged_signs_nothing() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
         place.run(&cosign).exits(1).error()["code"],
-        "witness.memory"
+        "signer.key_permissions"
     );
 }
 
 #[test]
-fn anchors_are_written_by_appends_and_asked_by_verify() {
+fn a_witness_can_drop_a_key_and_forgets_nothing_by_it() {
     let (place, vkey) = place();
     json(&place, &["witness", "init", "w", "--name", "w"], 0);
     json(&place, &["witness", "trust", "w", &vkey], 0);
-    let command = "command:if [ $FACTLOG_ANCHOR = get ]; then cat kept 2>/dev/null || true; else cat > kept; fi";
-    for anchor in ["file:anchored", "witness:w", command] {
-        json(&place, &["anchor", "add", "j", anchor], 0);
-    }
-    let listed = json(&place, &["anchor", "list", "j"], 0);
-    assert_eq!(listed["anchors"].as_array().unwrap().len(), 3);
-    // Nothing was put there yet.
-    json(&place, &["verify", "j"], 0);
-    place.copy("j", "older");
+    place
+        .run(&["witness", "ask", "j", "-o", "request"])
+        .exits(0);
+    place.run(&["witness", "cosign", "w", "request"]).exits(0);
+    json(&place, &["witness", "untrust", "w", &vkey], 0);
+    let cosign = |request: &str, code: i32| {
+        let ran = place.run(&["witness", "cosign", "w", request, "--json"]);
+        ran.exits(code).error()["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(cosign("request", 4), "witness.unknown_log");
+    let again = place.run(&["witness", "untrust", "w", &vkey, "--json"]);
+    assert_eq!(again.exits(7).error()["code"], "witness.unknown_log");
+    // Trusted again, it is no first contact.
+    json(&place, &["witness", "trust", "w", &vkey], 0);
     place.append("a/1", "x", "3");
-    for file in ["anchored", "kept"] {
-        let text = fs::read_to_string(place.path(file)).unwrap();
-        assert_eq!(text.lines().nth(1), Some("5"), "{file}");
-    }
-    json(&place, &["verify", "j"], 0);
-    // What was known is lost, the anchors are not.
-    let older = ["verify", "older", "--known", "lost", "--vkey", &vkey];
-    let report = json(&place, &older, 3);
-    assert_eq!(report["completeness"], "rolled_back");
-    let mut told: Vec<_> = report["findings"].as_array().unwrap().iter().collect();
-    told.retain(|finding| finding["code"] == "history.rolled_back");
-    assert_eq!(told.len(), 3, "{report}");
-    assert!(
-        told.iter()
-            .all(|finding| finding["evidence"].as_str().unwrap().starts_with("anchor "))
+    place.run(&["witness", "ask", "j", "-o", "fresh"]).exits(0);
+    assert_eq!(cosign("fresh", 6), "witness.conflict");
+    place
+        .run(&["witness", "ask", "j", "--old", "4", "-o", "later"])
+        .exits(0);
+    place.run(&["witness", "cosign", "w", "later"]).exits(0);
+}
+
+#[test]
+fn a_witness_whose_creation_was_cut_short_can_be_made_again() {
+    let (place, _) = place();
+    fs::create_dir(place.path("w")).unwrap();
+    place.write("w/new-keyAbCdEf", "PRIVATE");
+    json(&place, &["witness", "init", "w", "--name", "w"], 0);
+    place.run(&["witness", "init", "w", "--name", "w"]).exits(1);
+    fs::create_dir(place.path("full")).unwrap();
+    place.write("full/thesis", "years of work");
+    place
+        .run(&["witness", "init", "full", "--name", "w"])
+        .exits(1);
+    assert_eq!(fs::read_dir(place.path("full")).unwrap().count(), 1);
+}
+
+/// As the journal's own key files.
+#[test]
+fn a_private_key_that_others_can_read_is_refused_wherever_it_is_given() {
+    let (place, _) = place();
+    let made = place.run(&["init", "k", "--json"]).exits(0).object();
+    let file = made["key_file"].as_str().unwrap().to_owned();
+    let rotate = |file: &str, exit: i32| {
+        let ran = place.run(&["keys", "rotate", "j", "--key", file, "--json"]);
+        ran.exits(exit).error()["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(rotate(&file, 1), "signer.other_journal", "it can be read");
+    std::os::unix::fs::symlink(&file, place.path("link")).unwrap();
+    assert_eq!(rotate("link", 1), "signer.key_permissions");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(rotate(&file, 1), "signer.key_permissions");
+}
+
+/// Bug: with a policy that wants witnesses, a verification that was shown no cosigned checkpoint moved what
+/// is known on to the newest.
+#[test]
+fn what_no_witness_has_seen_is_not_remembered_where_a_policy_wants_them() {
+    let (place, vkey) = place();
+    let made = json(&place, &["witness", "init", "w", "--name", "w"], 0);
+    json(&place, &["witness", "trust", "w", &vkey], 0);
+    place.write(
+        "policy",
+        format!(
+            "log {vkey}\nwitness w {}\nquorum w\n",
+            made["vkey"].as_str().unwrap()
+        ),
     );
-    // An anchor never takes a shorter history, and one that can't be read leaves things open.
-    let kept = fs::read(place.path("anchored")).unwrap();
-    place.write("anchored", "nonsense");
-    let report = json(&place, &["verify", "j"], 4);
-    assert_eq!(report["unchecked"][0]["code"], "anchor.unreadable");
-    place.write("anchored", &kept);
-    json(&place, &["anchor", "remove", "j", "witness:w"], 0);
-    json(&place, &["anchor", "remove", "j", command], 0);
+    let verify = |more: &[&str], code: i32| {
+        let base = [
+            "verify", "j", "--known", "theirs", "--vkey", &vkey, "--policy", "policy",
+        ];
+        json(&place, &[&base[..], more].concat(), code);
+        let known = place
+            .run(&["known", "--known", "theirs", "list", "--json"])
+            .exits(0)
+            .objects();
+        known.first().map(|journal| journal["size"].clone())
+    };
+    assert_eq!(verify(&[], 4), None);
+    place
+        .run(&["witness", "ask", "j", "-o", "request"])
+        .exits(0);
+    place
+        .run(&["witness", "cosign", "w", "request", "-o", "c"])
+        .exits(0);
+    assert_eq!(verify(&["--checkpoint", "c"], 0), Some(json!(4)));
+    place.append("a/1", "x", "3");
+    assert_eq!(verify(&[], 4), Some(json!(4)));
     assert_eq!(
-        place
-            .run(&["anchor", "remove", "j", command, "--json"])
-            .exits(7)
-            .error()["code"],
-        "anchor.not_found"
+        verify(&["--checkpoint", "c"], 0),
+        Some(json!(4)),
+        "it has cosigned no more"
     );
-    place.run(&["anchor", "add", "j", "elsewhere"]).exits(2);
-    json(&place, &["verify", "j"], 0);
 }

@@ -10,17 +10,18 @@ use std::{
 use factlog_proof::SignedCheckpoint;
 
 use super::Writer;
-use crate::sync::Mutex;
+use crate::{Reader, sync::Mutex};
 
 /// A place outside the journal where its checkpoints are kept: worth most where the journal's keeper can't
 /// take back what was put there.
 pub trait Anchor: Debug + Send + Sync {
-    /// Takes a newer checkpoint. Called from a thread that nobody waits for but a close; what fails is
-    /// tried again with the next checkpoint, and fails nothing else.
+    /// Takes a newer checkpoint; the journal can prove that it continues what is there already. Called from a
+    /// thread that nobody waits for but a close; what fails is tried again with the next checkpoint, and
+    /// fails nothing else.
     ///
     /// # Errors
     /// Whatever keeps it from being there; see [`Journal::anchor_failures`](crate::Journal::anchor_failures).
-    fn put(&self, checkpoint: &SignedCheckpoint) -> io::Result<()>;
+    fn put(&self, checkpoint: &SignedCheckpoint, journal: &Reader) -> io::Result<()>;
 }
 
 /// The anchors of a journal that is open for writing.
@@ -86,11 +87,14 @@ impl Anchors {
             return;
         }
         (state.last_at, state.segments) = (now, view.segments.len());
+        let reader = Reader {
+            shared: Arc::clone(&writer.shared),
+        };
         for (anchor, place) in self.list.iter().zip(&mut state.places) {
             if place.0 >= size && place.1.is_none() {
                 continue;
             }
-            let put = catch_unwind(AssertUnwindSafe(|| anchor.put(signed)));
+            let put = catch_unwind(AssertUnwindSafe(|| anchor.put(signed, &reader)));
             *place = match put {
                 Ok(Ok(())) => (size, None),
                 Ok(Err(error)) => (place.0, Some(error.to_string())),

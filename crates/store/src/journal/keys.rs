@@ -94,16 +94,8 @@ impl Journal {
             .into());
         }
         // Asked before a file is made.
-        let keys = self.reader.keys();
-        if keys.iter().any(|old| old.key == *key.verifier()) {
-            let why = "the new key was a key of this journal before";
-            return Err(Misuse::KeyRefused(why).into());
-        }
-        let announced = keys.last().and_then(|live| live.next);
-        if announced.is_some_and(|hash| hash != next_key_hash(key.verifier().public_key())) {
-            let why = "the new key is not the one that was announced";
-            return Err(Misuse::KeyRefused(why).into());
-        }
+        let keys = self.reader.shared.keys.load();
+        keys.check_new(key.verifier()).map_err(Misuse::KeyRefused)?;
         let verifier = key.verifier().clone();
         let (signer, key_file) = match self.key_source.path(&id) {
             Some(plain) => {

@@ -125,6 +125,7 @@ impl Journal {
                 key: found.key,
                 key_file,
                 retired: Vec::new(),
+                next: None,
                 checkpoints: Vec::new(),
                 paths: vec![absolute(dir)],
             });

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use factlog_fs::{MemFs, StoreFs};
+use factlog_proof::{SigningKey, VerifierKey};
 
 use super::*;
 use crate::{
@@ -104,6 +105,7 @@ fn known_journals_follow_a_rotation_at_once_or_at_the_next_close() {
         origin: journal.reader().origin().to_owned(),
         key: Some(key),
         retired: Vec::new(),
+        next: None,
         key_file: None,
         checkpoints: vec![journal.reader().checkpoint().unwrap()],
         paths: vec![absolute(Path::new(DIR))],
@@ -131,6 +133,43 @@ fn known_journals_follow_a_rotation_at_once_or_at_the_next_close() {
     )
     .unwrap();
     assert_eq!(report.outcome(false), crate::Outcome::Holds, "{report:?}");
+}
+
+/// Whoever stole the second key can have it sign another third one; a pin that knows better stays.
+#[test]
+fn a_pin_follows_only_to_the_key_that_was_announced() {
+    let (fs, first) = sound();
+    let known = KnownJournals::with_fs(fs.clone(), "/state/known");
+    let journal = Journal::open(DIR, options(fs.clone())).unwrap();
+    let third = SigningKey::generate(journal.reader().origin(), [3; 32]).unwrap();
+    let rotation = Rotation::new().then(third.verifier());
+    let second = journal.rotate_key(rotation).unwrap().key;
+    let entry = |key: &VerifierKey, next| KnownJournal {
+        id: journal.reader().id(),
+        origin: journal.reader().origin().to_owned(),
+        key: Some(key.clone()),
+        retired: Vec::new(),
+        next,
+        key_file: None,
+        checkpoints: Vec::new(),
+        paths: vec![absolute(Path::new(DIR))],
+    };
+    known.pin(entry(&first, None)).unwrap();
+    let proof = journal.reader().rotation_proof(&first).unwrap().unwrap();
+    known.follow(&journal.reader().id(), &proof).unwrap();
+    let pinned = || known.find(&journal.reader().id()).unwrap().unwrap();
+    let announced = factlog_format::next_key_hash(third.verifier().public_key());
+    assert_eq!(pinned().next, Some(announced));
+    let third = journal.rotate_key(Rotation::new().key(third)).unwrap().key;
+    let proof = journal.reader().rotation_proof(&second).unwrap().unwrap();
+    known.accept(entry(&second, Some([7; 32]))).unwrap();
+    let refused = known.follow(&journal.reader().id(), &proof).unwrap_err();
+    assert_eq!(refused.code(), "known.not_followed");
+    assert_eq!(pinned().key, Some(second.clone()));
+    known.accept(entry(&second, Some(announced))).unwrap();
+    known.follow(&journal.reader().id(), &proof).unwrap();
+    assert_eq!((pinned().key, pinned().next), (Some(third), None));
+    journal.close().unwrap();
 }
 
 fn entry_id(fs: &Arc<MemFs>) -> JournalId {

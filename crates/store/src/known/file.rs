@@ -34,6 +34,8 @@ struct Line {
     key: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retired: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     key_file: Option<StoredPath>,
     checkpoints: Vec<String>,
     paths: Vec<StoredPath>,
@@ -107,6 +109,7 @@ fn encode(journal: &KnownJournal) -> Line {
         origin: journal.origin.clone(),
         key: journal.key.as_ref().map(VerifierKey::to_string),
         retired: journal.retired.iter().map(VerifierKey::to_string).collect(),
+        next: journal.next.as_ref().map(|next| HEXLOWER.encode(next)),
         key_file: journal.key_file.as_deref().map(store),
         checkpoints: journal
             .checkpoints
@@ -138,6 +141,12 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
     let retired = retired
         .collect::<Result<_, _>>()
         .map_err(|error| unreadable(error.to_string()))?;
+    let hash = |text: &String| {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        let hash = bytes.and_then(|bytes| bytes.try_into().ok());
+        hash.ok_or_else(|| unreadable("the announced key is not 64 hex digits".to_owned()))
+    };
+    let next = line.next.as_ref().map(hash).transpose()?;
     let checkpoints = line
         .checkpoints
         .iter()
@@ -151,6 +160,7 @@ fn decode(line: &str) -> Result<KnownJournal, (&'static str, String)> {
         origin: line.origin,
         key,
         retired,
+        next,
         key_file: line.key_file.map(load).transpose()?,
         checkpoints,
         paths: line.paths.into_iter().map(load).collect::<Result<_, _>>()?,

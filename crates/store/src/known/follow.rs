@@ -1,4 +1,4 @@
-use factlog_format::{EventRecord, JournalEvent, KeyRotated, SectionSecret};
+use factlog_format::{EventRecord, JournalEvent, KeyRotated, SectionSecret, next_key_hash};
 use factlog_proof::{Policy, SuppliedSection, UnverifiedReceipt, VerifierKey};
 
 use super::{KnownError, KnownJournal};
@@ -22,6 +22,11 @@ impl RotationProof {
     /// # Errors
     /// `known.not_followed` if `key` didn't sign that.
     pub fn successor(&self, key: &VerifierKey) -> Result<VerifierKey, KnownError> {
+        Ok(self.rotated(key)?.0)
+    }
+
+    /// The key that took the place of `key`, and the event.
+    fn rotated(&self, key: &VerifierKey) -> Result<(VerifierKey, KeyRotated), KnownError> {
         let not = |why: &str| KnownError::NotFollowed(why.to_owned());
         let section = SuppliedSection {
             name: DATA_SECTION,
@@ -38,12 +43,21 @@ impl RotationProof {
         if rotated.old != *key.public_key() {
             return Err(not("the event replaces another key"));
         }
-        VerifierKey::new(key.name(), &rotated.new).map_err(|error| not(&error.to_string()))
+        let new = VerifierKey::new(key.name(), &rotated.new);
+        Ok((new.map_err(|error| not(&error.to_string()))?, rotated))
     }
 
     pub(super) fn apply(&self, known: &mut KnownJournal) -> Result<(), KnownError> {
         let key = known.key.clone().ok_or(KnownError::Unsigned(known.id))?;
-        known.key = Some(self.successor(&key)?);
+        let (new, rotated) = self.rotated(&key)?;
+        if known
+            .next
+            .is_some_and(|next| next != next_key_hash(new.public_key()))
+        {
+            let why = "the new key is not the one that was announced";
+            return Err(KnownError::NotFollowed(why.to_owned()));
+        }
+        (known.key, known.next) = (Some(new), rotated.next);
         known.retired.push(key);
         Ok(())
     }

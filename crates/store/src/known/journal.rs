@@ -16,6 +16,8 @@ pub struct KnownJournal {
     pub key: Option<VerifierKey>,
     /// The keys that were known before it, the oldest first; each proved to be replaced by the next.
     pub retired: Vec<VerifierKey>,
+    /// The hash of the key that must come after it, if that was announced.
+    pub next: Option<[u8; 32]>,
     /// Where the private key is, on the machine of whoever has it.
     pub key_file: Option<PathBuf>,
     /// Checkpoints of the key, in ascending order of size: the newest, and of the older ones one
@@ -60,6 +62,7 @@ impl KnownJournal {
                 return invalid("its key is named otherwise than its origin");
             }
             None if !self.retired.is_empty() => return invalid("it had keys and has none"),
+            None if self.next.is_some() => return invalid("a key is announced, and it has none"),
             None if !self.checkpoints.is_empty() => {
                 return invalid("it has checkpoints without a key");
             }
@@ -131,6 +134,9 @@ impl KnownJournal {
         }
         if self.checkpoints.is_empty() {
             self.checkpoints = other.checkpoints;
+        }
+        if self.key == other.key {
+            self.next = self.next.or(other.next);
         }
         self.key_file = other.key_file.or(self.key_file.take());
         for path in other.paths {

@@ -83,7 +83,14 @@ pub(crate) fn find(fs: &Arc<dyn StoreFs>, dir: &Path) -> Result<Found, Error> {
         VerifierKey::new(&created.origin, key)
             .map_err(|error| mismatch(&layout.segments(), &error.to_string()))?;
     }
-    let keys = keys_of(fs, &layout, &created, &mut manifest)?;
+    let mut keys = keys_of(fs, &layout, &created, &mut manifest)?;
+    if let Some(lie) = keys.contradicted.take() {
+        // Its word for one key is its word for all.
+        damage.insert(0, lie);
+        find_values(fs, &layout, &mut manifest)?;
+        keys = keys_of(fs, &layout, &created, &mut manifest)?;
+    }
+    let keys = keys.history;
     let key = keys.live().cloned();
     let unfinished = matches!(damage.as_slice(), [only] if only.code == "journal.missing")
         && holds_creation_alone(fs, &layout, &manifest.journal)?;
@@ -153,7 +160,7 @@ fn read_identity(fs: &dyn StoreFs, layout: &Layout) -> Result<Option<Identity>, 
         .map_err(|error| Damage::format("journal.damaged", &path, error))?)
 }
 
-pub(super) fn read_manifest(fs: &dyn StoreFs, layout: &Layout) -> Result<Manifest, Error> {
+pub(crate) fn read_manifest(fs: &dyn StoreFs, layout: &Layout) -> Result<Manifest, Error> {
     let path = layout.dir.join(MANIFEST);
     let code = "manifest.damaged";
     let Some(bytes) = read_named(fs, &path, MAX_MANIFEST, code)? else {

@@ -20,7 +20,7 @@ pub(crate) use clear::{clear_unfinished, make_dir, refuse_occupied};
 pub(crate) use create::{create, finish, origin_of};
 pub(crate) use floors::{Floors, unnamed};
 pub(crate) use follow::Follower;
-pub(crate) use identity::{Found, UNSUPPORTED, find};
+pub(crate) use identity::{Found, UNSUPPORTED, find, read_manifest};
 pub use inspect::{Inspection, Opens, inspect};
 pub(crate) use keys::value_of;
 pub(crate) use rebuild::{Chosen, choose};

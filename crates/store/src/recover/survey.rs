@@ -143,6 +143,8 @@ struct Scan<'f> {
     durable: u64,
     incarnation: u32,
     signed: Option<SignedCheckpoint>,
+    /// How many commits in a row no signature covers.
+    bare: u32,
     bad_signature: Option<Damage>,
     stop: Option<(u64, String)>,
 }
@@ -160,6 +162,7 @@ impl<'f> Scan<'f> {
             durable: segment.header.durable,
             incarnation: segment.header.incarnation,
             signed: None,
+            bare: 0,
             bad_signature: None,
             stop: None,
             segment,
@@ -226,9 +229,11 @@ impl<'f> Scan<'f> {
     fn take_signatures(&mut self, group: &ScannedGroup, root: Hash) {
         let header = &group.header;
         let keys = &self.found.keys;
-        let Some(key) = keys.live().filter(|_| !header.signatures.is_empty()) else {
-            return;
-        };
+        let Some(key) = keys.live() else { return };
+        if header.signatures.is_empty() {
+            return self.count_bare(group);
+        }
+        self.bare = u32::from(header.count > 0);
         let size = header.first_sequence;
         let signed = checkpoint_of(key.name(), size, root, &header.signatures);
         match signed.filter(|signed| keys.has_signed(signed)) {
@@ -242,6 +247,22 @@ impl<'f> Scan<'f> {
                 });
             }
         }
+    }
+
+    /// A crash leaves one commit that nothing signs, and the next session begins by signing it: more are
+    /// not of who has the key, and are not to be signed by who has it.
+    fn count_bare(&mut self, group: &ScannedGroup) {
+        let header = &group.header;
+        let written = header.count > 0;
+        if written && self.bare > 0 {
+            let detail = "the signature of the commit before is missing";
+            let damage = self.segment.damage(group.offset, detail);
+            self.bad_signature.get_or_insert(Damage {
+                code: "signature.missing",
+                ..damage.sequence(header.first_sequence)
+            });
+        }
+        self.bare += u32::from(written);
     }
 
     /// Applies the rules: what is below a statement must be there; the last whole group above every

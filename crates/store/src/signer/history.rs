@@ -15,8 +15,8 @@ pub struct LogKey {
     pub retired: Option<u64>,
     /// The first sequence that it doesn't vouch for any more, if it was revoked.
     pub revoked_from: Option<u64>,
-    /// The hash that its successor must have.
-    pub(crate) next: Option<Digest>,
+    /// The hash that its successor must have, if it was announced.
+    pub next: Option<Digest>,
 }
 
 /// All keys of a journal, the oldest first.
@@ -98,11 +98,9 @@ impl KeyHistory {
         if rotated.old != old {
             return Err("the key that it replaces is not the one that signs");
         }
-        if self.get(&rotated.new).is_some() {
-            return Err("the new key was a key of this journal before");
-        }
         let new = VerifierKey::new(&origin, &rotated.new)
             .map_err(|_| "the new key is one that no signature can be checked with")?;
+        self.check_new(&new)?;
         if let Some(root) = root {
             let checkpoint = Checkpoint::new(&origin, sequence, root)
                 .map_err(|_| "the tree before it is no tree of this journal")?;
@@ -117,12 +115,6 @@ impl KeyHistory {
         else {
             return Err("the key that it replaces is not the one that signs");
         };
-        if retiring
-            .next
-            .is_some_and(|next| next != next_key_hash(&rotated.new))
-        {
-            return Err("the new key is not the one that was announced");
-        }
         retiring.retired = Some(sequence);
         self.keys.push(LogKey {
             key: new,
@@ -131,6 +123,29 @@ impl KeyHistory {
             revoked_from: None,
             next: rotated.next,
         });
+        Ok(())
+    }
+
+    /// Whether a key may become one of the journal's.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_new(&self, key: &VerifierKey) -> Result<(), &'static str> {
+        if self.get(key.public_key()).is_some() {
+            return Err("the new key was a key of this journal before");
+        }
+        let mut ids = self.keys.iter().map(|old| old.key.key_id());
+        if ids.any(|id| id == key.key_id()) {
+            return Err(
+                "the new key has the id of an older one, so their signatures could not be told apart",
+            );
+        }
+        let announced = self
+            .live()
+            .and_then(|live| self.get(live.public_key())?.next);
+        if announced.is_some_and(|next| next != next_key_hash(key.public_key())) {
+            return Err("the new key is not the one that was announced");
+        }
         Ok(())
     }
 
@@ -158,5 +173,47 @@ impl KeyHistory {
         let keys = self.keys.iter().map(|key| key.key.clone());
         let policy = Policy::new(keys);
         !self.keys.is_empty() && policy.is_ok_and(|policy| checkpoint.verify_by(&policy).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use factlog_format::{JournalEvent, KeyRotated};
+    use factlog_proof::VerifierKey;
+
+    use super::{KeyHistory, LogKey};
+
+    /// Notes name keys by four bytes: two keys of the same would let one's signature pass for a broken one
+    /// of the other.
+    #[test]
+    fn a_key_with_the_id_of_an_older_one_is_refused() {
+        let origin = "example.com/log/00000000000000000000000000000000";
+        let public = |hex: &str| -> [u8; 32] {
+            let bytes = HEXLOWER.decode(hex.as_bytes()).unwrap();
+            bytes.try_into().unwrap()
+        };
+        let old = public("ab0d5f1af6429448b58fb6c6c801c1f09e5126836aa1a6465bbfe6029ecb32e4");
+        let alike = public("cfa186a5f764b55d6513c1fee3f17860301d5db3ac055d18a1e7ec0cba9cf912");
+        let key = |public| VerifierKey::new(origin, public).unwrap();
+        assert_eq!(key(&old).key_id(), key(&alike).key_id());
+        let mut history = KeyHistory {
+            keys: vec![LogKey {
+                key: key(&old),
+                since: 0,
+                retired: None,
+                revoked_from: None,
+                next: None,
+            }],
+        };
+        let rotated = JournalEvent::KeyRotated(KeyRotated {
+            old,
+            new: alike,
+            signature: [0; 64],
+            next: None,
+        });
+        let refused = history.take(7, &rotated, None).unwrap_err();
+        assert!(refused.contains("the id of an older one"), "{refused}");
+        assert_eq!(history.keys().len(), 1);
     }
 }

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use factlog_format::CachedValue;
 use factlog_fs::StoreFs;
 use factlog_proof::Hash;
 use uuid::Uuid;
@@ -50,6 +51,7 @@ use crate::{
     Damage, Error,
     index::{RunRead, RunReader},
     layout::Layout,
+    recover::read_manifest,
 };
 
 pub use options::VerifyOptions;
@@ -204,6 +206,7 @@ impl Pass<'_> {
 
     fn finish(mut self, runs: Vec<Result<RunRead, Error>>) -> Result<Report, Error> {
         self.check_identity();
+        self.check_values();
         self.check_ids();
         self.derived
             .finish(self.chain.next, self.clean, runs, &mut self.findings)?;
@@ -278,6 +281,41 @@ impl Pass<'_> {
                 self.findings
                     .wrong(Damage::new("journal.missing", &path, "there is no JOURNAL"));
             }
+        }
+    }
+
+    /// MANIFEST repeats the events about keys, since an open goes by it.
+    fn check_values(&mut self) {
+        let Some(manifest) = &self.directory.manifest else {
+            return;
+        };
+        let path = self.layout.manifest();
+        let mut wrong = |sequence, detail: &str| {
+            let damage = Damage::new("manifest.value_mismatch", &path, detail);
+            self.findings.wrong(damage.sequence(sequence));
+        };
+        let events = self.chain.trust.values();
+        for value in &manifest.values {
+            let lost = |range: &std::ops::Range<u64>| range.contains(&value.sequence);
+            // It is written before its event, which a crash may have kept from coming.
+            let can_be_known =
+                value.sequence < self.chain.next && !self.chain.lost.iter().any(lost);
+            if can_be_known && !events.contains(value) {
+                let detail = "MANIFEST repeats an event about keys that is not there";
+                wrong(value.sequence, detail);
+            }
+        }
+        let missing = |value: &&CachedValue| !manifest.values.contains(value);
+        let mut missing = events.iter().filter(missing).peekable();
+        // A live writer may have changed a key since MANIFEST was read.
+        let now = missing
+            .peek()
+            .and_then(|_| read_manifest(self.fs, &self.layout).ok());
+        for value in
+            missing.filter(|value| !now.as_ref().is_some_and(|now| now.values.contains(value)))
+        {
+            let detail = "MANIFEST does not repeat this event about keys";
+            wrong(value.sequence, detail);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use factlog::{Anchor, Clock, Journal, Options, SignedCheckpoint};
+use factlog::{Anchor, Clock, Journal, Options, Reader, SignedCheckpoint};
 use factlog_fs::MemFs;
 
 use crate::support::{DIR, event, options};
@@ -21,7 +21,9 @@ struct Kept {
 }
 
 impl Anchor for Kept {
-    fn put(&self, checkpoint: &SignedCheckpoint) -> io::Result<()> {
+    fn put(&self, checkpoint: &SignedCheckpoint, journal: &Reader) -> io::Result<()> {
+        let size = checkpoint.claimed().size();
+        assert_eq!(journal.root_at(size).unwrap(), checkpoint.claimed().root());
         if self.broken.load(Relaxed) {
             return Err(io::Error::other("nobody there"));
         }

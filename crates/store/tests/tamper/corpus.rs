@@ -15,9 +15,10 @@ use factlog_proof::{AddCheckpoint, NoteSignature, verify_consistency};
 
 use crate::{
     attacks::{self, ATTACKS, Power},
+    keys::unsigned_sessions,
     lab::{Lab, codes},
     support::{DIR, event},
-    witnessed,
+    witnessed, words,
 };
 
 /// Set to write the page instead of comparing it.
@@ -212,6 +213,23 @@ fn histories() -> Vec<Row> {
         found,
     ));
     rows.extend(keys());
+    for (name, lab) in words::lies() {
+        let found = said(&lab.verify(&lab.evidence()));
+        rows.push(row("writes to files", name, found));
+    }
+    let lab = Lab::small();
+    unsigned_sessions(&lab, 3);
+    rows.push(row(
+        "rebuilds the whole tree, without the key",
+        "the tail is rewritten, each commit as the first of a session",
+        said(
+            &lab.verify(
+                &lab.bare()
+                    .key(lab.key.clone())
+                    .checkpoint(lab.early.clone()),
+            ),
+        ),
+    ));
     rows
 }
 

@@ -41,6 +41,27 @@ fn known_journals_make_it_complete_without_arguments() {
     assert_eq!(report.anchored_through, Some(lab.events - 1));
 }
 
+/// Bug: a journal verified with the key that its maker named, though another was known for it, and nothing
+/// was said as long as no checkpoint was kept.
+#[test]
+fn a_key_given_does_not_hide_that_another_is_known() {
+    let lab = Lab::small();
+    let other = SigningKey::generate(lab.key.name(), [7; 32]).unwrap();
+    let known = lab.known();
+    let mut entry = known.list().unwrap().remove(0);
+    entry.key = Some(other.verifier().clone());
+    entry.checkpoints.clear();
+    known.accept(entry).unwrap();
+    let report = lab.verify(&lab.evidence().known(known));
+    assert_eq!(
+        codes(&report.findings),
+        ["known.key_differs"],
+        "{}",
+        show(&report)
+    );
+    assert_eq!(report.outcome(false), Outcome::Fails);
+}
+
 #[test]
 fn on_its_own_word_a_journal_is_undecided_and_internally_sound() {
     let lab = Lab::small();

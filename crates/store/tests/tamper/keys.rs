@@ -216,10 +216,56 @@ fn a_replaced_key_does_not_sign_on_because_it_is_the_one_given() {
         assert_eq!(report.outcome(false), Outcome::Fails, "{}", show(&report));
         let honest = 7 + u64::from(revoke);
         assert_eq!(report.signed_through, Some(honest), "{}", show(&report));
-        // Whoever begins a session for each event owes no signature, and is not vouched for either.
+        // Whoever begins a session for each event doesn't get round it either: each begins with a signature.
         let (lab, old) = forged_by_the_old_key(revoke, true);
         let report = with(&lab, &old, &lab.early);
         assert_eq!(report.signed_through, Some(honest), "{}", show(&report));
+        let found = codes(&report.findings);
+        assert!(found.contains(&"signature.missing"), "{}", show(&report));
+        assert_eq!(report.outcome(false), Outcome::Fails, "{}", show(&report));
+    }
+}
+
+/// A tail without any signature, by someone who has no key and begins a session for each event.
+pub(crate) fn unsigned_sessions(lab: &Lab, last: u64) {
+    let mut forged = Forgery::read(lab);
+    let mut groups: Vec<_> = forged.segments[0].groups.drain(..).collect();
+    groups.retain(|group| !group.events.is_empty());
+    for (number, group) in (1..).zip(groups.iter_mut().rev().take(last as usize).rev()) {
+        group.header.incarnation += number;
+        group.events[0].repay(|payload| payload[0] ^= 1);
+        if number > 1 {
+            // That of what stands before them is good.
+            group.header.signatures.clear();
+        }
+    }
+    forged.segments[0].groups = groups;
+    forged.manifest.incarnation += last as u32;
+    forged.relink();
+    forged.restate();
+    // Nobody called it closed.
+    forged.write(lab);
+    let mut manifest =
+        factlog_format::Manifest::decode(&lab.read(format!("{DIR}/MANIFEST"))).unwrap();
+    manifest.rows.last_mut().unwrap().proven_end = 0;
+    lab.write(format!("{DIR}/MANIFEST"), &manifest.encode());
+    lab.remove_checkpoints();
+}
+
+/// Bug: the owner's next session signed whatever stood behind the last signature, however much it was.
+#[test]
+fn more_than_one_unsigned_commit_is_never_signed_afterwards() {
+    for last in [1, 3] {
+        let lab = Lab::small();
+        unsigned_sessions(&lab, last);
+        // The owner remembers nothing of what was rewritten: a key that a caller holds has no state.
+        let key = signing_key(&lab);
+        let fs: std::sync::Arc<factlog_fs::MemFs> = lab.fs.clone();
+        let options = Options::new().file_system(fs).signing_key(key);
+        let journal = Journal::open(DIR, options.dangerous().without_housekeeper()).unwrap();
+        let why = journal.read_only_reason().map(factlog::Error::code);
+        let wanted = (last > 1).then_some("signature.missing");
+        assert_eq!(why, wanted, "{last}");
     }
 }
 

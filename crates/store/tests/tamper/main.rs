@@ -13,3 +13,4 @@ mod tails;
 mod threads;
 mod wire;
 mod witnessed;
+mod words;

@@ -10,9 +10,6 @@ use crate::opening::{self, WriteArgs};
 use crate::output::{Output, shown, table};
 use crate::{files, paths};
 
-/// The longest file with a private key.
-const MAX_KEY_FILE: u64 = 1 << 10;
-
 /// The keys that sign a journal: list them, replace them, take trust in an old one back
 #[derive(clap::Args)]
 #[command(before_help = "\
@@ -182,9 +179,8 @@ fn rotate(
 }
 
 fn read_key(path: &Path) -> Result<SigningKey> {
-    let bytes = files::read(path, MAX_KEY_FILE)?;
-    let text = String::from_utf8_lossy(&bytes);
-    SigningKey::from_text(text.trim_end_matches('\n')).map_err(|error| {
+    let text = files::read_secret(path)?;
+    SigningKey::from_text(&text).map_err(|error| {
         let message = format!("{} is not a private key: {error}", paths::shown(path));
         Problem::new(Exit::Usage, error.code(), message).into()
     })

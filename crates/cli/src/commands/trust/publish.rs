@@ -153,11 +153,39 @@ fn tile_path(level: &str, at: u64, width: u64) -> PathBuf {
     path
 }
 
-/// A published tree, read as anyone would. Nothing in it is believed before it leads to the root of its
-/// checkpoint.
+/// A published tree, read as anyone would. A tile is believed if it is the one that the tile above it
+/// commits to; those that aren't full make the root of the checkpoint together.
 struct Published {
     dir: PathBuf,
     size: u64,
+}
+
+impl Published {
+    /// The hashes of a tile.
+    fn tile(&self, level: u32, at: u64) -> Result<Vec<Hash>> {
+        let nodes = self.size.checked_shr(8 * level).unwrap_or(0);
+        let width = nodes.saturating_sub(at * WIDTH).min(WIDTH);
+        let path = self.dir.join(tile_path(&level.to_string(), at, width));
+        let damaged = |why: String| Problem::new(Exit::Undecided, "publish.damaged", why);
+        if !files::is_there(&path)? {
+            return Err(damaged(format!("{} is missing", paths::shown(&path))).into());
+        }
+        let bytes = files::read(&path, WIDTH * HASH_LEN as u64)?;
+        if bytes.len() as u64 != width * HASH_LEN as u64 {
+            let why = format!("{} is not of {width} hashes", paths::shown(&path));
+            return Err(damaged(why).into());
+        }
+        let (hashes, _) = bytes.as_chunks::<HASH_LEN>();
+        let hashes: Vec<Hash> = hashes.iter().copied().map(Hash::from_bytes).collect();
+        if width == WIDTH {
+            let above = self.tile(level + 1, at / WIDTH)?;
+            if above.get((at % WIDTH) as usize) != Some(&folded(hashes.clone())) {
+                let why = format!("{} is not the tile that was published", paths::shown(&path));
+                return Err(damaged(why).into());
+            }
+        }
+        Ok(hashes)
+    }
 }
 
 impl NodeSource for Published {
@@ -166,32 +194,30 @@ impl NodeSource for Published {
     fn node(&self, level: u32, index: u64) -> Result<Hash> {
         let (tile_level, within) = (level / 8, level % 8);
         let first = index << within;
-        let (at, offset) = (first / WIDTH, first % WIDTH);
-        let nodes = self.size.checked_shr(8 * tile_level).unwrap_or(0);
-        let width = nodes.saturating_sub(at * WIDTH).min(WIDTH);
-        let path = self.dir.join(tile_path(&tile_level.to_string(), at, width));
-        let bytes = files::read(&path, WIDTH * HASH_LEN as u64)?;
-        if bytes.len() as u64 != width * HASH_LEN as u64 {
-            let message = format!("{} is not of {width} hashes", paths::shown(&path));
-            return Err(Problem::new(Exit::NotHolding, "publish.damaged", message).into());
+        let hashes = self.tile(tile_level, first / WIDTH)?;
+        let hashes = hashes.into_iter().skip((first % WIDTH) as usize);
+        let hashes: Vec<Hash> = hashes.take(1 << within).collect();
+        if hashes.len() < 1 << within {
+            return Err(anyhow::anyhow!("a tile is too short"));
         }
-        let (hashes, _) = bytes.as_chunks::<HASH_LEN>();
-        let count = 1usize << within;
-        let hashes = hashes.iter().skip(offset as usize).take(count);
-        let mut hashes: Vec<Hash> = hashes.map(|hash| Hash::from_bytes(*hash)).collect();
-        while hashes.len() > 1 {
-            let (pairs, _) = hashes.as_chunks::<2>();
-            hashes = pairs
-                .iter()
-                .map(|[left, right]| node_hash(left, right))
-                .collect();
-        }
-        hashes.first().copied().context("a tile is too short")
+        Ok(folded(hashes))
     }
 }
 
-/// Checks that a receipt, which holds by itself, is of the history that is published: whatever is wrong
-/// with that is the verdict, and only a folder that can't be read an error.
+/// The root of a complete subtree.
+fn folded(mut hashes: Vec<Hash>) -> Hash {
+    while hashes.len() > 1 {
+        let (pairs, _) = hashes.as_chunks::<2>();
+        hashes = pairs
+            .iter()
+            .map(|[left, right]| node_hash(left, right))
+            .collect();
+    }
+    hashes.first().copied().unwrap_or(Hash::from_bytes([0; 32]))
+}
+
+/// Checks that a receipt, which holds by itself, is of the history that is published. What can't be told
+/// from what is there is no word against the receipt; a folder that can't be read is an error.
 pub(crate) fn check(
     dir: &Path,
     receipt: VerifiedReceipt,
@@ -207,34 +233,42 @@ pub(crate) fn check(
 }
 
 fn continues(dir: &Path, own: &Checkpoint, key: &VerifierKey) -> Result<()> {
-    let wrong = |code, why: &str| Problem::new(Exit::NotHolding, code, why);
+    let open = |code, why: &str| Problem::new(Exit::Undecided, code, why);
     let checkpoint = SignedCheckpoint::parse(&files::read(&dir.join("checkpoint"), MAX_FILE)?)
-        .map_err(|error| wrong(error.code(), &error.to_string()))?;
+        .map_err(|error| open("publish.damaged", &error.to_string()))?;
+    if checkpoint.claimed().origin() != own.origin() {
+        let why = "another journal is published there";
+        return Err(open("publish.other_journal", why).into());
+    }
+    let mut lines = checkpoint.signatures().iter();
+    if !lines.any(|line| line.key_id() == key.key_id()) {
+        let why = "what is published is signed by another key than the one given";
+        return Err(open("publish.other_key", why).into());
+    }
     let published = checkpoint
         .verify(key)
-        .map_err(|error| wrong(error.code(), &error.to_string()))?;
+        .map_err(|error| open("publish.damaged", &error.to_string()))?;
     let tree = Published {
         dir: dir.to_owned(),
         size: published.size(),
     };
     if root_at(&tree, published.size())? != published.root() {
         let why = "the published tiles are not those of the published checkpoint";
-        return Err(wrong("publish.damaged", why).into());
+        return Err(open("publish.damaged", why).into());
     }
     if own.size() > published.size() {
         let why = "fewer events are published than the receipt's checkpoint has";
-        return Err(wrong("publish.behind", why).into());
+        return Err(open("publish.behind", why).into());
     }
-    // Each node that is used here must lead to the published root as well.
     let path = consistency_path(&tree, own.size(), published.size());
     let path = path.map_err(|error| match error {
         PathError::Source(error) => error,
-        other => wrong("publish.damaged", &other.to_string()).into(),
+        other => open("publish.damaged", &other.to_string()).into(),
     })?;
     let (root, newer) = (own.root(), published.root());
     verify_consistency(own.size(), &root, published.size(), &newer, &path).map_err(|_| {
-        let why = "the published history is another than the receipt's, or its tiles are damaged";
-        wrong("history.forked", why)
+        let why = "the key has signed two histories: the published one is not the receipt's";
+        Problem::new(Exit::NotHolding, "history.forked", why)
     })?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use factlog_proof::{AddCheckpoint, CosigningKey, Witness, WitnessError};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Problem};
 use crate::output::{Output, note, shown};
@@ -40,6 +41,14 @@ enum Action {
     /// Watch a log, or take a further key of one that is watched
     #[command(before_help = "Examples:\n  factlog witness trust w ledger.vkey")]
     Trust {
+        /// The witness's folder
+        home: PathBuf,
+        /// The log's verifier key, or a file that holds it
+        vkey: String,
+    },
+    /// Take no more checkpoints by a key; what was cosigned is remembered
+    #[command(before_help = "Examples:\n  factlog witness untrust w old.vkey")]
+    Untrust {
         /// The witness's folder
         home: PathBuf,
         /// The log's verifier key, or a file that holds it
@@ -116,6 +125,18 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             }
             Ok(Exit::Done)
         }
+        Action::Untrust { home, vkey } => {
+            let key = opening::verifier_key(vkey)?;
+            files::Home::open(home)?.untrust(&key)?;
+            let origin = key.name().to_owned();
+            if out.is_json() {
+                let schema = "factlog.witness-trust/1";
+                out.object(&TrustJson { schema, origin })?;
+            } else {
+                out.line(format!("not trusted any more: {}", shown(&key.to_string())))?;
+            }
+            Ok(Exit::Done)
+        }
         Action::Ask { dir, old, output } => ask(dir, *old, output.as_deref(), out),
         Action::Cosign {
             home,
@@ -126,9 +147,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 }
 
 fn init(home: &Path, name: &str, out: &mut Output) -> Result<Exit> {
-    let mut seed = [0; 32];
-    factlog::Random::fill(&factlog::SystemRandom::default(), &mut seed);
-    let key = CosigningKey::generate(name, seed)
+    let mut seed = Zeroizing::new([0; 32]);
+    factlog::Random::fill(&factlog::SystemRandom::default(), seed.as_mut());
+    let key = CosigningKey::generate(name, *seed)
         .map_err(|error| Problem::new(Exit::Usage, error.code(), error.to_string()))?;
     files::Home::create(home, &key)?;
     let vkey = key.verifier().to_string();

@@ -35,6 +35,7 @@ fn journal(id: u8, path: &str) -> KnownJournal {
         origin: origin(id),
         key: Some(key(id).verifier().clone()),
         retired: Vec::new(),
+        next: None,
         key_file: None,
         checkpoints: Vec::new(),
         paths: vec![path.into()],

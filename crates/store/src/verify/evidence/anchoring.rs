@@ -236,6 +236,18 @@ impl Found {
             pass.findings.exposed(damage, By::KnownJournals);
             return;
         }
+        if let Some(key) = known.key.as_ref().filter(|_| pass.chain.lost.is_empty()) {
+            let trust = &pass.chain.trust;
+            let former = known.retired.iter().any(|old| trust.names(old));
+            let said_already = matches!(trust.key(), Some((_, KeySource::KnownJournals)));
+            if !trust.names(key) && !former && !said_already && trust.created().is_some() {
+                let detail =
+                    "the journal is known with another key, which none of its events names";
+                let damage = Damage::new("known.key_differs", path, detail).sequence(0);
+                pass.findings.exposed(damage, By::KnownJournals);
+                return;
+            }
+        }
         let known_root = |size: u64| {
             let mut claimed = known.checkpoints.iter().map(|signed| signed.claimed());
             claimed

@@ -1,10 +1,11 @@
 use std::{collections::HashMap, path::Path};
 
-use factlog_format::{CommitHeader, JournalCreated, JournalEvent};
+use factlog_format::{CachedValue, CommitHeader, JournalCreated, JournalEvent};
 use factlog_proof::{Checkpoint, Hash, Policy, VerifierKey};
 
 use crate::{
     Damage,
+    recover::value_of,
     signer::{KeyHistory, LogKey},
     verify::{
         findings::Findings,
@@ -33,8 +34,12 @@ pub(in crate::verify) struct Trust {
     signed: HashMap<[u8; 32], Sizes>,
     /// When the journal said that a key is revoked, in microseconds since 1970.
     revoked_at: HashMap<[u8; 32], i64>,
+    /// What MANIFEST must repeat of the events about keys.
+    values: Vec<CachedValue>,
     /// The key that was replaced in the commit before, which must have signed that.
     handover: Option<VerifierKey>,
+    /// How many commits in a row no signature covers, and the session of the last.
+    bare: (u32, u32),
     /// The trusted key is one of another log, so nothing can be checked with it.
     foreign: bool,
     /// Something contradicts the key.
@@ -239,6 +244,7 @@ impl Trust {
         event: &JournalEvent,
         root: Option<Hash>,
     ) -> Result<(), &'static str> {
+        self.values.extend(value_of(sequence, event));
         let before = self.history.live().cloned();
         self.history.take(sequence, event, root)?;
         if matches!(event, JournalEvent::KeyRotated(_)) {
@@ -248,6 +254,11 @@ impl Trust {
             self.revoked_at.entry(revoked.key).or_insert(recorded_at);
         }
         Ok(())
+    }
+
+    /// What MANIFEST must repeat of the events about keys that were read.
+    pub(in crate::verify) fn values(&self) -> &[CachedValue] {
+        &self.values
     }
 
     /// All events were passed: says what is to be said of the keys as a whole. Events that were `lost`
@@ -308,6 +319,7 @@ impl Trust {
             return !header.signatures.is_empty();
         };
         let size = header.first_sequence;
+        let place = &damage;
         let checkpoint = root.and_then(|root| Checkpoint::new(&origin, size, root).ok());
         let text = checkpoint.map(|checkpoint| checkpoint.to_string());
         let mut carried: Vec<VerifierKey> = Vec::new();
@@ -334,7 +346,7 @@ impl Trust {
             }
         }
         if !holds {
-            self.does_not_verify(size, damage, findings);
+            self.does_not_verify(size, place, findings);
         }
         let wanted = self.history.live();
         // The key that was given needs no event that brings it; but once replaced it signs no more.
@@ -345,7 +357,31 @@ impl Trust {
         });
         let there = |key: &VerifierKey| carried.contains(key);
         let live = wanted.is_some_and(there) || trusted.is_some_and(there);
+        self.count_bare(header, live, place, findings);
         live && handover.as_ref().is_none_or(there)
+    }
+
+    /// A crash leaves one commit that nothing signs, and the next session begins by signing it. So two in
+    /// a row were not written by who has the key, however many sessions they claim to be.
+    fn count_bare(
+        &mut self,
+        header: &CommitHeader,
+        signed: bool,
+        damage: impl Fn(&'static str, String) -> Damage,
+        findings: &mut Findings,
+    ) {
+        let (mut count, session) = self.bare;
+        if signed {
+            count = 0;
+        }
+        let written = header.count > 0 && header.number != 0;
+        // Within a session the first one that lacks is reported already.
+        if written && count == 1 && session != header.incarnation {
+            let detail =
+                "the signature of the commit before is missing, though a session began since";
+            self.missing(damage("signature.missing", detail.to_owned()), findings);
+        }
+        self.bare = (count + u32::from(written), header.incarnation);
     }
 
     fn does_not_verify(
@@ -369,6 +405,11 @@ impl Trust {
             damage("signature.invalid", detail).sequence(since),
             Evidence::Key,
         );
+    }
+
+    /// Whether an event of the journal names this key.
+    pub(in crate::verify) fn names(&self, key: &VerifierKey) -> bool {
+        self.history.get(key.public_key()).is_some()
     }
 
     /// Whether it is a key of the journal, or the one to check it with.
