@@ -170,7 +170,7 @@ impl<'b> Framed<'b> {
         }
         if let Some((offset, error)) = failed.filter(|_| events.len() < self.header.count as usize)
         {
-            return Err(Broken::format(*offset, error.clone()));
+            return Err(Broken::format(*offset, *error));
         }
         if !fits {
             let detail = "the group's events are not those of its commit header";
