@@ -2,7 +2,9 @@ use crate::{
     Digest, EventId, Facts, FactsRef, FormatError, FrameType, HashBatch, HashSort, JournalId,
     MAX_FACTS_LEN, Ordering, SectionRow, SectionSecret, Spine,
     cursor::Cursor,
-    event_hash, facts_hash,
+    event_hash,
+    facts::at_sections,
+    facts_hash,
     frame::FRAME_HEADER_LEN,
     order::{ORDER_IN_BODY, ORDER_LEN},
     section::check_payload_len,
@@ -206,6 +208,52 @@ pub struct EventFrame<'a> {
     /// Bit i: section i is still there. All of them in an event, fewer in a payload stub.
     pub present: u16,
     payload: &'a [u8],
+}
+
+/// One section as it stands in a frame: its row, and its salt or nonce with its bytes; `None` where those
+/// are erased.
+pub type FramedSection<'a> = (SectionRow<'a>, Option<(SectionSecret, &'a [u8])>);
+
+/// Finds the section of a name in the body of an event's frame or payload stub, at a fraction of what
+/// [`EventFrame::decode`] costs: facts besides the section table are passed over unchecked. For frames whose
+/// checksum holds.
+///
+/// # Errors
+/// [`FormatError`] for a body whose lengths don't fit together.
+pub fn find_section<'a>(
+    kind: FrameType,
+    body: &'a [u8],
+    name: &str,
+) -> Result<Option<FramedSection<'a>>, FormatError> {
+    if !matches!(kind, FrameType::Event | FrameType::PayloadStub) {
+        return Err(FormatError::Invalid("type of an event frame"));
+    }
+    let mut input = Cursor::new(body, "event frame");
+    input.no_flags()?;
+    let facts_len = usize::from(input.u16()?);
+    let present = input.u16()?;
+    input.take(2 + ORDER_LEN + 16)?;
+    let mut rows = at_sections(input.take(facts_len)?)?;
+    for index in 0..rows.u8()? {
+        let row = SectionRow::decode(&mut rows)?;
+        let there = present.checked_shr(u32::from(index)).unwrap_or(0) & 1 == 1;
+        if row.name != name {
+            if there {
+                input.take(row.secret_len() + row.stored_len as usize)?;
+            }
+            continue;
+        }
+        if !there {
+            return Ok(Some((row, None)));
+        }
+        let secret = match row.sealed {
+            None => SectionSecret::Salt(input.array()?),
+            Some(_) => SectionSecret::Nonce(input.array()?),
+        };
+        let stored = input.take(row.stored_len as usize)?;
+        return Ok(Some((row, Some((secret, stored)))));
+    }
+    Ok(None)
 }
 
 impl<'a> EventFrame<'a> {

@@ -2,7 +2,7 @@ use crate::{
     EventId, FormatError, MAX_FACTS_LEN, MAX_SECTIONS, MAX_TAGS, Names, SectionRow, SectionRows,
     check_scope,
     cursor::Cursor,
-    name::{decode_name, encode_name},
+    name::{decode_name, encode_name, skip_name},
     section::check_payload_len,
 };
 
@@ -249,6 +249,37 @@ impl<'a> FactsRef<'a> {
             sections,
         })
     }
+}
+
+/// The section table's place in facts: what comes before is passed over by its lengths, unchecked.
+pub(crate) fn at_sections(facts: &[u8]) -> Result<Cursor<'_>, FormatError> {
+    let mut input = Cursor::new(facts, "facts");
+    input.take(size_of::<EventId>())?;
+    for _ in 0..3 {
+        skip_name(&mut input)?;
+    }
+    input.u16()?;
+    for _ in 0..input.u8()? {
+        skip_name(&mut input)?;
+    }
+    let present = input.u16()?;
+    if present & !KNOWN != 0 || present & EXTENSIONS != 0 {
+        return Err(FormatError::Unsupported("optional facts"));
+    }
+    for (bit, len) in [
+        (OCCURRED_AT, 8),
+        (ACTOR, 0),
+        (CORRELATION, 16),
+        (CAUSATION, 16),
+        (TRACE, 25),
+    ] {
+        match present & bit {
+            0 => {}
+            ACTOR => skip_name(&mut input)?,
+            _ => drop(input.take(len)?),
+        }
+    }
+    Ok(input)
 }
 
 fn decode_trace(input: &mut Cursor<'_>) -> Result<TraceContext, FormatError> {

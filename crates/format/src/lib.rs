@@ -47,7 +47,10 @@ mod stub;
 
 pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;
-pub use event::{EventFrame, FrameParts, PreparedFrame, SectionParts, encode_event, encode_hashed};
+pub use event::{
+    EventFrame, FrameParts, FramedSection, PreparedFrame, SectionParts, encode_event,
+    encode_hashed, find_section,
+};
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{

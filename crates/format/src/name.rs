@@ -90,6 +90,15 @@ pub(crate) fn decode_name<'a>(
     Ok(name)
 }
 
+pub(crate) fn skip_name(input: &mut Cursor<'_>) -> Result<(), FormatError> {
+    if input.u8()? != CLASS_PLAIN {
+        return Err(FormatError::Unsupported("class of a name"));
+    }
+    let len = usize::from(input.u8()?);
+    input.take(len)?;
+    Ok(())
+}
+
 /// Sorted, unique names as they stand in encoded facts; decoded one by one, without allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Names<'a> {

@@ -140,7 +140,7 @@ impl<'a> SectionRow<'a> {
         Ok(())
     }
 
-    fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
+    pub(crate) fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
         let name = decode_name(input, "section name")?;
         let stored_len = input.u32()?;
         let encoding = Encoding::from_code(input.u8()?)?;

@@ -47,6 +47,7 @@ pub(crate) fn event_body(data: &[u8]) -> bool {
         if let Ok(event) = EventFrame::decode(kind, data) {
             decoded = true;
             assert_eq!(encode_body(&event), data);
+            check_found(&event, kind, data);
             if event.check_sections().is_ok() && kind == FrameType::Event {
                 assert_eq!(encode_again(&event), data);
             }
@@ -60,6 +61,14 @@ pub(crate) fn event_body(data: &[u8]) -> bool {
         assert_eq!(body_of(&again), data);
     }
     decoded
+}
+
+/// A section that is looked for by its name is the one that decoding gives.
+fn check_found(event: &EventFrame<'_>, kind: FrameType, body: &[u8]) {
+    for (row, content) in event.sections() {
+        assert_eq!(find_section(kind, body, row.name), Ok(Some((row, content))));
+    }
+    assert_eq!(find_section(kind, body, "there is none"), Ok(None));
 }
 
 /// What the format page says of the body, put together by hand.
@@ -130,6 +139,7 @@ fn check_stubs(event: &EventFrame<'_>) {
             assert_eq!(stub.present, keep);
             assert_eq!(stub.event_hash(&JOURNAL), hash);
             assert_eq!(encode_body(&stub), body_of(&out));
+            check_found(&stub, FrameType::PayloadStub, body_of(&out));
         }
     }
     let facts_hash = event.spine(&JOURNAL).facts_hash;

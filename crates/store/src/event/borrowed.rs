@@ -2,6 +2,7 @@ use std::path::Path;
 
 use factlog_format::{
     Digest, EventFrame, FactsRef, FormatError, FrameType, FullStub, JournalId, Ordering, StreamId,
+    find_section,
 };
 
 use super::{DATA_SECTION, Event};
@@ -64,12 +65,13 @@ impl<'a> EventRef<'a> {
     /// # Errors
     /// As [`facts`](Self::facts).
     pub fn data(&self) -> Result<Option<&'a [u8]>, Error> {
-        let Some(frame) = self.frame()? else {
+        if self.kind == FrameType::FullStub {
             return Ok(None);
-        };
-        let mut sections = frame.sections();
-        let data = sections.find(|(row, _)| row.name == DATA_SECTION);
-        Ok(data.and_then(|(_, content)| content.map(|(_, bytes)| bytes)))
+        }
+        // A scan asks for nothing else of most events, and decoding all of them costs as much as reading.
+        let data = find_section(self.kind, self.body, DATA_SECTION);
+        let (_, content) = data.map_err(|error| self.bad(error))?.unzip();
+        Ok(content.flatten().map(|(_, bytes)| bytes))
     }
 
     /// A copy that stands on its own.

@@ -3,6 +3,7 @@ use std::path::Path;
 use factlog_format::{
     Digest, Encoding, EventFrame, EventRecord, FRAME_HEADER_LEN, FactsRef, FormatError, FrameType,
     FullStub, JournalId, Ordering, SectionSecret, StreamId, encode_payload_stub, event_hash,
+    find_section,
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -180,7 +181,17 @@ impl Event {
     /// The section of this name.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Section<'_>> {
-        self.sections().find(|section| section.name == name)
+        if self.kind == FrameType::FullStub {
+            return None;
+        }
+        // Decoded once before, when the event was made.
+        let (row, content) = find_section(self.kind, &self.body, name).ok()??;
+        Some(Section {
+            name: row.name,
+            encoding: row.encoding,
+            hash: row.hash,
+            content,
+        })
     }
 
     /// The section that [`NewEvent::data`](super::NewEvent::data) filled.
