@@ -120,7 +120,7 @@ fn of_misuse(misuse: &Misuse) -> Exit {
 
 fn of_refusal(refusal: &Refusal) -> Exit {
     match refusal {
-        Refusal::Locked(_) | Refusal::SignerInUse(_) => Exit::Locked,
+        Refusal::Locked(_) | Refusal::SignerInUse(_) | Refusal::CursorInUse(_) => Exit::Locked,
         Refusal::KeyMissing => Exit::Undecided,
         Refusal::HistoryMismatch { .. } => Exit::NotHolding,
         Refusal::ReadOnly(why) => of_library(why),

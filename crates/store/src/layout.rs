@@ -12,8 +12,15 @@ pub(crate) const JOURNAL: &str = "JOURNAL";
 pub(crate) const MANIFEST: &str = "MANIFEST";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const SECRET: &str = "journal.secret";
-/// The subdirectories; `keys` is private.
+/// The subdirectories that a creation makes; `keys` is private.
 pub(crate) const SUBDIRECTORIES: [&str; 5] = ["segments", "index", "tree", "checkpoints", "keys"];
+/// The one that is made when it is needed.
+pub(crate) const CURSORS: &str = "cursors";
+
+/// Whether a subdirectory of this name is a journal's.
+pub(crate) fn is_subdirectory(name: &str) -> bool {
+    SUBDIRECTORIES.contains(&name) || name == CURSORS
+}
 
 impl Layout {
     pub(crate) fn new(dir: &Path) -> Self {
@@ -48,6 +55,11 @@ impl Layout {
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.dir.join("checkpoints")
+    }
+
+    /// Made with the first cursor.
+    pub(crate) fn cursors(&self) -> PathBuf {
+        self.dir.join(CURSORS)
     }
 
     pub(crate) fn keys(&self) -> PathBuf {

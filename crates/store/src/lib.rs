@@ -13,6 +13,7 @@ mod commit;
 mod config;
 mod error;
 mod event;
+mod follow;
 mod index;
 mod journal;
 mod known;
@@ -45,6 +46,10 @@ pub use factlog_macros::Event;
 pub use factlog_proof::{
     Checkpoint, CosignerKey, CosigningKey, Hash, Policy, SignedCheckpoint, SigningKey, TrustPolicy,
     UnverifiedReceipt, VerifiedReceipt, VerifierKey,
+};
+pub use follow::{
+    CursorFile, CursorStatus, Delivered, Ended, Failure, InMemory, Phase, Projection,
+    ProjectionStatus, Projector, Retries, Shown, Stopper, Subscription, SubscriptionStatus, Worker,
 };
 pub use journal::{Journal, Rotated, Rotation};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
@@ -85,6 +90,10 @@ mod guide {
     struct Boundaries;
     #[doc = include_str!("../../../docs/guide/reading.md")]
     struct Reading;
+    #[doc = include_str!("../../../docs/guide/subscriptions.md")]
+    struct Subscriptions;
+    #[doc = include_str!("../../../docs/guide/projections.md")]
+    struct Projections;
     #[doc = include_str!("../../../docs/guide/consumers.md")]
     struct Consumers;
 }

@@ -15,6 +15,7 @@ mod repair;
 mod show;
 mod stats;
 pub(crate) mod streams;
+mod tail;
 pub(crate) mod trust;
 mod verify;
 mod verify_receipt;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Append(append::Args),
     Import(import::Args),
     Log(log::Args),
+    Tail(tail::Args),
     Show(show::Args),
     Streams(streams::Args),
     Receipt(receipt::Args),
@@ -60,6 +62,7 @@ impl Command {
             Self::Append(args) => append::run(&args, out),
             Self::Import(args) => import::run(args, out),
             Self::Log(args) => log::run(&args, out),
+            Self::Tail(args) => tail::run(&args, out),
             Self::Show(args) => show::run(&args, out),
             Self::Streams(args) => streams::run(&args, out),
             Self::Receipt(args) => receipt::run(&args, out),

@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use factlog::CursorStatus;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::opening::{self, id_text};
-use crate::output::Output;
+use crate::output::{Output, shown};
 use crate::time;
 
 /// Say what a journal holds and what it takes on disk
@@ -34,6 +35,25 @@ struct Json<'a> {
     first_recorded_at: String,
     last_recorded_at: String,
     signed_through: Option<u64>,
+    consumers: Vec<Consumer>,
+}
+
+/// A consumer that keeps its position in the journal's directory.
+#[derive(Serialize)]
+struct Consumer {
+    name: String,
+    position: u64,
+    lag: u64,
+    lag_seconds: f64,
+    last_progress: Option<String>,
+    running: bool,
+    ended: Option<Ended>,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    reason: String,
+    detail: String,
 }
 
 #[derive(Serialize)]
@@ -63,6 +83,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         first_recorded_at: time::show(stats.first_recorded_at),
         last_recorded_at: time::show(stats.last_recorded_at),
         signed_through: stats.signed_through,
+        consumers: reader.cursor_files()?.into_iter().map(consumer).collect(),
     };
     if out.is_json() {
         out.object(&json)?;
@@ -70,6 +91,19 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     }
     page(&json, out)?;
     Ok(Exit::Done)
+}
+
+fn consumer(cursor: CursorStatus) -> Consumer {
+    let ended = cursor.ended;
+    Consumer {
+        name: cursor.name,
+        position: cursor.position,
+        lag: cursor.lag,
+        lag_seconds: cursor.lag_micros as f64 / 1e6,
+        last_progress: cursor.last_progress.map(time::show),
+        running: cursor.held,
+        ended: ended.map(|(reason, detail)| Ended { reason, detail }),
+    }
 }
 
 fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
@@ -95,6 +129,17 @@ fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
         ("other files", bytes(stats.bytes.other)),
     ] {
         out.line(format!("{name:<12} {value}"))?;
+    }
+    for consumer in &stats.consumers {
+        let state = match (&consumer.ended, consumer.running) {
+            (Some(ended), _) => format!("ended: {}", shown(&ended.detail)),
+            (None, true) => "running".to_owned(),
+            (None, false) => "not running".to_owned(),
+        };
+        out.line(format!(
+            "consumer     {}: at {}, {} events and {:.1} s behind, {state}",
+            consumer.name, consumer.position, consumer.lag, consumer.lag_seconds
+        ))?;
     }
     Ok(())
 }

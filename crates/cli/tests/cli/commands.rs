@@ -221,6 +221,34 @@ fn log_filters_and_show_finds() {
 }
 
 #[test]
+fn stats_tell_how_far_consumers_are_and_why_they_ended() {
+    let place = Place::with_journal();
+    place.append("a/1", "x", "1");
+    place.append("a/1", "x", "2");
+    let reader = factlog::Journal::open_read_only(place.path("j"), factlog::Options::new());
+    let reader = reader.unwrap();
+    let mut cursor = reader.cursor_file("mails").unwrap();
+    cursor.advance(1).unwrap();
+    let consumers = || place.run(&["stats", "j", "--json"]).exits(0).object()["consumers"].clone();
+    let running = consumers();
+    assert_eq!(
+        (&running[0]["lag"], &running[0]["running"]),
+        (&json!(2), &json!(true))
+    );
+    assert!(running[0]["lag_seconds"].as_f64().unwrap() > 0.0);
+    cursor.end(&factlog::Ended::Closed).unwrap();
+    drop(cursor);
+    let ended = consumers();
+    assert_eq!(ended[0]["ended"]["reason"], "closed");
+    assert_eq!(
+        (&ended[0]["name"], &ended[0]["position"]),
+        (&json!("mails"), &json!(1))
+    );
+    let page = place.run(&["stats", "j"]).exits(0).stdout;
+    assert!(page.contains("mails: at 1, 2 events"), "{page}");
+}
+
+#[test]
 fn streams_stats_receipts_and_checkpoints_are_given() {
     let place = Place::with_journal();
     place.append("a/1", "x", "1");

@@ -5,11 +5,12 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "init",
     "append",
     "import",
     "log",
+    "tail",
     "show",
     "streams",
     "receipt",
@@ -117,6 +118,37 @@ fn a_closed_pipe_ends_it_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_tail_ends_with_the_last_and_goes_on_with_what_comes() {
+    let place = Place::with_journal();
+    for payload in ["1", "2", "3"] {
+        place.append("a/1", "x", payload);
+    }
+    let last = place.run(&["tail", "j", "-n", "2", "--json"]).exits(0);
+    let sequences = |text: &str| -> Vec<u64> {
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .map(|event: serde_json::Value| event["sequence"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(sequences(&last.stdout), [2, 3]);
+    let args = [
+        "tail", "j", "-f", "-n", "1", "--kind", "x", "--limit", "2", "--json",
+    ];
+    let child = place.factlog(&args).stdout(Stdio::piped()).spawn().unwrap();
+    for (kind, payload) in [("y", "4"), ("x", "5"), ("x", "6"), ("x", "7")] {
+        place.append("a/1", kind, payload);
+    }
+    let output = child.wait_with_output().unwrap();
+    let found = sequences(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(found.len(), 3);
+    // It may have begun before or after any of them.
+    assert!(
+        found.is_sorted_by(|a, b| a < b) && !found.contains(&4),
+        "{found:?}"
+    );
 }
 
 #[test]

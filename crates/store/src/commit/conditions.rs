@@ -79,16 +79,16 @@ impl BatchKeys {
     }
 
     /// The coordinate of each event, in order.
-    pub(super) fn coordinates(&self) -> impl Iterator<Item = &Key> {
+    pub(crate) fn coordinates(&self) -> impl Iterator<Item = &Key> {
         self.events.iter().map(|event| &event.coordinate)
     }
 
-    fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.events.len() as u64
     }
 
     /// Kind and tags of each event, in order.
-    pub(super) fn kinds_and_tags(&self) -> impl Iterator<Item = (Key, &[Key])> {
+    pub(crate) fn kinds_and_tags(&self) -> impl Iterator<Item = (Key, &[Key])> {
         let mut start = 0;
         self.events.iter().map(move |event| {
             let tags = self.tags.get(start..event.tags_end).unwrap_or_default();

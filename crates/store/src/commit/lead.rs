@@ -11,7 +11,7 @@ use super::{
     waiting::{GroupCell, Woken},
 };
 use crate::{
-    Error, WriterFailure,
+    Ended, Error, WriterFailure,
     config::{Bug, planted},
     sync::{MutexGuard, Patience},
 };
@@ -108,7 +108,7 @@ impl Writer {
             Err(error) => {
                 let error = Arc::new(error);
                 cell.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
-                stopped = Some(stop(&mut order, error));
+                stopped = Some((stop(&mut order, Arc::clone(&error)), error));
             }
         }
         let next = order.hand_over(waiters);
@@ -129,8 +129,9 @@ impl Writer {
         }
         // Last, and without any lock, since the wakers of tickets are other people's code.
         cell.wake();
-        if let Some(stopped) = stopped {
-            stopped.wake();
+        if let Some((waiting, error)) = stopped {
+            waiting.wake();
+            self.shared.followers.end(Ended::WriterFailed(error));
         }
     }
 
@@ -254,6 +255,8 @@ impl Writer {
                 let waiting = stop(&mut order, Arc::clone(&error));
                 drop(order);
                 waiting.wake();
+                let why = Ended::WriterFailed(Arc::clone(&error));
+                self.shared.followers.end(why);
                 Err(WriterFailure::Poisoned(error).into())
             }
         }
@@ -292,10 +295,12 @@ impl Drop for LeadGuard<'_> {
         if let Some(group) = &group {
             group.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
         }
-        let waiting = stop(&mut order, error);
+        let waiting = stop(&mut order, Arc::clone(&error));
         order.hand_over(0);
         drop(order);
         self.writer.ended.notify_all();
+        let followers = &self.writer.shared.followers;
+        followers.end(Ended::WriterFailed(error));
         for group in group.iter().chain([&waiting]) {
             group.wake();
         }

@@ -32,6 +32,7 @@ pub use anchors::Anchor;
 pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
+pub(crate) use conditions::BatchKeys;
 pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
 pub(crate) use desk::Desk;
 pub(crate) use order::{Head, Order, Stopped};
@@ -354,6 +355,8 @@ impl Writer {
         self.publish_group(first, &mut done);
         let room = baton.room();
         drop(baton);
+        let (events, keys) = (done.memory.events.len(), done.keys);
+        self.shared.followers.publish(first, events, keys);
         self.commits.fetch_add(1, Relaxed);
         self.signal.work();
         Ok(Ended {

@@ -113,6 +113,10 @@ const CODES: &[Code] = &[
     row("conflict.expectation", Content, "the stream is not at the revision expected", "read the stream, decide again"),
     row("conflict.id_reused", Content, "the id stands for an event with other content", "give the new event another id"),
     row("conflict.partial_repeat", Content, "some events of the batch are in the journal already, and some are not", "repeat a batch whole, or not at all"),
+    row("cursor.ahead", Keeper, "a cursor has passed events that the journal does not have: the journal is an older copy, or went another way since", "restore the newer journal, or remove the cursor's file to have its consumer begin anew"),
+    row("cursor.damaged", Bytes, "a cursor's file is not what was written, or is another journal's", "remove it to have its consumer begin anew, or put one back that you kept"),
+    row("cursor.in_use", Other, "another consumer holds the cursor", "give each consumer a name of its own"),
+    row("cursor.name", Caller, "a name that no cursor's file can have", "take 1 to 64 of a-z, 0-9, '.', '_' and '-'"),
     row("demo.failed", System, "the demo could not be run", "see the message"),
     row("derived.index", Bytes, "the index is not what the events give, or part of it is missing", DERIVED),
     row("derived.index_ahead", Bytes, "the index knows more events than there are", DERIVED),
@@ -204,6 +208,7 @@ const CODES: &[Code] = &[
     row("payload.upcast", Content, "a payload of an earlier version can't be carried to the current one", "correct the upcast; what is stored stays as it is"),
     row("policy.malformed", Caller, "a policy file is not one", "see the message: it names the line"),
     row("policy.own_witness", Evidence, "a policy's witness has a key of the journal that it should watch", "name witnesses who are independent of the journal"),
+    row("projection.invalid", Caller, "a projection can't be added as it is, or not any more", "see the message"),
     row("proof.frontier_length", Evidence, "a right edge has not as many hashes as its size wants", ASK),
     row("proof.index_out_of_range", Evidence, "the leaf is not in the tree", ASK),
     row("proof.out_of_range", Caller, "no such node is in the tree", "ask for one that is"),
@@ -267,6 +272,7 @@ const CODES: &[Code] = &[
     row("stream.coordinate_changed", Bytes, "an event was moved to another stream", TAMPERING),
     row("stream.second", Bytes, "a stream was split in two", TAMPERING),
     row("stub.unauthorised", Bytes, "an event's content is gone, and no erasure covers it", "restore the event: this is tampering"),
+    row("subscription.invalid", Caller, "a subscription was asked for that goes backwards or ends in time", "ask for one that goes forward; name the sequence at which it ends, or stop it"),
     row("tail.events_unproven", Crash, "the last events are whole, and nothing says yet that they were durable", "nothing: an open for writing makes them so"),
     row("tail.unproven", Crash, "bytes at the end are a write that was never acknowledged", "nothing: an open for writing sets them aside"),
     row("ticket.spent", Caller, "a ticket was polled again after its answer", "keep the answer"),
@@ -329,7 +335,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 24] = [
+    const OTHERS: [&str; 25] = [
         "a.off",
         "clock.stepped_back",
         "demo.watched",
@@ -339,6 +345,7 @@ mod tests {
         "event.receipt",
         "git.commit",
         "cursor.moved",
+        "dead_letter.written",
         "import.position",
         "journal.created",
         "journal.key",

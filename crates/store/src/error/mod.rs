@@ -245,6 +245,17 @@ pub enum Misuse {
     /// A batch has no event, or more events or bytes than one group holds.
     #[error("a batch holds 1 to 65,536 events and at most 64 MiB")]
     BatchSize,
+    /// A name that no cursor's file can have.
+    #[error(
+        "{0:?} is no name for a cursor: it takes 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit"
+    )]
+    CursorName(String),
+    /// A projection can't be added.
+    #[error("the projection can't be added: {0}")]
+    Projection(&'static str),
+    /// A subscription was asked for that no subscription can be.
+    #[error("there is no such subscription: {0}")]
+    Subscription(&'static str),
     /// A [`Ticket`](crate::Ticket) was polled again after it had given its answer.
     #[error("the ticket has given its answer already")]
     TicketSpent,
@@ -349,6 +360,9 @@ impl Misuse {
                 _ => "event.invalid",
             },
             Self::BatchSize => "batch.size",
+            Self::CursorName(_) => "cursor.name",
+            Self::Projection(_) => "projection.invalid",
+            Self::Subscription(_) => "subscription.invalid",
             Self::TicketSpent => "ticket.spent",
             Self::ReservedScope => "event.reserved_scope",
             Self::ReservedEncoding => "event.reserved_encoding",
@@ -440,6 +454,9 @@ pub enum Refusal {
         /// What the system said.
         source: io::Error,
     },
+    /// Another consumer holds the cursor.
+    #[error("the cursor {0} is in use: another consumer of this name runs")]
+    CursorInUse(String),
     /// The journal is closed.
     #[error("the journal is closed")]
     Closed,
@@ -461,6 +478,7 @@ impl Refusal {
             Self::HistoryMismatch { .. } => "signer.history_mismatch",
             Self::StrictRecovery(_) => "recovery.strict",
             Self::DiskFull { .. } => "disk.full",
+            Self::CursorInUse(_) => "cursor.in_use",
             Self::Closed => "journal.closed",
         }
     }

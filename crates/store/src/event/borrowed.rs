@@ -82,6 +82,12 @@ impl<'a> EventRef<'a> {
         Event::decode(self.journal, self.kind, self.body.to_vec()).map_err(|error| self.bad(error))
     }
 
+    /// Whether an erasure took something of it.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.kind != FrameType::Event
+    }
+
     fn frame(&self) -> Result<Option<EventFrame<'a>>, Error> {
         let decoded = match self.kind {
             FrameType::FullStub => FullStub::decode(self.body).map(|_| None),

@@ -99,6 +99,11 @@ impl Event {
         self.without_payload
     }
 
+    /// Whether an erasure took something of it.
+    pub(crate) fn is_stub(&self) -> bool {
+        self.kind != FrameType::Event && !self.without_payload
+    }
+
     /// The same, borrowed.
     pub(crate) fn as_event_ref<'a>(&'a self, path: &'a Path) -> EventRef<'a> {
         EventRef {

@@ -20,12 +20,13 @@ pub use keys::{Rotated, Rotation};
 
 use self::keys::{create_signer, floors, open_signer, require_key};
 use crate::{
-    BatchReceipt, Condition, Damage, Error, KnownJournal, Misuse, NewEvent, Options, Reader,
+    BatchReceipt, Condition, Damage, Ended, Error, KnownJournal, Misuse, NewEvent, Options, Reader,
     Receipt, RecoveryReport, Refusal, RegistryCheck, Ticket, WriterFailure,
     commit::housekeeper::{Housekeeper, Signal},
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
+    follow::{EndsFollowers, Followers, Following},
     layout::{Layout, decode_secret},
     open::{
         read_view,
@@ -67,6 +68,8 @@ pub struct Journal {
     known: Option<crate::KnownJournals>,
     encoding: Encoding,
     registry_problems: Vec<RegistryProblem>,
+    /// What follows the journal ends when its handle goes.
+    _follows: EndsFollowers,
     /// Dropped last, so that nothing of this handle outlives its right to write.
     _lock: Box<dyn FileLock>,
 }
@@ -165,11 +168,13 @@ impl Journal {
         // Nothing is written, derived files included.
         let for_reading = |lock, found, why: Option<Error>| {
             let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
-            let shared = Arc::new(shared(&fs, found, view, None));
+            let mut shared = shared(&fs, found, view, None);
+            shared.followers = followers(&options);
+            let shared = Arc::new(shared);
             let mut journal = Self::assemble(&options, shared, lock);
             journal.import_key = secret.as_deref().map(import_key);
             journal.refused = why.map(Arc::new);
-            Ok(journal)
+            journal.start(&options)
         };
         let (Some(secret), None) = (&secret, &why) else {
             return for_reading(lock, found, why);
@@ -226,6 +231,7 @@ impl Journal {
         let (view, mut survey) = read_view(fs, &found, &floors, &nobody_writes)?;
         let follower = Some(Follower::after(&survey));
         let mut shared = shared(fs, found, view, follower);
+        shared.followers = followers(&options);
         let damage = survey.damage.take().or(survey.bad_signature.take());
         // Beside a writer, what it is just writing may look so.
         shared.damage.extend(damage.filter(|_| nobody_writes()));
@@ -247,8 +253,10 @@ impl Journal {
     }
 
     fn assemble(options: &Options, shared: Arc<Shared>, lock: Box<dyn FileLock>) -> Self {
+        let follows = EndsFollowers(Arc::clone(&shared.followers));
         Self {
             writer: None,
+            _follows: follows,
             reader: Reader { shared },
             housekeeper: None,
             refused: None,
@@ -276,6 +284,11 @@ impl Journal {
     }
 
     fn start(mut self, options: &Options) -> Result<Self, Error> {
+        if let Some(why) = &self.refused {
+            // What is durable can be followed; that nothing more will come is said behind it.
+            let followers = &self.reader.shared.followers;
+            followers.end(Ended::WriterFailed(Arc::clone(why)));
+        }
         if let Ok(writer) = self.writer()
             && options.housekeeper
         {
@@ -530,6 +543,15 @@ impl std::fmt::Debug for Journal {
     }
 }
 
+/// Who will follow a journal, and who tells them.
+fn followers(options: &Options) -> Arc<Followers> {
+    let following = match options.housekeeper {
+        true => Following::Thread,
+        false => Following::Inline,
+    };
+    Arc::new(Followers::new(following, Arc::clone(&options.clock)))
+}
+
 pub(crate) fn shared(
     fs: &Arc<dyn StoreFs>,
     found: Found,
@@ -543,6 +565,7 @@ pub(crate) fn shared(
         keys: arc_swap::ArcSwap::from_pointee(found.keys),
         view: arc_swap::ArcSwap::from_pointee(view),
         follower,
+        followers: Arc::default(),
         damage: found.damage,
         maps: false,
         offsets: crate::read::view::OffsetsMemory::default(),
@@ -639,6 +662,7 @@ pub(crate) fn new_writer(
 ) -> Arc<Writer> {
     // Only who may write knows that nobody else does.
     shared.maps = options.maps;
+    shared.followers = followers(options);
     Arc::new(Writer {
         shared: Arc::new(shared),
         clock: Arc::clone(&options.clock),

@@ -166,6 +166,18 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// What this or another takes, whatever range of events they name.
+    pub(crate) fn or_all_of(self, other: Self) -> Self {
+        let mut others = self.others;
+        others.push(self.last);
+        others.extend(other.others);
+        Self {
+            last: other.last,
+            others,
+            ..Self::default()
+        }
+    }
+
     /// The alternatives.
     pub(crate) fn items(&self) -> impl Iterator<Item = &Item<'a>> + Clone {
         self.others.iter().chain(std::iter::once(&self.last))

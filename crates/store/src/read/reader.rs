@@ -20,6 +20,7 @@ use super::{Events, Query, Streams};
 use crate::{
     Damage, Error, Event,
     commit::Head,
+    follow::Followers,
     index::Table,
     layout::Layout,
     read::view::{OffsetsMemory, Segment, View},
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     /// How a journal without a writer here finds what was written since; `None` with a writer.
     pub(crate) follower: Option<Follower>,
+    /// Who follows it in this process.
+    pub(crate) followers: Arc<Followers>,
     /// What the open had to work around.
     pub(crate) damage: Vec<Damage>,
     /// Whether sealed segments are mapped.
@@ -514,6 +517,21 @@ impl Shared {
             recorded_at: order.recorded_at,
             hash,
         })
+    }
+
+    /// The first event that was recorded at a time or later, or the end.
+    pub(crate) fn first_recorded_from(&self, micros: i64) -> Result<u64, Error> {
+        let view = self.view.load_full();
+        // Times never step back along the sequences.
+        let (mut low, mut high) = (0, view.durable);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.order_of(&view, middle, None)?.recorded_at < micros {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     pub(crate) fn index_is_wrong(&self, sequence: u64) -> Damage {

@@ -6,8 +6,12 @@ use std::{
 use factlog_fs::{FileKind, OpenMode, StoreFs, TEMPORARY_SUFFIX, read_up_to};
 
 use crate::{
-    Error, index,
-    layout::{JOURNAL, LOCK, Layout, MANIFEST, SECRET, SUBDIRECTORIES, is_checkpoint_name},
+    Error,
+    follow::is_cursor,
+    index,
+    layout::{
+        CURSORS, JOURNAL, LOCK, Layout, MANIFEST, SECRET, is_checkpoint_name, is_subdirectory,
+    },
     segment::{GroupScanner, SegmentFile, largest_statement, parse_segment_name},
     tree,
 };
@@ -63,7 +67,7 @@ impl Contents {
             let path = dir.join(&entry.name);
             let name = entry.name.to_str().unwrap_or_default();
             match entry.kind {
-                FileKind::Dir if SUBDIRECTORIES.contains(&name) => {
+                FileKind::Dir if is_subdirectory(name) => {
                     contents.list_inside(fs, name, &path)?;
                     contents.dirs.push(path);
                 }
@@ -221,6 +225,7 @@ fn belongs(folder: &str, name: &str) -> bool {
         "tree" => tree::is_own(name),
         "checkpoints" => is_checkpoint_name(name),
         "keys" => name == SECRET,
+        CURSORS => is_cursor(name),
         _ => false,
     }
 }

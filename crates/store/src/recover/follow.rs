@@ -44,11 +44,14 @@ impl Follower {
     /// Takes in what is new. Returns whether anything is.
     pub(crate) fn refresh(&self, shared: &Shared) -> Result<bool, Error> {
         let mut place = self.0.lock();
-        if place.read_on(shared)? {
-            return Ok(true);
+        let before = shared.view.load().proven();
+        let found = place.look(shared);
+        // Under the lock, so that what is told is told in order.
+        let now = shared.view.load().proven();
+        if now > before {
+            shared.followers.publish_unknown(before, now);
         }
-        // Nothing new in this segment: the writer may have gone on in another.
-        place.reopen(shared)
+        found
     }
 }
 
@@ -64,6 +67,14 @@ fn prove(shared: &Shared, header: &CommitHeader) {
 }
 
 impl Place {
+    fn look(&mut self, shared: &Shared) -> Result<bool, Error> {
+        if self.read_on(shared)? {
+            return Ok(true);
+        }
+        // Nothing new in this segment: the writer may have gone on in another.
+        self.reopen(shared)
+    }
+
     fn read_on(&mut self, shared: &Shared) -> Result<bool, Error> {
         let segment = Arc::clone(&self.segment);
         let len = segment.len()?;

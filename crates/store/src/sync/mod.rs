@@ -7,7 +7,7 @@
 #[cfg(not(test))]
 mod real;
 #[cfg(test)]
-mod scheduled;
+pub(crate) mod scheduled;
 #[cfg(test)]
 mod tests;
 

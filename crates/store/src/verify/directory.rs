@@ -8,7 +8,7 @@ use factlog_fs::{
 use super::findings::Findings;
 use crate::{
     Damage, Error, Misuse,
-    layout::{JOURNAL, Layout, MANIFEST, SECRET, SECRET_LEN, SUBDIRECTORIES, decode_secret},
+    layout::{JOURNAL, Layout, MANIFEST, SECRET, SECRET_LEN, decode_secret, is_subdirectory},
     segment::parse_segment_name,
 };
 
@@ -201,7 +201,7 @@ pub(super) fn read_small(
 fn check_entry(entry: &DirEntry, dir: &Path, findings: &mut Findings) {
     let known = match entry.name.to_str() {
         Some(JOURNAL | MANIFEST | "LOCK") => entry.kind == FileKind::File,
-        Some(name) if SUBDIRECTORIES.contains(&name) => entry.kind == FileKind::Dir,
+        Some(name) if is_subdirectory(name) => entry.kind == FileKind::Dir,
         _ => false,
     };
     if !known && !is_leftover(entry) {

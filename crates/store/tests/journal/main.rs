@@ -1,5 +1,8 @@
 //! A journal as its users meet it: append, read, prove, close, open again.
 
+mod cursors;
+mod follow;
+mod project;
 mod reads;
 mod tickets;
 
