@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+#[path = "../examples/access_log.rs"]
+mod access_log;
 #[path = "../examples/agent.rs"]
 mod agent;
 #[path = "../examples/bank.rs"]
 mod bank;
 #[path = "../examples/courses.rs"]
 mod courses;
+#[path = "../examples/dashboard.rs"]
+mod dashboard;
 
 type Run = fn(&mut dyn std::io::Write) -> Result<(), Box<dyn std::error::Error>>;
 
@@ -40,4 +44,14 @@ fn the_course_booking_says_what_the_guide_shows() {
 #[test]
 fn the_agent_says_what_the_guide_shows() {
     check("agent", agent::run);
+}
+
+#[test]
+fn the_dashboard_says_what_the_guide_shows() {
+    check("dashboard", dashboard::run);
+}
+
+#[test]
+fn the_access_log_says_what_the_guide_shows() {
+    check("access_log", access_log::run);
 }
