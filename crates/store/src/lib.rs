@@ -48,8 +48,9 @@ pub use factlog_proof::{
     UnverifiedReceipt, VerifiedReceipt, VerifierKey,
 };
 pub use follow::{
-    CursorFile, CursorStatus, Delivered, Ended, Failure, InMemory, Phase, Projection,
-    ProjectionStatus, Projector, Retries, Shown, Stopper, Subscription, SubscriptionStatus, Worker,
+    Claim, CursorFile, CursorStatus, Delivered, Ended, Failure, Group, GroupStatus, InMemory,
+    Member, Phase, Projection, ProjectionStatus, Projector, Retries, Shown, Stopper, Subscription,
+    SubscriptionStatus, Worker,
 };
 pub use journal::{Journal, Rotated, Rotation};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};

@@ -7,12 +7,14 @@
 
 mod cursor;
 mod ended;
+mod group;
 mod project;
 mod subscribe;
 
 pub(crate) use cursor::is_own as is_cursor;
 pub use cursor::{CursorFile, CursorStatus};
 pub use ended::Ended;
+pub use group::{Claim, Group, GroupStatus, Member};
 pub use project::{
     Failure, InMemory, Phase, Projection, ProjectionStatus, Projector, Retries, Shown, Worker,
 };

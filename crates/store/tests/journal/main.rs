@@ -2,6 +2,7 @@
 
 mod cursors;
 mod follow;
+mod groups;
 mod project;
 mod reads;
 mod tickets;

@@ -274,6 +274,16 @@ impl Subscription {
         }
     }
 
+    /// How many events of the journal are durable.
+    pub(in crate::follow) fn journal_end(&self) -> u64 {
+        self.shared.view.load().proven()
+    }
+
+    /// Has a task woken once there is something to look at. `true`: there is already.
+    pub(in crate::follow) fn is_woken(&self, context: &Context<'_>) -> bool {
+        self.slot.poll(context)
+    }
+
     /// The end, the first time it is asked for and if nobody wanted it.
     fn say_end(&mut self) -> Option<Ended> {
         let first = !std::mem::replace(&mut self.said, true);
