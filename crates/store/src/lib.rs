@@ -54,7 +54,10 @@ pub use follow::{
 };
 pub use journal::{Journal, Rotated, Rotation};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
-pub use read::{Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo, Streams};
+pub use read::{
+    Ancestry, AncestryEnd, Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo,
+    Streams,
+};
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
 };

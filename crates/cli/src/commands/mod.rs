@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod ancestry;
 mod append;
 mod checkpoint;
 mod completions;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Log(log::Args),
     Tail(tail::Args),
     Show(show::Args),
+    Ancestry(ancestry::Args),
     Streams(streams::Args),
     Receipt(receipt::Args),
     Checkpoint(checkpoint::Args),
@@ -64,6 +66,7 @@ impl Command {
             Self::Log(args) => log::run(&args, out),
             Self::Tail(args) => tail::run(&args, out),
             Self::Show(args) => show::run(&args, out),
+            Self::Ancestry(args) => ancestry::run(&args, out),
             Self::Streams(args) => streams::run(&args, out),
             Self::Receipt(args) => receipt::run(&args, out),
             Self::Checkpoint(args) => checkpoint::run(&args, out),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use factlog::{Misuse, Uuid};
+use factlog::{Misuse, Reader, Uuid};
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -24,15 +24,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let reader = opening::reader(&args.dir)?;
-    let found = if let Ok(sequence) = args.event.parse::<u64>() {
-        reader.get(sequence)?
-    } else if let Ok(id) = args.event.parse::<Uuid>() {
-        reader.get_by_id(id)?
-    } else {
-        let text = &args.event;
-        return Err(misused(format!("{text:?} is neither a sequence nor an id")));
-    };
-    let Some(found) = found else {
+    let sequence = sequence_of(&reader, &args.event)?;
+    let Some(found) = reader.get(sequence)? else {
         return Err(factlog::Error::from(Misuse::NoSuchEvent(args.event.clone())).into());
     };
     if out.is_json() {
@@ -41,4 +34,17 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         out.line(event::page(&found)?)?;
     }
     Ok(Exit::Done)
+}
+
+/// The sequence of an event that was named by it or by its id.
+pub(super) fn sequence_of(reader: &Reader, text: &str) -> Result<u64> {
+    if let Ok(sequence) = text.parse::<u64>() {
+        return Ok(sequence);
+    }
+    let Ok(id) = text.parse::<Uuid>() else {
+        return Err(misused(format!("{text:?} is neither a sequence nor an id")));
+    };
+    let found = reader.get_by_id(id)?;
+    let found = found.ok_or_else(|| factlog::Error::from(Misuse::NoSuchEvent(text.to_owned())))?;
+    Ok(found.sequence())
 }

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Problem};
 use crate::opening::{self, KnownArgs, id_text};
 use crate::output::{BAD, DIM, GOOD, OPEN, Output, note, shown, styled, table};
 use crate::progress::{Progress, Unit};
-use crate::{files, paths};
+use crate::{demo, files, paths};
 
 /// Checkpoints and receipts are at most 64 KiB.
 const MAX_EVIDENCE: u64 = 64 << 10;
@@ -26,10 +26,15 @@ Examples:
   factlog verify ledger
   factlog verify ledger --vkey example.com/ledger/0f3c…+1a2b3c4d+AWdl…
   factlog verify ledger --checkpoint ledger.checkpoint --receipt event-42.receipt
-  factlog verify copy --internal --json")]
+  factlog verify copy --internal --json
+  factlog verify --self-test")]
 pub(crate) struct Args {
     /// The journal's directory
-    dir: PathBuf,
+    #[arg(required_unless_present = "self_test")]
+    dir: Option<PathBuf>,
+    /// Show that tampering is found, with a small journal in a temporary folder
+    #[arg(long, conflicts_with_all = ["dir", "vkey", "checkpoint", "receipt", "policy", "internal", "known"])]
+    self_test: bool,
     /// The journal's verifier key, known to you from elsewhere: the key, or a file that holds it
     #[arg(long, value_name = "KEY")]
     vkey: Option<String>,
@@ -65,7 +70,10 @@ pub(crate) struct Evidence {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
-    let (anchors, unlisted) = match anchors_of(args) {
+    let Some(dir) = &args.dir else {
+        return demo::self_test(out);
+    };
+    let (anchors, unlisted) = match anchors_of(dir, args) {
         Ok(anchors) => (anchors, None),
         Err(error) => (Vec::new(), Some(format!("their list: {error:#}"))),
     };
@@ -83,8 +91,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         internal: args.internal,
         known: args.known.clone(),
     };
-    let report = run_verify(&args.dir, &evidence)?;
-    known::remember(&args.dir, &evidence, &report);
+    let report = run_verify(dir, &evidence)?;
+    known::remember(dir, &evidence, &report);
     let exit = match report.outcome(args.internal) {
         Outcome::Holds => Exit::Done,
         Outcome::Fails => Exit::NotHolding,
@@ -103,11 +111,11 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 }
 
 /// The anchors that were named for the journal on this machine, unless nothing remembered is to be asked.
-fn anchors_of(args: &Args) -> Result<Vec<String>> {
+fn anchors_of(dir: &Path, args: &Args) -> Result<Vec<String>> {
     if args.internal || args.known.is_none() {
         return Ok(Vec::new());
     }
-    Ok(anchors::listed(&args.dir)?.specs)
+    Ok(anchors::listed(dir)?.specs)
 }
 
 /// Verifies with the evidence named.

@@ -43,7 +43,8 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub(super) fn make() -> Result<Self> {
+    /// Makes the journal; of the `sample` alone, or of what one stands in.
+    pub(super) fn make(sample: bool) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("factlog-demo-").tempdir()?;
         let at = |name: &str| dir.path().join(name);
         let (path, known) = (at("journal"), at("known_journals"));
@@ -52,7 +53,7 @@ impl Setting {
             .signing_key_file(at("journal.key"))
             .known_journals(factlog::KnownJournals::at(&known));
         let journal = Journal::create(&path, options)?;
-        let source = fill(&journal, dir.path())?;
+        let source = fill(&journal, dir.path(), sample)?;
         let last = NewEvent::new("demo", "visitor", "demo.watched")
             .data(Encoding::Json, &br#"{"watched":true}"#[..]);
         let last_sequence = journal.append(last)?.sequence();
@@ -100,9 +101,9 @@ impl Setting {
 }
 
 /// The history of the repository that one stands in, or the sample.
-fn fill(journal: &Journal, dir: &Path) -> Result<String> {
+fn fill(journal: &Journal, dir: &Path, sample: bool) -> Result<String> {
     let here = Path::new(".");
-    if let Ok(Some(name)) = git::repository_name(here) {
+    if !sample && let Ok(Some(name)) = git::repository_name(here) {
         let options = GitOptions {
             by_path: true,
             newest: Some(COMMITS),

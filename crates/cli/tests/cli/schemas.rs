@@ -161,6 +161,8 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     for sequence in ["0", "1", "2"] {
         run(&["show", "j", sequence], 0);
     }
+    run(&["ancestry", "j", "2"], 0);
+    run(&["ancestry", "j", "2", "--limit", "1"], 0);
     run(&["streams", "j"], 0);
     run(&["stats", "j"], 0);
     run(&["receipt", "j", "1"], 0);
@@ -197,6 +199,7 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["show", "j", "99"], 7);
     run(&["log"], 2);
     run(&["demo"], 0);
+    run(&["verify", "--self-test"], 0);
 
     let mut met = BTreeSet::new();
     for output in &outputs {

@@ -213,3 +213,44 @@ fn every_bit_of_a_receipt_and_every_field_of_its_event_counts() {
     let refused = check(&other).exits(3);
     assert!(refused.stdout.contains("receipt."), "{}", refused.stdout);
 }
+
+#[test]
+fn a_self_test_shows_that_tampering_is_found_and_leaves_nothing() {
+    let place = Place::new();
+    let ran = place.run(&["verify", "--self-test", "--json"]).exits(0);
+    let steps = ran.objects();
+    assert_eq!(steps.len(), 4);
+    for step in &steps {
+        assert_eq!(step["found"], true, "{step}");
+    }
+    let page = place.run(&["verify", "--self-test"]).exits(0).stdout;
+    assert_eq!(page.matches(" found by ").count(), 4, "{page}");
+    assert!(!place.path("config").exists() && !place.path("state").exists());
+    place.run(&["verify"]).exits(2);
+    place.run(&["verify", "j", "--self-test"]).exits(2);
+}
+
+#[test]
+fn a_walk_back_says_how_it_ended() {
+    let place = Place::new();
+    place.run(&["init", "j"]).exits(0);
+    for n in 0..3 {
+        place.append("a/1", "x", &n.to_string());
+    }
+    let walk = |args: &[&str]| {
+        let all = [&["ancestry", "j"], args, &["--json"]].concat();
+        let lines = place.run(&all).exits(0).objects();
+        let (end, events) = lines.split_last().unwrap();
+        let sequences: Vec<u64> = events
+            .iter()
+            .map(|e| e["sequence"].as_u64().unwrap())
+            .collect();
+        (sequences, end["end"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(walk(&["3"]), (vec![3, 2, 1], "start".to_owned()));
+    assert_eq!(
+        walk(&["3", "--limit", "2"]),
+        (vec![3, 2], "limit".to_owned())
+    );
+    place.run(&["ancestry", "j", "9"]).exits(7);
+}

@@ -1,5 +1,6 @@
 //! Reading: what is durable, without ever blocking the writer.
 
+mod ancestry;
 mod events;
 mod proofs;
 mod query;
@@ -7,6 +8,7 @@ mod reader;
 mod streams;
 pub(crate) mod view;
 
+pub use ancestry::{Ancestry, AncestryEnd};
 pub use events::Events;
 pub(crate) use proofs::MAX_GAP;
 pub(crate) use query::Item;

@@ -1,5 +1,6 @@
 //! Every kind of tampering is found, and named.
 
+mod ancestry;
 mod anchors;
 mod attacks;
 mod bytes;
