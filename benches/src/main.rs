@@ -13,6 +13,7 @@ mod machine;
 mod matrix;
 mod meter;
 mod report;
+mod soak;
 mod store;
 mod stores;
 mod verification;
@@ -28,7 +29,7 @@ use crate::{cell::Cell, matrix::Matrix, report::Page, store::Setup};
 /// Measures factlog beside the raw machine and other stores
 #[derive(Parser)]
 struct Args {
-    /// What to run: machine, verification, import, a workload, the start of a cell's name, or any whole one
+    /// What to run: machine, verification, soak, import, a workload, the start of a cell's name, or any whole one
     name: Option<String>,
     /// The whole matrix: takes hours
     #[arg(long)]
@@ -36,6 +37,9 @@ struct Args {
     /// How often each cell is run with each store
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// How long the soak takes
+    #[arg(long, default_value_t = 30)]
+    minutes: u32,
     /// A hundredth of the events in one round: tries the program, measures nothing
     #[arg(long)]
     quick: bool,
@@ -92,6 +96,11 @@ fn main() -> anyhow::Result<()> {
     let mut page = Page::new(&args);
     if wants("machine") {
         page.add("machine", &machine::run(scratch.path())?);
+    }
+    // Only where it is asked for: it takes as long as it is told.
+    if args.name.as_deref() == Some("soak") {
+        page.add("soak", &soak::run(scratch.path(), args.minutes)?);
+        return page.write();
     }
     if wants("verification") {
         let events = match (args.quick, args.full) {

@@ -63,6 +63,8 @@ pub(crate) struct DerivedFiles {
     /// The segment that these offsets are of, whose readers have them in memory until the file is whole.
     pub(crate) live: Option<Arc<Segment>>,
     pub(crate) unflushed: u64,
+    /// Sealed segments whose offsets files may not be on the disk: first sequence, generation, end.
+    doubtful: Vec<(u64, u32, u64)>,
     /// Set by the first failure; nothing more is written then.
     pub(crate) failed: Option<Error>,
 }
@@ -118,7 +120,7 @@ impl Derived {
             files.mend_rescanned(&writer.shared.view.load());
         }
         let result = files.take(groups).and_then(|()| files.step_index(writer));
-        match result {
+        match result.and_then(|more| Ok(files.mend_doubtful()? || more)) {
             Ok(more) => more,
             Err(error) => {
                 files.failed = Some(error);
@@ -188,6 +190,7 @@ impl DerivedFiles {
             offsets: None,
             live: None,
             unflushed: 0,
+            doubtful: Vec::new(),
             failed,
         }
     }
@@ -359,20 +362,19 @@ impl DerivedFiles {
         }
     }
 
-    /// After an unclean end: writes the offsets files of segments that were sealed shortly before
-    /// again, since they are synced some time after the seal, and one that reads well need not be on
-    /// the disk.
-    pub(crate) fn mend_offsets(&mut self, rows: &[ManifestRow]) {
+    /// After an unclean end: the offsets files of segments that were sealed shortly before are to be
+    /// written again, since they are synced some time after the seal, and one that reads well need not
+    /// be on the disk. Done in the background: until then readers see for themselves whether they are
+    /// led right.
+    pub(crate) fn mend_offsets_later(&mut self, rows: &[ManifestRow]) {
         let mut events = 0;
         for row in rows.iter().rev() {
             let Some(count) = row.count.filter(|_| events <= 2 * BACKLOG) else {
                 continue;
             };
             events += count;
-            let (first, generation) = (row.first_sequence, row.generation);
-            if let Err(error) = self.mend_offsets_of(first, generation, row.sealed_end) {
-                self.failed.get_or_insert(error);
-            }
+            self.doubtful
+                .push((row.first_sequence, row.generation, row.sealed_end));
         }
     }
 
@@ -402,6 +404,14 @@ impl DerivedFiles {
         writer.truncate_to(0)?;
         writer.append(offsets.get(..known).unwrap_or_default());
         Ok(())
+    }
+
+    /// Writes one doubtful file again. Returns whether there are more.
+    fn mend_doubtful(&mut self) -> Result<bool, Error> {
+        if let Some((first, generation, end)) = self.doubtful.pop() {
+            self.mend_offsets_of(first, generation, end)?;
+        }
+        Ok(!self.doubtful.is_empty())
     }
 
     fn mend_offsets_of(&self, first: u64, generation: u32, end: u64) -> Result<(), Error> {

@@ -18,6 +18,9 @@ use crate::{
 /// Reading more events than this one by one costs more than scanning the segment.
 const MAX_UNINDEXED: u64 = 1 << 14;
 
+/// Going back further than this one by one costs more than scanning the segment.
+const MAX_BACK: u32 = 1 << 12;
+
 /// A place near the end of the active segment to begin at.
 pub(crate) struct FastStart {
     pub(crate) start: Start,
@@ -29,8 +32,13 @@ pub(crate) struct FastStart {
 
 /// Finds such a place; `None` if the derived files don't lead to one, and then everything is scanned.
 ///
-/// `indexed` is how many events the index covers.
-pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Option<FastStart> {
+/// `indexed` is how many events the index covers, `leaves` how many the tree's files hold.
+pub(crate) fn fast_start(
+    fs: &dyn StoreFs,
+    found: &Found,
+    indexed: u64,
+    leaves: u64,
+) -> Option<FastStart> {
     let row = found.manifest.rows.last()?;
     let path = found.layout.segment(row.first_sequence, row.generation);
     let segment = SegmentFile::open(fs, &path, OpenMode::Read, &found.identity.journal).ok()?;
@@ -40,9 +48,12 @@ pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Optio
         generation: row.generation,
     };
     let reader = OffsetsReader::open(fs, &path.with_extension("off"), of).ok()??;
-    let offsets = reader.read_all().ok()?;
+    let mut offsets = reader.read_all().ok()?;
+    // After an unclean end the tree's last leaves aren't believed.
+    let most = leaves.checked_sub(row.first_sequence)?;
+    offsets.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let offset = end_in_group(&segment, &mut offsets, row.first_sequence)?;
     let next = row.first_sequence + offsets.len() as u64;
-    let offset = group_after(&segment, *offsets.last()?, next)?;
     let dir = found.layout.tree();
     let missing = |sequence| {
         Err(Damage::new("derived.tree", &dir, "a leaf is missing")
@@ -61,6 +72,19 @@ pub(crate) fn fast_start(fs: &dyn StoreFs, found: &Found, indexed: u64) -> Optio
         offsets,
         unindexed,
     })
+}
+
+/// Drops offsets until the last is that of a group's last event, and gives where the next group starts.
+fn end_in_group(segment: &SegmentFile, offsets: &mut Vec<u32>, first: u64) -> Option<u64> {
+    for _ in 0..MAX_BACK {
+        let next = first + offsets.len() as u64;
+        let last = *offsets.last()?;
+        if let Some(start) = group_after(segment, last, next) {
+            return Some(start);
+        }
+        offsets.pop();
+    }
+    None
 }
 
 /// Where the group behind the event at `offset` starts, if it is the one of sequence `next`.
@@ -97,11 +121,11 @@ fn read_events(
 }
 
 /// Whether what a survey found from a fast start can be believed: it met a commit header whose root
-/// fits, and nothing that calls for a closer look.
+/// fits, and nothing that calls for a closer look. A last group that nothing proves calls for none: its
+/// root is that of all before it, and no statement in an earlier header says more than a later one's.
 pub(crate) fn is_settled(survey: &Survey) -> bool {
     survey.number > 0
         && survey.torn == 0
-        && survey.unproven.is_none()
         && survey.damage.is_none()
         && survey.bad_signature.is_none()
 }

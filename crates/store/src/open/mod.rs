@@ -49,7 +49,7 @@ pub(crate) fn read_view(
         let fast = if scan_all {
             None
         } else {
-            fast_start(fs.as_ref(), found, covered)
+            fast_start(fs.as_ref(), found, covered, u64::MAX)
         };
         let (start, mut offsets) = begin(fast, &mut tail);
         let is_fast = start.is_some();

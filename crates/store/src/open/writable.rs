@@ -90,7 +90,7 @@ pub(crate) fn open(
     let (mut survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
     survey.take_kept(floors);
     if !survey.clean {
-        derived.mend_offsets(&found.manifest.rows);
+        derived.mend_offsets_later(&found.manifest.rows);
     }
     if let Err(error) = survey.continue_numbers(options.fs.as_ref(), found) {
         refused.get_or_insert(error);
@@ -253,7 +253,7 @@ fn read_active(
         }
         let wanted = active_first(found)..=catch_up.derived.leaves();
         let fast = (!scan_all)
-            .then(|| fast_start(fs, found, covered))
+            .then(|| fast_start(fs, found, covered, catch_up.derived.leaves()))
             .flatten();
         let fast = fast.filter(|fast| wanted.contains(&fast.start.frontier.size()));
         let (start, mut offsets) = begin(fast, &mut catch_up.tail);
