@@ -1,6 +1,5 @@
 //! One file per command.
 
-mod ancestry;
 mod append;
 mod checkpoint;
 mod completions;
@@ -9,14 +8,10 @@ mod import;
 mod init;
 mod inspect;
 mod known;
-mod log;
+pub(crate) mod reading;
 mod receipt;
 mod remove;
 mod repair;
-mod show;
-mod stats;
-pub(crate) mod streams;
-mod tail;
 pub(crate) mod trust;
 mod verify;
 mod verify_receipt;
@@ -24,6 +19,7 @@ mod verify_receipt;
 use anyhow::Result;
 use clap::Subcommand;
 
+use self::reading::{ancestry, log, show, stats, streams, tail};
 use crate::exit::Exit;
 use crate::output::Output;
 

@@ -9,7 +9,8 @@ use anyhow::Result;
 use factlog::Outcome;
 use serde::Serialize;
 
-use crate::commands::{Evidence, report_json, run_verify, show_report, streams};
+use crate::commands::reading::streams;
+use crate::commands::{Evidence, report_json, run_verify, show_report};
 use crate::event;
 use crate::exit::{Exit, Problem};
 use crate::opening::KnownArgs;
