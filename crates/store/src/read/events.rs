@@ -155,6 +155,10 @@ impl Events {
         if from >= end {
             return Ok(Source::Done);
         }
+        let Range { start: from, end } = self.within_times(from..end);
+        if from >= end {
+            return Ok(Source::Done);
+        }
         if let Some(found) = self.through_index(from..end)? {
             return Ok(Source::Found(Box::new(found)));
         }
@@ -171,6 +175,26 @@ impl Events {
                 frames: None,
             }))
         })
+    }
+
+    /// The part of a range in which the query's times can be: they never fall from event to event.
+    fn within_times(&self, range: Range<u64>) -> Range<u64> {
+        let first = |time: Option<i64>| {
+            let time = time?;
+            let (mut low, mut high) = (range.start, range.end);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                // Where an event can't be read, each is looked at instead.
+                let found = self.shared.order_of(&self.view, middle, None).ok()?;
+                match found.recorded_at < time {
+                    true => low = middle + 1,
+                    false => high = middle,
+                }
+            }
+            Some(low)
+        };
+        let start = first(self.query.recorded_from).unwrap_or(range.start);
+        start..first(self.query.recorded_until).unwrap_or(range.end)
     }
 
     /// The places where the index has events that the query may take; `None` where it is no help.

@@ -120,7 +120,8 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Only events recorded at this time or later, in microseconds since 1970-01-01 UTC.
+    /// Only events recorded at this time or later, in microseconds since 1970-01-01 UTC. Where they begin is
+    /// found in O(log events) reads.
     #[must_use]
     pub fn recorded_from(self, micros: i64) -> Self {
         Self {

@@ -1,8 +1,16 @@
 //! Reading in every way that there is gives the same events, and damage ends in an error in all of them.
 
-use std::path::Path;
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+};
 
-use factlog::{Encoding, Error, Event, Events, Journal, NewEvent, Options, Query};
+use factlog::{Clock, Encoding, Error, Event, Events, Journal, NewEvent, Options, Query};
+use factlog_fs::MemFs;
 
 const EVENTS: u64 = 3000;
 
@@ -165,5 +173,59 @@ fn a_flipped_byte_of_a_sealed_segment_is_an_error_however_it_is_read() {
         );
         let bad = (0..reader.len()).filter_map(|sequence| reader.get(sequence).err());
         assert_eq!(bad.map(damaged).count(), 1, "one event, and no other");
+    }
+}
+
+/// A clock that stands where it is put.
+#[derive(Debug, Default)]
+struct Stopped(AtomicI64);
+
+impl Clock for Stopped {
+    fn now_micros(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+#[test]
+fn times_bound_what_is_read_in_every_direction() {
+    let clock = Arc::new(Stopped::default());
+    let fs = Arc::new(MemFs::new());
+    let options = Options::new().file_system(fs).dangerous();
+    let options = options.clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let journal = Journal::create("journal", options.segment_len(64 << 10)).unwrap();
+    // Several events share a time, and once the clock steps back.
+    for (number, time) in (0..600).map(|number| (number, 10 * (number / 4))) {
+        clock
+            .0
+            .store(if number % 50 == 0 { 1 } else { time }, Relaxed);
+        let event = NewEvent::new("bank", "a", "account.moved");
+        journal
+            .append(event.data(Encoding::Raw, vec![7; 200]))
+            .unwrap();
+    }
+    let reader = journal.reader();
+    let all: Vec<_> = reader.read(Query::all()).map(Result::unwrap).collect();
+    let of = |query: Query<'static>| -> Vec<u64> {
+        let events = reader.read(query).map(Result::unwrap);
+        events.map(|event| event.sequence()).collect()
+    };
+    let in_bank: HashSet<u64> = of(Query::all().scope("bank")).into_iter().collect();
+    for from in (-5..1510).step_by(5) {
+        for until in [from - 1, from, from + 1, from + 10, from + 395] {
+            let wanted = all
+                .iter()
+                .filter(|event| (from..until).contains(&event.recorded_at()));
+            let mut wanted: Vec<u64> = wanted.map(Event::sequence).collect();
+            let query = Query::all().recorded_from(from).recorded_until(until);
+            assert_eq!(of(query.clone()), wanted, "{from} to {until}");
+            let moved = of(query.clone().kind("account.moved"));
+            let of_bank = wanted
+                .iter()
+                .copied()
+                .filter(|sequence| in_bank.contains(sequence));
+            assert_eq!(moved, of_bank.collect::<Vec<_>>(), "{from} to {until}");
+            wanted.reverse();
+            assert_eq!(of(query.reverse()), wanted, "{from} to {until}, downwards");
+        }
     }
 }
