@@ -10,7 +10,7 @@ use factlog_format::{Digest, HashBatch, coordinate_key};
 use crate::{
     Condition, Conflict, Error, Expect, Misuse, NewEvent, Query,
     event::Rests,
-    index::{KIND, TAG, kind_key, tag_key},
+    index::{CORRELATION, KIND, TAG, correlation_name, kind_key},
     read::Item,
 };
 
@@ -36,7 +36,7 @@ struct EventKeys {
 }
 
 impl BatchKeys {
-    /// What is to be hashed for the keys of a batch: coordinates, kinds and tags.
+    /// What is to be hashed for the keys of a batch: coordinates, kinds, tags with correlation ids.
     pub(super) fn to_hash(events: &[NewEvent<'_>], hasher: &mut HashBatch) {
         for event in events {
             hasher.push(event.scope.as_bytes(), event.entity.as_bytes());
@@ -44,8 +44,15 @@ impl BatchKeys {
         for kind in runs_of_kinds(events).filter_map(|(kind, begins)| begins.then_some(kind)) {
             hasher.push(KIND.as_bytes(), kind.as_bytes());
         }
-        for tag in events.iter().flat_map(|event| &event.tags) {
-            hasher.push(TAG.as_bytes(), tag.as_bytes());
+        for event in events {
+            for tag in &event.tags {
+                hasher.push(TAG.as_bytes(), tag.as_bytes());
+            }
+            if let Some(id) = &event.correlation {
+                let mut buffer = [0; 32];
+                let name = correlation_name(id, &mut buffer);
+                hasher.push(CORRELATION.as_bytes(), name.as_bytes());
+            }
         }
     }
 
@@ -69,7 +76,7 @@ impl BatchKeys {
             if begins {
                 kind = hashes.next().unwrap_or_default();
             }
-            tags_end += event.tags.len();
+            tags_end += event.tags.len() + usize::from(event.correlation.is_some());
             (keys.kind, keys.tags_end) = (kind, tags_end);
         }
         Self {
@@ -137,7 +144,7 @@ impl ItemKeys {
                 .map(|(s, e)| coordinate_key(s, e))
                 .collect(),
             kinds: item.kinds.iter().map(|kind| kind_key(kind)).collect(),
-            tags: item.tags.iter().map(|tag| tag_key(tag)).collect(),
+            tags: item.tag_keys().collect(),
         }
     }
 

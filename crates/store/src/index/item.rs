@@ -1,10 +1,12 @@
 //! What the index holds.
 
-use factlog_format::coordinate_key;
+use factlog_format::{FactsRef, coordinate_key};
+use uuid::Uuid;
 
 /// In place of the scope, in the keys of kinds and tags: no coordinate of a caller has such a scope.
 pub(crate) const KIND: &str = "$kind";
 pub(crate) const TAG: &str = "$tag";
+pub(crate) const CORRELATION: &str = "$correlation";
 
 /// The key of a kind.
 pub(crate) fn kind_key(kind: &str) -> [u8; 16] {
@@ -14,6 +16,24 @@ pub(crate) fn kind_key(kind: &str) -> [u8; 16] {
 /// The key of a tag.
 pub(crate) fn tag_key(tag: &str) -> [u8; 16] {
     coordinate_key(TAG, tag)
+}
+
+/// The key of a correlation id. It stands among those of tags: all that an event can be found by beside
+/// its stream and kind.
+pub(crate) fn correlation_key(id: &Uuid) -> [u8; 16] {
+    coordinate_key(CORRELATION, correlation_name(id, &mut [0; 32]))
+}
+
+/// What is hashed for it.
+pub(crate) fn correlation_name<'b>(id: &Uuid, buffer: &'b mut [u8; 32]) -> &'b str {
+    id.simple().encode_lower(buffer)
+}
+
+/// The keys of an event's tags, and after them that of its correlation id.
+pub(crate) fn tag_keys(facts: &FactsRef<'_>) -> Box<[[u8; 16]]> {
+    let correlation = facts.correlation.map(Uuid::from_bytes);
+    let correlation = correlation.as_ref().map(correlation_key);
+    facts.tags.iter().map(tag_key).chain(correlation).collect()
 }
 
 /// One of the maps that share the index.

@@ -36,7 +36,10 @@ mod writer;
 
 pub(crate) use check::{Checker, RunRead, RunReader};
 pub(crate) use dir::IndexDir;
-pub(crate) use item::{Entry, KIND, TAG, Table, kind_key, tag_key};
+pub(crate) use item::{
+    CORRELATION, Entry, KIND, TAG, Table, correlation_key, correlation_name, kind_key, tag_key,
+    tag_keys,
+};
 pub(crate) use keys::Keys;
 pub(crate) use postings::Postings;
 pub(crate) use run::Run;

@@ -1,16 +1,16 @@
-use std::{borrow::Cow, collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use factlog_format::{
     EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId, coordinate_key,
 };
 
 use super::{
-    Query,
+    Item, Query,
     reader::{Located, Shared},
 };
 use crate::{
     Damage, Error, Event, EventRef,
-    index::{Postings, Table, kind_key, tag_key},
+    index::{Postings, Table, kind_key},
     read::view::View,
     segment::{FrameReader, FrameStop, SegmentFile},
 };
@@ -209,8 +209,8 @@ impl Events {
                 for (scope, entity) in &item.streams {
                     keys.extend(self.stream_key(scope, entity)?);
                 }
-            } else if !item.tags.is_empty() {
-                keys.push((Table::Tag, self.rarest(&item.tags)?));
+            } else if !item.tags.is_empty() || item.correlation.is_some() {
+                keys.push((Table::Tag, self.rarest(item)?));
             } else if !item.kinds.is_empty() {
                 let kinds = item.kinds.iter();
                 keys.extend(kinds.map(|kind| (Table::Kind, kind_key(kind))));
@@ -243,14 +243,14 @@ impl Events {
         Ok(Some((Table::Stream, stream)))
     }
 
-    /// The key of the tag that the fewest events have.
-    fn rarest(&self, tags: &[Cow<'_, str>]) -> Result<[u8; 16], Error> {
+    /// The key of the tag, or correlation id, that the fewest events have.
+    fn rarest(&self, item: &Item<'_>) -> Result<[u8; 16], Error> {
+        let keys: Vec<_> = item.tag_keys().collect();
+        if let [only] = keys[..] {
+            return Ok(only);
+        }
         let mut best: Option<(u64, [u8; 16])> = None;
-        for tag in tags {
-            let key = tag_key(tag);
-            if tags.len() == 1 {
-                return Ok(key);
-            }
+        for key in keys {
             let count = self.shared.count(&self.view, Table::Tag, &key)?;
             if best.is_none_or(|(least, _)| count < least) {
                 best = Some((count, key));

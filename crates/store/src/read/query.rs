@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 
 use factlog_format::{FactsRef, category_of};
+use uuid::Uuid;
+
+use crate::index::{correlation_key, tag_key};
 
 /// Which events to read, in which direction and how many.
 ///
 /// What is selected stands in one or more alternatives, told apart by [`or`](Self::or): an event is
 /// taken if one of them takes it. Within an alternative every sort of condition must hold: one of the
-/// streams, one of the kinds, all of the tags. Streams, tags and kinds are found through the index;
+/// streams, one of the kinds, all of the tags, the correlation id. All of these are found through the index;
 /// the rest filters while scanning.
 ///
 /// ```
@@ -41,6 +44,7 @@ pub(crate) struct Item<'a> {
     pub(crate) kinds: Vec<Cow<'a, str>>,
     /// All of them.
     pub(crate) tags: Vec<Cow<'a, str>>,
+    pub(crate) correlation: Option<Uuid>,
 }
 
 impl<'a> Query<'a> {
@@ -92,6 +96,13 @@ impl<'a> Query<'a> {
     #[must_use]
     pub fn tag(mut self, tag: impl Into<Cow<'a, str>>) -> Self {
         self.last.tags.push(tag.into());
+        self
+    }
+
+    /// Only events with this [correlation id](crate::NewEvent::correlation): those of one piece of work.
+    #[must_use]
+    pub fn correlation(mut self, id: Uuid) -> Self {
+        self.last.correlation = Some(id);
         self
     }
 
@@ -247,6 +258,13 @@ impl Item<'_> {
             || self.category.is_some()
             || !self.kinds.is_empty()
             || !self.tags.is_empty()
+            || self.correlation.is_some()
+    }
+
+    /// The keys of what an event must have besides stream and kind, all of them.
+    pub(crate) fn tag_keys(&self) -> impl Iterator<Item = [u8; 16]> {
+        let tags = self.tags.iter().map(|tag| tag_key(tag));
+        tags.chain(self.correlation.as_ref().map(correlation_key))
     }
 
     fn takes(&self, facts: &FactsRef<'_>) -> bool {
@@ -256,6 +274,9 @@ impl Item<'_> {
         is(&self.scope, facts.scope)
             && is(&self.category, category_of(facts.kind))
             && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == facts.kind))
+            && self
+                .correlation
+                .is_none_or(|id| facts.correlation == Some(id.into_bytes()))
             && self
                 .tags
                 .iter()
@@ -279,6 +300,7 @@ impl Item<'_> {
             category: self.category.map(own),
             kinds: self.kinds.into_iter().map(own).collect(),
             tags: self.tags.into_iter().map(own).collect(),
+            correlation: self.correlation,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error,
     config::{Bug, planted},
-    index::{kind_key, tag_key},
+    index::{kind_key, tag_keys},
 };
 
 /// An event as a scan sees it: its place, its hash, and what the indexes need.
@@ -28,7 +28,7 @@ pub(crate) struct ScannedEvent {
 pub(crate) struct ScannedFacts {
     pub(crate) event_id: EventId,
     pub(crate) coordinate: [u8; 16],
-    /// The keys of its kind and of its tags.
+    /// The keys of its kind, and of its tags and correlation id.
     pub(crate) kind: [u8; 16],
     pub(crate) tags: Box<[[u8; 16]]>,
 }
@@ -180,7 +180,7 @@ pub(crate) fn scan_event(
                     event_id: event.facts.event_id,
                     coordinate: coordinate_key(event.facts.scope, event.facts.entity),
                     kind: kind_key(event.facts.kind),
-                    tags: event.facts.tags.iter().map(tag_key).collect(),
+                    tags: tag_keys(&event.facts),
                 }),
             })
         }

@@ -3,9 +3,10 @@ use factlog_format::{
     JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
 };
 use factlog_proof::{Hash, leaf_hash};
+use uuid::Uuid;
 
 use crate::{
-    index::{KIND, TAG},
+    index::{CORRELATION, KIND, TAG, correlation_name},
     segment::SegmentFile,
 };
 
@@ -157,11 +158,16 @@ impl EventChecks {
         for tag in facts.tags.iter() {
             self.names.push(TAG.as_bytes(), tag.as_bytes());
         }
+        if let Some(id) = facts.correlation.map(Uuid::from_bytes) {
+            let name = correlation_name(&id, &mut [0; 32]).as_bytes().to_owned();
+            self.names.push(CORRELATION.as_bytes(), &name);
+        }
+        let tags = facts.tags.len() + usize::from(facts.correlation.is_some());
         event.passed.keys = Some(Keys {
             event_id: facts.event_id,
             coordinate: [0; 16],
             kind: [0; 16],
-            tags: facts.tags.iter().map(|_| [0; 16]).collect(),
+            tags: vec![[0; 16]; tags].into(),
         });
         event.journal_event = check_reserved(&frame, &mut event.problems);
         Ok(event)

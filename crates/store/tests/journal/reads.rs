@@ -9,8 +9,11 @@ use std::{
     },
 };
 
-use factlog::{Clock, Encoding, Error, Event, Events, Journal, NewEvent, Options, Query};
-use factlog_fs::MemFs;
+use factlog::{
+    Clock, Condition, Encoding, Error, Event, Events, Journal, NewEvent, Options, Query, Uuid,
+    VerifyOptions, verify,
+};
+use factlog_fs::{MemFs, StoreFs};
 
 const EVENTS: u64 = 3000;
 
@@ -228,4 +231,64 @@ fn times_bound_what_is_read_in_every_direction() {
             assert_eq!(of(query.reverse()), wanted, "{from} to {until}, downwards");
         }
     }
+}
+
+#[test]
+fn events_of_one_correlation_are_found_forbidden_and_indexed_again() {
+    let fs = Arc::new(MemFs::new());
+    let options = || Options::new().file_system(Arc::clone(&fs) as Arc<dyn StoreFs>);
+    let journal = Journal::create("journal", options()).unwrap();
+    let id = |of: u128| Uuid::from_u128(of);
+    let event = |number: u128| {
+        let event = NewEvent::new("bank", format!("a-{}", number % 3), "account.moved");
+        let event = event.tag(format!("n:{}", number % 2));
+        match number % 5 {
+            0 => event,
+            work => event.correlation(id(work)),
+        }
+    };
+    let events: Vec<_> = (0..9000).map(event).collect();
+    journal.append_batch(&events).unwrap();
+    let count = |journal: &Journal, query: Query<'_>| journal.reader().read(query).count();
+    let check = |journal: &Journal| {
+        let query = || Query::all().correlation(id(3));
+        assert_eq!(count(journal, query()), 1800);
+        assert_eq!(count(journal, query().tag("n:1")), 900);
+        assert_eq!(count(journal, query().kind("account.closed")), 0);
+        assert_eq!(count(journal, Query::all().correlation(id(77))), 0);
+        assert_eq!(count(journal, query().or().correlation(id(4))), 3600);
+        // Found through the index, and by looking at each event.
+        assert_eq!(
+            count(
+                journal,
+                query().scope("bank").or().scope("bank").correlation(id(3))
+            ),
+            1800
+        );
+    };
+    check(&journal);
+    let nothing = |of| Condition::nothing(Query::all().correlation(id(of)));
+    let again = |of| journal.append_if(&[event(1)], &[nothing(of)]);
+    assert_eq!(again(2).unwrap_err().code(), "conflict.boundary_moved");
+    again(77).unwrap();
+    let fresh = || NewEvent::new("bank", "a", "account.moved").correlation(id(78));
+    journal.append(fresh()).unwrap();
+    // Durable a moment ago, and compared in memory.
+    assert_eq!(again(78).unwrap_err().code(), "conflict.boundary_moved");
+    journal.close().unwrap();
+    let verified = || {
+        let options = VerifyOptions::new().file_system(Arc::clone(&fs) as Arc<dyn StoreFs>);
+        let report = verify("journal", &options.internal(true)).unwrap();
+        assert_eq!(report.findings, [], "the index is the log's");
+    };
+    verified();
+    let index = Path::new("journal/index");
+    for entry in fs.list(index).unwrap() {
+        fs.remove_file(&index.join(entry.name)).unwrap();
+    }
+    let journal = Journal::open("journal", options()).unwrap();
+    check(&journal);
+    journal.append(fresh()).unwrap();
+    journal.close().unwrap();
+    verified();
 }

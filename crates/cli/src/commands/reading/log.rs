@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use factlog::{Query, Reader};
+use factlog::{Query, Reader, Uuid};
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Only events with this tag
     #[arg(long, value_name = "T")]
     tag: Option<String>,
+    /// Only events with this correlation id
+    #[arg(long, value_name = "ID")]
+    correlation: Option<Uuid>,
     /// Only events with a higher sequence
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
@@ -112,6 +115,9 @@ fn list(
     }
     if let Some(tag) = &args.tag {
         query = query.tag(tag.as_str());
+    }
+    if let Some(id) = args.correlation {
+        query = query.correlation(id);
     }
     if let Some(micros) = since {
         query = query.recorded_from(micros);

@@ -1,7 +1,4 @@
-use crate::{
-    Query,
-    index::{kind_key, tag_key},
-};
+use crate::{Query, index::kind_key};
 
 pub(in crate::follow) type Key = [u8; 16];
 
@@ -32,9 +29,9 @@ impl Interest {
                 keys.extend(
                     streams.map(|(scope, entity)| factlog_format::coordinate_key(scope, entity)),
                 );
-            } else if let Some(tag) = item.tags.first() {
+            } else if let Some(key) = item.tag_keys().last() {
                 // All of an item's tags are on the event, so that one suffices.
-                keys.push(tag_key(tag));
+                keys.push(key);
             } else if !item.kinds.is_empty() {
                 keys.extend(item.kinds.iter().map(|kind| kind_key(kind)));
             } else {
