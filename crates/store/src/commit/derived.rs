@@ -15,7 +15,7 @@ use crate::{
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
     layout::Layout,
     read::Shared,
-    read::view::{Segment, View, find_offsets, scan_offsets},
+    read::view::{Resident, Segment, View, find_offsets, scan_offsets},
     recover::Found,
     segment::{
         ScannedEvent, SegmentFile,
@@ -117,7 +117,7 @@ impl Derived {
             std::mem::take(&mut queue.groups)
         };
         if writer.shared.rescanned.swap(false, Relaxed) {
-            files.mend_rescanned(&writer.shared.view.load());
+            files.mend_rescanned(&writer.shared);
         }
         let result = files.take(groups).and_then(|()| files.step_index(writer));
         match result.and_then(|more| Ok(files.mend_doubtful()? || more)) {
@@ -379,15 +379,16 @@ impl DerivedFiles {
     }
 
     /// Writes the offsets files again that led elsewhere.
-    fn mend_rescanned(&mut self, view: &View) {
+    fn mend_rescanned(&mut self, shared: &Shared) {
+        let view = shared.view.load();
         for segment in view.segments.iter().filter(|one| one.was_rescanned()) {
-            if let Err(error) = self.mend_rescanned_of(segment) {
+            if let Err(error) = self.mend_rescanned_of(segment, &shared.resident) {
                 self.fail(error);
             }
         }
     }
 
-    fn mend_rescanned_of(&mut self, segment: &Segment) -> Result<(), Error> {
+    fn mend_rescanned_of(&mut self, segment: &Segment, resident: &Resident) -> Result<(), Error> {
         if let Some((_, sealed_end)) = segment.sealed {
             return self.mend_offsets_of(segment.first, segment.generation, sealed_end);
         }
@@ -397,10 +398,10 @@ impl DerivedFiles {
         if *generation != segment.generation {
             return Ok(());
         }
-        let file = segment.file(self.fs.as_ref(), &self.journal)?;
+        let file = segment.file(self.fs.as_ref(), &self.journal, resident)?;
         let known = usize::try_from(writer.len()).unwrap_or(usize::MAX);
         // A group may be being written at the end.
-        let offsets = find_offsets(file, file.len()?)?;
+        let offsets = find_offsets(&file, file.len()?)?;
         writer.truncate_to(0)?;
         writer.append(offsets.get(..known).unwrap_or_default());
         Ok(())

@@ -567,8 +567,7 @@ pub(crate) fn shared(
         follower,
         followers: Arc::default(),
         damage: found.damage,
-        maps: false,
-        offsets: crate::read::view::OffsetsMemory::default(),
+        resident: crate::read::view::Resident::new(false),
         rescanned: std::sync::atomic::AtomicBool::new(false),
     }
 }
@@ -661,7 +660,7 @@ pub(crate) fn new_writer(
     secret: &[u8; 32],
 ) -> Arc<Writer> {
     // Only who may write knows that nobody else does.
-    shared.maps = options.maps;
+    shared.resident.maps = options.maps;
     shared.followers = followers(options);
     Arc::new(Writer {
         shared: Arc::new(shared),

@@ -518,12 +518,12 @@ impl Scan {
         };
         let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
         let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
-        let file = Arc::clone(segment.file(fs, journal)?);
+        let file = Arc::clone(&*segment.file(fs, journal, &shared.resident)?);
         let (until, end) = match segment.sealed {
             Some((count, end)) => (segment.first + count, end),
             None => (u64::MAX, file.len()?),
         };
-        let mapped = shared.maps && segment.sealed.is_some() && file.mapped().is_some();
+        let mapped = shared.resident.maps && segment.sealed.is_some() && file.mapped().is_some();
         Ok(Some(self.frames.insert(Frames {
             segment: file,
             window: crate::segment::Window::new(offset, end),

@@ -23,7 +23,7 @@ use crate::{
     follow::Followers,
     index::Table,
     layout::Layout,
-    read::view::{OffsetsMemory, Segment, View},
+    read::view::{Resident, Segment, View},
     recover::{Follower, UNSUPPORTED},
     segment::SegmentFile,
     signer::{KeyHistory, LogKey},
@@ -44,9 +44,7 @@ pub(crate) struct Shared {
     pub(crate) followers: Arc<Followers>,
     /// What the open had to work around.
     pub(crate) damage: Vec<Damage>,
-    /// Whether sealed segments are mapped.
-    pub(crate) maps: bool,
-    pub(crate) offsets: OffsetsMemory,
+    pub(crate) resident: Resident,
     /// Whether offsets led elsewhere, so that their files are to be written again.
     pub(crate) rescanned: AtomicBool,
 }
@@ -340,13 +338,14 @@ impl Shared {
     ) -> Result<Place, Error> {
         let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
         let mut look = || {
-            let offset = segment.offset(fs, journal, &self.offsets, sequence)?;
-            let (kind, body) = frame_at(segment.file(fs, journal)?, offset, sequence, buffer)?;
+            let offset = segment.offset(fs, journal, &self.resident, sequence)?;
+            let file = segment.file(fs, journal, &self.resident)?;
+            let (kind, body) = frame_at(&file, offset, sequence, buffer)?;
             Ok((offset, kind, body))
         };
         match look() {
             Err(Error::Damaged(damage)) if damage.code != UNSUPPORTED => {
-                segment.rescan(fs, journal)?;
+                segment.rescan(fs, journal, &self.resident)?;
                 self.rescanned.store(true, Relaxed);
                 look()
             }
@@ -418,15 +417,15 @@ impl Shared {
         segment: &Segment,
         sequence: u64,
     ) -> Result<Option<(FrameType, Range<usize>)>, Error> {
-        if !self.maps || segment.sealed.is_none() {
+        if !self.resident.maps || segment.sealed.is_none() {
             return Ok(None);
         }
         let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
-        let file = segment.file(fs, journal)?;
+        let file = segment.file(fs, journal, &self.resident)?;
         let Some(map) = file.mapped() else {
             return Ok(None);
         };
-        let Ok(offset) = segment.offset(fs, journal, &self.offsets, sequence) else {
+        let Ok(offset) = segment.offset(fs, journal, &self.resident, sequence) else {
             return Ok(None);
         };
         let start = offset as usize + FRAME_HEADER_LEN;

@@ -1,12 +1,14 @@
 use std::{
+    collections::VecDeque,
+    ops::Deref,
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use factlog_format::JournalId;
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::SignedCheckpoint;
@@ -68,13 +70,53 @@ pub(crate) struct Segment {
     pub(crate) generation: u32,
     /// For a sealed segment: how many events it holds and where it ends.
     pub(crate) sealed: Option<(u64, u64)>,
-    file: OnceLock<Arc<SegmentFile>>,
+    /// Its file where that stays open: of the segment being written, and in a journal whose segments are
+    /// mapped.
+    pinned: OnceLock<Arc<SegmentFile>>,
+    open: Arc<Open>,
     /// In memory from the segment's first event until its offsets file is complete; shared by all views.
     live: Arc<ArcSwapOption<LiveOffsets>>,
-    /// Afterwards: from the offsets file or, failing that, from a scan.
-    stored: ArcSwapOption<StoredOffsets>,
     /// Whether the segment was scanned because its offsets led elsewhere.
     rescanned: Mutex<bool>,
+}
+
+/// What a segment keeps open or in memory for its readers, who hold on to it while they read.
+#[derive(Debug, Default)]
+struct Open {
+    file: ArcSwapOption<SegmentFile>,
+    /// Where its events stand, once nobody has that in memory from writing it: from the offsets file or,
+    /// failing that, from a scan.
+    offsets: ArcSwapOption<StoredOffsets>,
+}
+
+impl Open {
+    fn close(&self) {
+        self.file.store(None);
+        if let Some(StoredOffsets::File(_)) = self.offsets.load().as_deref() {
+            self.offsets.store(None);
+        }
+    }
+}
+
+/// The file of a segment, which stays open as long as this is held.
+pub(crate) enum Held<'s> {
+    Pinned(&'s Arc<SegmentFile>),
+    /// Never without a file.
+    Open(Guard<Option<Arc<SegmentFile>>>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Arc<SegmentFile>;
+
+    fn deref(&self) -> &Arc<SegmentFile> {
+        match self {
+            Self::Pinned(file) => file,
+            Self::Open(file) => match &**file {
+                Some(file) => file,
+                None => unreachable!("it is made with a file"),
+            },
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -87,20 +129,46 @@ enum StoredOffsets {
 /// others are read from their files.
 const RESIDENT: usize = 16 << 20;
 
-/// How much of that is left.
-#[derive(Debug)]
-pub(crate) struct OffsetsMemory(AtomicUsize);
+/// So many sealed segments' files are open at once, and as many offsets files, however many there are: a
+/// process may have about a thousand of all sorts.
+const MOST_OPEN: usize = 64;
 
-impl Default for OffsetsMemory {
-    fn default() -> Self {
-        Self(AtomicUsize::new(RESIDENT))
-    }
+/// What the segments of a journal may keep for their readers, all together.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    /// How many bytes of offsets there is still room for.
+    offsets: AtomicUsize,
+    /// Whose files are open, those that were opened first in front.
+    open: Mutex<VecDeque<Weak<Open>>>,
+    /// Whether sealed segments are mapped; maps stay, since someone may look into them.
+    pub(crate) maps: bool,
 }
 
-impl OffsetsMemory {
+impl Resident {
+    pub(crate) fn new(maps: bool) -> Self {
+        Self {
+            offsets: AtomicUsize::new(RESIDENT),
+            open: Mutex::default(),
+            maps,
+        }
+    }
+
     fn takes(&self, bytes: usize) -> bool {
         let left = |left: usize| left.checked_sub(bytes);
-        self.0.fetch_update(Relaxed, Relaxed, left).is_ok()
+        self.offsets.fetch_update(Relaxed, Relaxed, left).is_ok()
+    }
+
+    /// Notes that a segment has opened a file, and closes those of others.
+    fn opened(&self, open: &Arc<Open>) {
+        let mut all = self.open.lock();
+        all.push_back(Arc::downgrade(open));
+        let surplus = all.len().saturating_sub(MOST_OPEN);
+        let closed: Vec<_> = all.drain(..surplus).collect();
+        drop(all);
+        closed
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|open| open.close());
     }
 }
 
@@ -111,9 +179,9 @@ impl Segment {
             first: file.header.first_sequence,
             generation: file.header.generation,
             sealed: None,
-            file: OnceLock::from(file),
+            pinned: OnceLock::from(file),
+            open: Arc::default(),
             live: Arc::new(ArcSwapOption::from_pointee(LiveOffsets::default())),
-            stored: ArcSwapOption::empty(),
             rescanned: Mutex::default(),
         }
     }
@@ -124,9 +192,9 @@ impl Segment {
             first,
             generation,
             sealed: Some((count, end)),
-            file: OnceLock::new(),
+            pinned: OnceLock::new(),
+            open: Arc::default(),
             live: Arc::default(),
-            stored: ArcSwapOption::empty(),
             rescanned: Mutex::default(),
         }
     }
@@ -135,9 +203,6 @@ impl Segment {
     pub(crate) fn to_sealed(&self, count: u64, end: u64) -> Self {
         let mut sealed = Self::sealed(self.path.clone(), self.first, self.generation, count, end);
         sealed.live = Arc::clone(&self.live);
-        if let Some(file) = self.file.get() {
-            let _ = sealed.file.set(Arc::clone(file));
-        }
         sealed
     }
 
@@ -145,17 +210,27 @@ impl Segment {
         &self,
         fs: &dyn StoreFs,
         journal: &JournalId,
-    ) -> Result<&Arc<SegmentFile>, Error> {
-        if let Some(file) = self.file.get() {
-            return Ok(file);
+        resident: &Resident,
+    ) -> Result<Held<'_>, Error> {
+        if let Some(file) = self.pinned.get() {
+            return Ok(Held::Pinned(file));
         }
-        let file = SegmentFile::open(fs, &self.path, OpenMode::Read, journal)?;
-        Ok(self.file.get_or_init(|| Arc::new(file)))
+        let open = self.open.file.load();
+        if open.is_some() {
+            return Ok(Held::Open(open));
+        }
+        let file = Arc::new(SegmentFile::open(fs, &self.path, OpenMode::Read, journal)?);
+        if resident.maps {
+            return Ok(Held::Pinned(self.pinned.get_or_init(|| file)));
+        }
+        self.open.file.store(Some(Arc::clone(&file)));
+        resident.opened(&self.open);
+        Ok(Held::Open(Guard::from_inner(Some(file))))
     }
 
     /// The bytes of the file, if it has been mapped.
     pub(crate) fn mapped(&self) -> Option<&[u8]> {
-        self.file.get()?.mapped()
+        self.pinned.get()?.mapped()
     }
 
     /// Notes where an event of the segment being written stands.
@@ -165,7 +240,7 @@ impl Segment {
         }
     }
 
-    /// Gives up the offsets in memory, once the file has them all.
+    /// Gives up the offsets in resident, once the file has them all.
     pub(crate) fn offsets_are_stored(&self) {
         self.live.store(None);
     }
@@ -175,13 +250,13 @@ impl Segment {
         &self,
         fs: &dyn StoreFs,
         journal: &JournalId,
-        memory: &OffsetsMemory,
+        resident: &Resident,
         sequence: u64,
     ) -> Result<u64, Error> {
         let index = sequence.saturating_sub(self.first);
         let found = match self.live.load().as_ref() {
             Some(live) => live.get(index),
-            None => self.stored_offset(fs, journal, memory, index)?,
+            None => self.stored_offset(fs, journal, resident, index)?,
         };
         found.map(u64::from).ok_or_else(|| {
             let damage = crate::Damage::new("segment.corrupt", &self.path, "an event is missing");
@@ -193,14 +268,17 @@ impl Segment {
         &self,
         fs: &dyn StoreFs,
         journal: &JournalId,
-        memory: &OffsetsMemory,
+        resident: &Resident,
         index: u64,
     ) -> Result<Option<u32>, Error> {
-        if let Some(stored) = self.stored.load().as_ref() {
+        if let Some(stored) = self.open.offsets.load().as_ref() {
             return stored.get(index);
         }
-        let stored = Arc::new(self.load_offsets(fs, journal, memory)?);
-        self.stored.store(Some(Arc::clone(&stored)));
+        let stored = Arc::new(self.load_offsets(fs, journal, resident)?);
+        self.open.offsets.store(Some(Arc::clone(&stored)));
+        if let StoredOffsets::File(_) = *stored {
+            resident.opened(&self.open);
+        }
         stored.get(index)
     }
 
@@ -208,7 +286,7 @@ impl Segment {
         &self,
         fs: &dyn StoreFs,
         journal: &JournalId,
-        memory: &OffsetsMemory,
+        resident: &Resident,
     ) -> Result<StoredOffsets, Error> {
         // A view from before the segment was sealed doesn't know its count; its file is complete.
         let complete = |len| self.sealed.is_none_or(|(count, _)| len as u64 == count);
@@ -222,34 +300,44 @@ impl Segment {
         };
         // A derived file never blocks a read: what it would say is in the segment.
         let Ok(Some(reader)) = OffsetsReader::open(fs, &path, of) else {
-            return Ok(StoredOffsets::Loaded(self.scan(fs, journal)?));
+            return Ok(StoredOffsets::Loaded(self.scan(fs, journal, resident)?));
         };
         match reader.read_all() {
             Ok(offsets) if complete(offsets.len()) => {
-                Ok(if memory.takes(size_of_val(offsets.as_slice())) {
+                Ok(if resident.takes(size_of_val(offsets.as_slice())) {
                     StoredOffsets::Loaded(offsets)
                 } else {
                     StoredOffsets::File(reader)
                 })
             }
-            _ => Ok(StoredOffsets::Loaded(self.scan(fs, journal)?)),
+            _ => Ok(StoredOffsets::Loaded(self.scan(fs, journal, resident)?)),
         }
     }
 
-    fn scan(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<Vec<u32>, Error> {
-        let file = self.file(fs, journal)?;
+    fn scan(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        resident: &Resident,
+    ) -> Result<Vec<u32>, Error> {
+        let file = self.file(fs, journal, resident)?;
         let end = self.sealed.map_or_else(|| file.len(), |(_, end)| Ok(end))?;
-        find_offsets(file, end)
+        find_offsets(&file, end)
     }
 
     /// Where every event stands by the segment itself, after an offset led elsewhere: the offsets in
     /// memory and in the file carry no checksum of their own.
-    pub(crate) fn rescan(&self, fs: &dyn StoreFs, journal: &JournalId) -> Result<(), Error> {
+    pub(crate) fn rescan(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        resident: &Resident,
+    ) -> Result<(), Error> {
         let mut rescanned = self.rescanned.lock();
         if *rescanned {
             return Ok(());
         }
-        let offsets = self.scan(fs, journal)?;
+        let offsets = self.scan(fs, journal, resident)?;
         match self.live.load().as_ref() {
             Some(_) => {
                 let places = (self.first..).zip(&offsets);
@@ -258,7 +346,8 @@ impl Segment {
                 }
             }
             None => self
-                .stored
+                .open
+                .offsets
                 .store(Some(Arc::new(StoredOffsets::Loaded(offsets)))),
         }
         *rescanned = true;

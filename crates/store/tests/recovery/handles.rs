@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use factlog::{Journal, Options, Recovery, destroy, repair};
+use factlog::{Journal, Options, Query, Recovery, destroy, repair};
 
-use crate::support::{event, texts};
+use factlog_sim::SimFs;
+
+use crate::support::{DIR, event, texts};
 
 /// How many descriptors and threads this process has; `None` where the system doesn't tell.
 fn held() -> Option<(usize, usize)> {
@@ -205,4 +207,44 @@ fn a_lost_secret_is_said_and_keeps_nobody_from_reading() {
     let journal = Journal::open(&dir, options()).unwrap();
     assert_eq!(journal.import_id(&[b"x"]).unwrap(), id);
     journal.append(event("a", "2")).unwrap();
+}
+
+/// Every sealed segment that was read from used to stay open, so that a journal of some hundred of them
+/// used up what a process may have.
+#[test]
+fn reading_keeps_few_files_open_however_many_segments_there_are() {
+    let fs = SimFs::new(7);
+    let options = Options::new().file_system(fs.store()).segment_len(64 << 10);
+    let options = options.dangerous().without_housekeeper();
+    let journal = Journal::create(DIR, options).unwrap();
+    let payload = "x".repeat(20_000);
+    for number in 0..500 {
+        journal
+            .append(event(&format!("a-{}", number % 5), &payload))
+            .unwrap();
+        if number % 50 == 0 {
+            journal.housekeep().unwrap();
+        }
+    }
+    let reader = journal.reader();
+    assert!(
+        reader.stats().unwrap().segments > 150,
+        "more than may be open at once"
+    );
+    let most = |what: &str| assert!(fs.handles() < 100, "{} open after {what}", fs.handles());
+    for sequence in 0..reader.len() {
+        assert!(reader.get(sequence).unwrap().is_some());
+    }
+    most("reading event by event");
+    let scan = reader.read(Query::all());
+    assert_eq!(scan.map(Result::unwrap).count() as u64, reader.len());
+    most("a scan");
+    // Streams lead to and fro between the segments that are open and those that aren't any more.
+    for stream in 0..5 {
+        let stream = reader.read(Query::stream("bank", format!("a-{stream}")).reverse());
+        assert_eq!(stream.map(Result::unwrap).count(), 100);
+    }
+    most("reading streams");
+    journal.close().unwrap();
+    assert_eq!(fs.handles(), 0);
 }
