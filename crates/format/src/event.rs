@@ -1,6 +1,6 @@
 use crate::{
     Digest, EventId, Facts, FactsRef, FormatError, FrameType, HashBatch, HashSort, JournalId,
-    MAX_FACTS_LEN, Ordering, SectionRow, SectionSecret, Spine,
+    MAX_FACTS_LEN, MAX_SECTIONS, Ordering, SectionRow, SectionSecret, Spine,
     cursor::Cursor,
     event_hash,
     facts::at_sections,
@@ -234,12 +234,18 @@ pub fn find_section<'a>(
     let present = input.u16()?;
     input.take(2 + ORDER_LEN + 16)?;
     let mut rows = at_sections(input.take(facts_len)?)?;
-    for index in 0..rows.u8()? {
+    let count = rows.u8()?;
+    if usize::from(count) > MAX_SECTIONS || (kind == FrameType::Event) != all_there(present, count)
+    {
+        return Err(FormatError::Invalid("sections of an event frame"));
+    }
+    for index in 0..count {
         let row = SectionRow::decode(&mut rows)?;
         let there = present.checked_shr(u32::from(index)).unwrap_or(0) & 1 == 1;
         if row.name != name {
             if there {
-                input.take(row.secret_len() + row.stored_len as usize)?;
+                input.take(row.secret_len())?;
+                input.take(row.stored_len as usize)?;
             }
             continue;
         }
@@ -254,6 +260,11 @@ pub fn find_section<'a>(
         return Ok(Some((row, Some((secret, stored)))));
     }
     Ok(None)
+}
+
+/// Whether the bitmap has all of so many sections.
+fn all_there(present: u16, count: u8) -> bool {
+    u32::from(present) == (1u32 << count) - 1
 }
 
 impl<'a> EventFrame<'a> {

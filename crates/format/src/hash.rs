@@ -124,6 +124,12 @@ impl HashBatch {
         self.blocks.is_empty()
     }
 
+    /// How many bytes its inputs take, padded.
+    #[must_use]
+    pub fn padded_len(&self) -> usize {
+        self.arena.len()
+    }
+
     /// How many bytes of inputs it has memory for.
     #[must_use]
     pub fn capacity(&self) -> usize {

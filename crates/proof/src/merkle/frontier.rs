@@ -47,7 +47,7 @@ impl Subtree {
     #[must_use]
     pub fn of(first: u64, leaves: &[Hash]) -> Vec<Self> {
         let mut made: Vec<Self> = Vec::new();
-        for (at, leaf) in (first..).zip(leaves) {
+        for (leaf, at) in leaves.iter().zip(first..) {
             let mut node = Self::leaf(at, *leaf);
             // The left neighbour of a subtree that is itself a right child is its sibling.
             while node.first >> node.level & 1 == 1

@@ -123,8 +123,12 @@ fn read_events(
 /// Whether what a survey found from a fast start can be believed: it met a commit header whose root
 /// fits, and nothing that calls for a closer look. A last group that nothing proves calls for none: its
 /// root is that of all before it, and no statement in an earlier header says more than a later one's.
-pub(crate) fn is_settled(survey: &Survey) -> bool {
+///
+/// In a signed journal it met a signature too: one that covers what stands before the start, of which no other
+/// is looked at.
+pub(crate) fn is_settled(survey: &Survey, signed: bool) -> bool {
     survey.number > 0
+        && (survey.signed.is_some() || !signed)
         && survey.torn == 0
         && survey.damage.is_none()
         && survey.bad_signature.is_none()

@@ -65,7 +65,7 @@ pub(crate) fn read_view(
                 Ok(())
             },
         )?;
-        if is_fast && !is_settled(&survey) {
+        if is_fast && !is_settled(&survey, found.keys.live().is_some()) {
             scan_all = true;
             continue;
         }

@@ -271,7 +271,7 @@ fn read_active(
             },
         )?;
         let CatchUp { tail, derived } = catch_up;
-        if is_fast && !is_settled(&survey) {
+        if is_fast && !is_settled(&survey, found.keys.live().is_some()) {
             scan_all = true;
             continue;
         }

@@ -128,16 +128,13 @@ impl<'s> Ahead<'s> {
         state.blocks.push_back(None);
         drop(state);
         drop(reading);
-        let groups = block.check(self.segment, checks);
-        let mut state = self.state.lock();
-        if state.epoch == epoch
-            && let Some(at) = number.checked_sub(state.first)
-            && let Some(slot) = state.blocks.get_mut(at as usize)
-        {
-            *slot = Some(groups);
-        }
-        drop(state);
-        self.changed.notify_all();
+        let mut slot = Slot {
+            ahead: self,
+            epoch,
+            number,
+            groups: Vec::new(),
+        };
+        slot.groups = block.check(self.segment, checks);
     }
 
     /// The next block's groups; `None` where something else than a whole group comes next.
@@ -162,6 +159,29 @@ impl<'s> Ahead<'s> {
                 self.make(checks);
             }
         }
+    }
+}
+
+/// A block under way. However its making ends, whoever waits for it is told: without groups, it is read by
+/// the one who takes.
+struct Slot<'a, 's> {
+    ahead: &'a Ahead<'s>,
+    epoch: u64,
+    number: u64,
+    groups: Vec<WholeGroup>,
+}
+
+impl Drop for Slot<'_, '_> {
+    fn drop(&mut self) {
+        let mut state = self.ahead.state.lock();
+        if state.epoch == self.epoch
+            && let Some(at) = self.number.checked_sub(state.first)
+            && let Some(slot) = state.blocks.get_mut(at as usize)
+        {
+            *slot = Some(std::mem::take(&mut self.groups));
+        }
+        drop(state);
+        self.ahead.changed.notify_all();
     }
 }
 
@@ -205,8 +225,8 @@ impl<'a, 's> Groups<'a, 's> {
         loop {
             if let Some(group) = self.block.next() {
                 if group.offset != offset {
-                    // The block before ended early.
-                    self.next = group.offset;
+                    // The block before ended early: what was made behind it is made anew.
+                    self.next = u64::MAX;
                     return None;
                 }
                 self.next = group.end;

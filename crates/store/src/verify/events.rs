@@ -97,19 +97,35 @@ impl EventChecks {
     ) -> (Vec<CheckedEvent>, Option<(u64, FormatError)>) {
         let mut events = Vec::with_capacity(frames.len());
         let mut failed = None;
+        let mut done = 0;
         for frame in frames {
-            match self.decode(frame, events.len()) {
+            match self.decode(frame, events.len() - done) {
                 Ok(event) => events.push(event),
                 Err(error) => {
                     failed = Some((frame.offset, error));
                     break;
                 }
             }
+            if self.held() > MOST_HELD {
+                self.hash(segment, events.get_mut(done..).unwrap_or_default());
+                done = events.len();
+            }
         }
-        self.check_sections(&mut events);
-        self.hash_events(&segment.header.journal, &mut events);
-        self.hash_names(&mut events);
+        self.hash(segment, events.get_mut(done..).unwrap_or_default());
         (events, failed)
+    }
+
+    /// How many bytes are to be hashed: padded, they can be many times what is on the disk.
+    fn held(&self) -> usize {
+        let batches = [&self.sections, &self.facts, &self.names];
+        batches.map(HashBatch::padded_len).iter().sum()
+    }
+
+    /// Hashes what was noted of these events.
+    fn hash(&mut self, segment: &SegmentFile, events: &mut [CheckedEvent]) {
+        self.check_sections(events);
+        self.hash_events(&segment.header.journal, events);
+        self.hash_names(events);
     }
 
     /// Takes a frame apart, and notes what is to be hashed of it: hashes are filled in later. `place` is
@@ -222,6 +238,9 @@ impl EventChecks {
         }
     }
 }
+
+/// So many bytes are hashed at once at most, and a frame's more.
+const MOST_HELD: usize = 2 << 20;
 
 fn altered() -> (&'static str, String) {
     let detail = "the payload is not the one that the facts commit to";

@@ -1,3 +1,5 @@
+use std::thread;
+
 use factlog_format::HeadersHasher;
 use factlog_fs::{FileKind, OpenMode};
 
@@ -134,12 +136,16 @@ impl<'s> Walk<'s> {
         let start = segment.header_len.min(end);
         let threads = pass.threads.saturating_sub(1);
         let ahead = Ahead::new(segment, start, end, threads);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
+            let ahead = CloseAtEnd(&ahead);
             for _ in 0..threads {
-                scope.spawn(|| ahead.work());
+                // Where there can be no more threads, those that there are do it all.
+                let worker = thread::Builder::new().name("factlog-verify".to_owned());
+                if worker.spawn_scoped(scope, || ahead.0.work()).is_err() {
+                    break;
+                }
             }
-            let closed = CloseAtEnd(&ahead);
-            self.take_groups(pass, Groups::new(closed.0, start), start)
+            self.take_groups(pass, Groups::new(ahead.0, start), start)
         })
     }
 

@@ -214,3 +214,44 @@ fn an_open_after_a_kill_begins_near_the_end_of_the_active_segment() {
         "{read} bytes were read of {written}"
     );
 }
+
+/// Offsets of a sealed segment that has rotted can't be written again after a kill. That used to end the
+/// writing of all derived files, and every close was unclean.
+#[test]
+fn rot_in_a_sealed_segment_keeps_no_derived_file_from_being_written() {
+    let fs = SimFs::new(5);
+    let options = |fs: &SimFs| {
+        let options = Options::new().file_system(fs.store()).segment_len(4 << 20);
+        options.dangerous().without_housekeeper()
+    };
+    let journal = Journal::create(DIR, options(&fs)).unwrap();
+    let payload = "x".repeat(300);
+    for _ in 0..10 {
+        let events: Vec<_> = (0..1000).map(|_| event("a", &payload)).collect();
+        journal.append_batch(&events).unwrap();
+        journal.housekeep().unwrap();
+    }
+    let killed = fs.kill_process(6);
+    let names = killed.store().list(Path::new("j/segments")).unwrap();
+    let sealed = names
+        .into_iter()
+        .map(|entry| Path::new("j/segments").join(entry.name));
+    let sealed = sealed.filter(|path| path.extension().is_some_and(|kind| kind == "seg"));
+    killed.flip(&sealed.min().unwrap(), 5_000, 0x10).unwrap();
+    let journal = Journal::open(DIR, options(&killed)).unwrap();
+    let runs = |fs: &SimFs| fs.store().list(Path::new("j/index")).unwrap().len();
+    let before = runs(&killed);
+    let events: Vec<_> = (0..5000).map(|_| event("b", "y")).collect();
+    journal.append_batch(&events).unwrap();
+    journal.housekeep().unwrap();
+    assert!(runs(&killed) > before, "the index goes on");
+    journal.close().unwrap();
+    let calls = killed.calls();
+    drop(Journal::open(DIR, options(&killed)).unwrap());
+    let trace = killed.trace();
+    let mut after = trace.calls.iter().filter(|call| call.number >= calls);
+    assert!(
+        !after.any(|call| call.changes && call.name == "write"),
+        "it was closed cleanly"
+    );
+}
