@@ -320,7 +320,7 @@ fn read(root: &Path, dir: &Path, all: &mut Vec<Source>) {
         if kind.is_dir() {
             // Hidden folders are tools' own, but for the one with the checks.
             let hidden = name.as_encoded_bytes().starts_with(b".") && name != ".ci";
-            if name != "target" && !hidden {
+            if name != "target" && name != "node_modules" && !hidden {
                 read(root, &path, all);
             }
         } else if kind.is_file()

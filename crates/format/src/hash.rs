@@ -26,6 +26,9 @@ context!(HEADERS, "factlog 1 segment headers");
 context!(COORDINATE, "factlog 1 coordinate");
 context!(JOURNAL_KEY, "factlog 1 journal key");
 context!(NEXT_KEY, "factlog 1 next key");
+context!(KEY_COMMITMENT, "factlog 1 key commitment");
+context!(CASE, "factlog 1 case");
+context!(CASE_FILE, "factlog 1 case file");
 
 /// The random bytes that stand before a section's bytes and go into its hash.
 ///
@@ -244,6 +247,25 @@ pub fn journal_key(secret: &[u8; 32], purpose: &str) -> Digest {
 pub fn next_key_hash(key: &[u8; 32]) -> Digest {
     let mut hasher = Hasher::new_from_context_key(&NEXT_KEY);
     *hasher.update(&[1]).update(key).finalize().as_bytes()
+}
+
+/// What a row of the section table commits to: the hash of the key that opens this section alone.
+#[must_use]
+pub fn key_commitment(section_key: &[u8; 32]) -> Digest {
+    let mut hasher = Hasher::new_from_context_key(&KEY_COMMITMENT);
+    *hasher.update(section_key).finalize().as_bytes()
+}
+
+/// What the journal's event about an evidence case commits to: its salted statement.
+#[must_use]
+pub fn case_commitment(salt: &[u8; 16], statement: &[u8]) -> Digest {
+    padded_hash(&CASE, salt, statement)
+}
+
+/// The hash at the end of a case file, over all before it.
+pub(crate) fn case_file_hash(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new_from_context_key(&CASE_FILE);
+    *hasher.update(bytes).finalize().as_bytes()
 }
 
 #[expect(

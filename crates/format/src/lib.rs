@@ -25,6 +25,7 @@
     )
 )]
 
+mod case;
 mod commit;
 mod cursor;
 mod error;
@@ -43,24 +44,28 @@ mod record;
 mod section;
 mod segment;
 mod spine;
-mod stub;
 
+pub use case::{
+    CaseEdge, CaseErased, CaseFile, CaseRecord, CaseSection, CaseStatement, EarlierCheckpoint,
+    MAX_CASE_LEN,
+};
 pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;
 pub use event::{
-    EventFrame, FrameParts, FramedSection, PreparedFrame, SectionParts, encode_event,
-    encode_hashed, find_section,
+    EventFrame, FrameParts, FramedSection, FullStub, PreparedFrame, SectionParts, encode_event,
+    encode_full_stub, encode_hashed, encode_payload_stub, find_section,
 };
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
-    GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, coordinate_key, event_hash,
-    event_hashes, facts_hash, journal_key, keyed_blocks, next_key_hash, section_hash,
+    GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, case_commitment, coordinate_key,
+    event_hash, event_hashes, facts_hash, journal_key, key_commitment, keyed_blocks, next_key_hash,
+    section_hash,
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{
-    ClockSteppedBack, Encryption, HoldLifted, HoldPlaced, JournalCreated, JournalEvent,
-    JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, RecoveryReason, SecretFate,
+    CaseExported, ClockSteppedBack, Encryption, HoldLifted, HoldPlaced, JournalCreated,
+    JournalEvent, JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, RecoveryReason, SecretFate,
     ShredCompleted, ShredGrade, ShredIntended, SigningPolicyCode,
 };
 pub use limits::*;
@@ -71,7 +76,6 @@ pub use record::EventRecord;
 pub use section::{Encoding, SealedRow, SectionRow, SectionRows};
 pub use segment::{SegmentHeader, SegmentInput};
 pub use spine::{SPINE_LEN, Spine};
-pub use stub::{FullStub, encode_full_stub, encode_payload_stub};
 
 /// The format version that this build writes. Version 0 promises nothing to later versions.
 pub const FORMAT_VERSION: u8 = 0;

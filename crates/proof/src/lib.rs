@@ -9,6 +9,8 @@
 //! * C2SP checkpoints: [`Checkpoint`], [`SignedCheckpoint`];
 //! * C2SP tlog-proofs, and receipts, which are tlog-proofs whose extra data is an event:
 //!   [`TlogProof`], [`UnverifiedReceipt`], [`VerifiedReceipt`], [`UnsignedProof`];
+//! * evidence cases, which are many events of a period with one proof for all ([`verify_case`],
+//!   [`set_proof`], [`root_of_set`]);
 //! * C2SP witnesses: cosignatures ([`CosignerKey`]), the [`Witness`] itself, and policies of files that
 //!   say how many of which must have cosigned ([`TrustPolicy`]).
 //!
@@ -48,6 +50,7 @@
     )
 )]
 
+mod case;
 mod checkpoint;
 mod cosignature;
 mod error;
@@ -61,6 +64,10 @@ mod text;
 mod trust;
 mod witness;
 
+pub use case::{
+    CaseFinding, CaseQuestion, CaseReport, CaseTrust, CaseVerdict, VerifiedCase, sample_order,
+    verify_case,
+};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use cosignature::{CosignerKey, CosigningKey};
 pub use error::{CheckpointError, KeyError, NoteError, PathError, ProofError, ReceiptError};
@@ -68,7 +75,7 @@ pub use hash::Hash;
 pub use key::{SigningKey, VerifierKey};
 pub use merkle::{
     Frontier, NodeSource, Span, Subtree, consistency_path, empty_root, inclusion_path, leaf_hash,
-    node_hash, root_at, verify_consistency, verify_inclusion,
+    node_hash, root_at, root_of_set, set_proof, verify_consistency, verify_inclusion,
 };
 pub use note::{NoteSignature, SignedNote};
 pub use policy::Policy;

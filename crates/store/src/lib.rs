@@ -44,8 +44,9 @@ pub use factlog_format::{
 /// Makes a type an event: see [`typed`].
 pub use factlog_macros::Event;
 pub use factlog_proof::{
-    Checkpoint, CosignerKey, CosigningKey, Hash, Policy, SignedCheckpoint, SigningKey, TrustPolicy,
-    UnverifiedReceipt, VerifiedReceipt, VerifierKey,
+    CaseFinding, CaseReport, CaseTrust, CaseVerdict, Checkpoint, CosignerKey, CosigningKey, Hash,
+    Policy, SignedCheckpoint, SigningKey, TrustPolicy, UnverifiedReceipt, VerifiedCase,
+    VerifiedReceipt, VerifierKey, sample_order, verify_case,
 };
 pub use follow::{
     Claim, CursorFile, CursorStatus, Delivered, Ended, Failure, Group, GroupStatus, InMemory,
@@ -55,8 +56,8 @@ pub use follow::{
 pub use journal::{Journal, Rotated, Rotation};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
 pub use read::{
-    Ancestry, AncestryEnd, Events, Query, Reader, Stats, StorageBytes, StreamHead, StreamInfo,
-    Streams,
+    Ancestry, AncestryEnd, CaseQuery, Events, Query, Reader, Stats, StorageBytes, StreamHead,
+    StreamInfo, Streams,
 };
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,

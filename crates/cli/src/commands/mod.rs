@@ -4,6 +4,7 @@ mod append;
 mod checkpoint;
 mod completions;
 mod demo;
+mod evidence;
 mod import;
 mod init;
 mod inspect;
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Checkpoint(checkpoint::Args),
     Verify(verify::Args),
     VerifyReceipt(verify_receipt::Args),
+    Explain(evidence::explain::Args),
+    Evidence(evidence::make::Args),
+    VerifyEvidence(evidence::verify::Args),
+    Sample(evidence::sample::Args),
     Stats(stats::Args),
     Keys(trust::keys::Args),
     Anchor(trust::anchors::Args),
@@ -68,6 +73,10 @@ impl Command {
             Self::Checkpoint(args) => checkpoint::run(&args, out),
             Self::Verify(args) => verify::run(&args, out),
             Self::VerifyReceipt(args) => verify_receipt::run(&args, out),
+            Self::Explain(args) => evidence::explain::run(&args, out),
+            Self::Evidence(args) => evidence::make::run(&args, out),
+            Self::VerifyEvidence(args) => evidence::verify::run(&args, out),
+            Self::Sample(args) => evidence::sample::run(&args, out),
             Self::Stats(args) => stats::run(&args, out),
             Self::Keys(args) => trust::keys::run(&args, out),
             Self::Anchor(args) => trust::anchors::run(&args, out),

@@ -5,6 +5,7 @@
 mod anchors;
 mod commands;
 mod demo;
+mod evidence;
 mod faults;
 mod git;
 mod import;

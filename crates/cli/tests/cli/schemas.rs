@@ -182,6 +182,13 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["destroy", "salvaged", "--yes"], 0);
     run(&["verify-receipt", "r", "--vkey", &vkey], 0);
     run(&["verify-receipt", "raw", "--vkey", &vkey], 3);
+    run(&["explain", "r"], 4);
+    run(&["explain", "r", "--vkey", &vkey], 0);
+    run(&["evidence", "j", "-o", "c", "--stream", "a/1"], 0);
+    run(&["evidence", "j", "-o", "d", "--unlogged"], 0);
+    run(&["verify-evidence", "c", "--vkey", &vkey], 0);
+    run(&["verify-evidence", "raw", "--vkey", &vkey], 3);
+    run(&["sample", "c", "--vkey", &vkey, "--seed", "s"], 0);
     run(&["witness", "init", "w", "--name", "witness.example/w"], 0);
     run(&["witness", "trust", "w", &vkey], 0);
     run(&["witness", "ask", "j", "-o", "request"], 0);

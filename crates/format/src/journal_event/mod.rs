@@ -1,7 +1,7 @@
 mod erasure;
 mod keys;
 
-use crate::{FormatError, JournalId, check_origin, cursor::Cursor};
+use crate::{Digest, FormatError, JournalId, check_origin, cursor::Cursor};
 
 pub use erasure::{
     Encryption, HoldLifted, HoldPlaced, KeyDomain, SecretFate, ShredCompleted, ShredGrade,
@@ -81,6 +81,22 @@ pub struct ClockSteppedBack {
     pub now: i64,
 }
 
+/// `case.exported`: someone was given an evidence case.
+///
+/// What it was about isn't said here, since names in it could never be erased: the commitment is the
+/// hash of the case's statement, which stands with its salt in the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaseExported {
+    /// First sequence of the period.
+    pub first: u64,
+    /// One past its last sequence.
+    pub end: u64,
+    /// How many events of the period the case selects.
+    pub selected: u64,
+    /// [`case_commitment`](crate::case_commitment) of the statement.
+    pub commitment: Digest,
+}
+
 /// The payload of an event in the stream `$journal/journal`: what governs the journal itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,6 +119,8 @@ pub enum JournalEvent {
     HoldPlaced(HoldPlaced),
     /// It may be again.
     HoldLifted(HoldLifted),
+    /// An evidence case was made.
+    CaseExported(CaseExported),
 }
 
 impl JournalEvent {
@@ -119,6 +137,7 @@ impl JournalEvent {
             Self::ShredCompleted(_) => "shred.completed",
             Self::HoldPlaced(_) => "hold.placed",
             Self::HoldLifted(_) => "hold.lifted",
+            Self::CaseExported(_) => "case.exported",
         }
     }
 
@@ -136,6 +155,7 @@ impl JournalEvent {
             Self::ShredCompleted(completed) => completed.check(),
             Self::HoldPlaced(placed) => placed.check(),
             Self::HoldLifted(lifted) => lifted.check(),
+            Self::CaseExported(case) => case.check(),
             Self::Recovered(_) | Self::ClockSteppedBack(_) | Self::KeyRevoked(_) => Ok(()),
         }
     }
@@ -164,6 +184,7 @@ impl JournalEvent {
             Self::ShredCompleted(completed) => completed.encode(&mut out),
             Self::HoldPlaced(placed) => placed.encode(&mut out),
             Self::HoldLifted(lifted) => lifted.encode(&mut out),
+            Self::CaseExported(case) => case.encode(&mut out),
         }
         out
     }
@@ -191,6 +212,7 @@ impl JournalEvent {
             "shred.completed" => Self::ShredCompleted(ShredCompleted::decode(&mut input)?),
             "hold.placed" => Self::HoldPlaced(HoldPlaced::decode(&mut input)?),
             "hold.lifted" => Self::HoldLifted(HoldLifted::decode(&mut input)?),
+            "case.exported" => Self::CaseExported(CaseExported::decode(&mut input)?),
             _ => return Err(FormatError::Unsupported("journal event kind")),
         };
         input.finish()?;
@@ -287,6 +309,34 @@ impl JournalCreated {
         };
         created.check()?;
         Ok(created)
+    }
+}
+
+impl CaseExported {
+    fn check(&self) -> Result<(), FormatError> {
+        let within = self.end.checked_sub(self.first);
+        if within.is_some_and(|events| self.selected <= events) {
+            return Ok(());
+        }
+        Err(FormatError::Invalid("period of case.exported"))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        for number in [self.first, self.end, self.selected] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.commitment);
+    }
+
+    fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
+        let case = Self {
+            first: input.u64()?,
+            end: input.u64()?,
+            selected: input.u64()?,
+            commitment: input.array()?,
+        };
+        case.check()?;
+        Ok(case)
     }
 }
 

@@ -464,7 +464,25 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
         });
     let revoked = any::<([u8; 32], u64)>()
         .prop_map(|(key, from)| JournalEvent::KeyRevoked(KeyRevoked { key, from }));
-    prop_oneof![created, recovered, clock, rotated, revoked, erasure()]
+    let exported =
+        any::<(u64, u64, u64, [u8; 32])>().prop_map(|(one, other, count, commitment)| {
+            let (first, end) = (one.min(other), one.max(other));
+            JournalEvent::CaseExported(CaseExported {
+                first,
+                end,
+                selected: count.min(end - first),
+                commitment,
+            })
+        });
+    prop_oneof![
+        created,
+        recovered,
+        clock,
+        rotated,
+        revoked,
+        exported,
+        erasure()
+    ]
 }
 
 fn key_domain() -> impl Strategy<Value = KeyDomain> {

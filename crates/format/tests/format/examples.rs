@@ -306,6 +306,15 @@ pub(crate) fn revoked() -> JournalEvent {
     })
 }
 
+pub(crate) fn exported() -> JournalEvent {
+    JournalEvent::CaseExported(CaseExported {
+        first: 1,
+        end: 9,
+        selected: 3,
+        commitment: case_commitment(&[0x33; 16], b"statement"),
+    })
+}
+
 pub(crate) fn record() -> EventRecord {
     let (_, facts) = frame_of(&EVENT, &ORDER);
     EventRecord::with_facts(spine(), FACTS_SALT, facts).expect("the spine's own facts")

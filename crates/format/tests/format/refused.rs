@@ -487,6 +487,9 @@ fn journal_events() -> Vec<Row> {
         ("completed-fate", "shred.completed", UNSUPPORTED, changed("shred-completed", 63, 4)),
         ("completed-kept-among-replaced", "shred.completed", INVALID, changed("shred-completed", 63, 0)),
         ("hold-without-reason", "hold.lifted", INVALID, [&[1, 9, 0, 0, 0, 0, 0, 0, 0][..], &[0, 0]].concat()),
+        ("exported-more-than-there-are", "case.exported", INVALID, changed("case-exported", 17, 9)),
+        ("exported-end-before-first", "case.exported", INVALID, changed("case-exported", 9, 0)),
+        ("exported-cut", "case.exported", TRUNCATED, good("case-exported")[..56].to_vec()),
         ("clock-cut", "clock.stepped_back", TRUNCATED, good("clock-stepped-back")[..16].to_vec()),
     ]
 }

@@ -2,6 +2,7 @@
 
 mod frontier;
 mod path;
+mod set;
 mod span;
 mod verify;
 
@@ -11,6 +12,7 @@ use crate::Hash;
 
 pub use frontier::{Frontier, Subtree};
 pub use path::{NodeSource, consistency_path, inclusion_path, root_at};
+pub use set::{root_of_set, set_proof};
 pub use span::Span;
 pub use verify::{verify_consistency, verify_inclusion};
 

@@ -96,6 +96,14 @@ impl BatchReceipt {
         self.receipt(0).map_or(0, |receipt| receipt.sequence())
     }
 
+    /// The signed checkpoint right behind the batch, if it was appended by this call.
+    pub(crate) fn checkpoint(&self) -> Option<&SignedCheckpoint> {
+        match &self.receipts {
+            Receipts::Appended { group, .. } => group.signed.as_deref(),
+            Receipts::Stored(_) => None,
+        }
+    }
+
     /// Whether the batch was in the journal before: an idempotent repeat.
     #[must_use]
     pub fn already(&self) -> bool {

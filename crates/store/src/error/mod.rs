@@ -345,6 +345,9 @@ pub enum Misuse {
     /// A condition of an append asks for what a condition can't say, or was read from another journal.
     #[error("the condition can't be checked: {0}")]
     Condition(&'static str),
+    /// An evidence case of such a period can't be made.
+    #[error("the case can't be made: {0}")]
+    Case(&'static str),
     /// Nothing in the journal has this sequence or id.
     #[error("there is no event {0}")]
     NoSuchEvent(String),
@@ -383,6 +386,7 @@ impl Misuse {
             Self::Unreadable { .. } => "event.unreadable",
             Self::Registry(_) => "registry.invalid",
             Self::Condition(_) => "condition.invalid",
+            Self::Case(_) => "case.invalid",
             Self::NoSuchEvent(_) => "event.not_found",
         }
     }

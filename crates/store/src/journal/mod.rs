@@ -1,3 +1,4 @@
+mod case;
 mod keys;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Reading: what is durable, without ever blocking the writer.
 
 mod ancestry;
+mod case;
 mod events;
 mod proofs;
 mod query;
@@ -9,6 +10,7 @@ mod streams;
 pub(crate) mod view;
 
 pub use ancestry::{Ancestry, AncestryEnd};
+pub use case::CaseQuery;
 pub use events::Events;
 pub(crate) use proofs::MAX_GAP;
 pub(crate) use query::Item;

@@ -165,6 +165,15 @@ impl Reader {
         self.shared.with_tree(&view, |tree| tree.node(level, index))
     }
 
+    /// A proof made of the journal's tree.
+    pub(super) fn tree_proof(
+        &self,
+        make: impl FnOnce(&dyn NodeSource<Error = Error>) -> Result<Vec<Hash>, PathError<Error>>,
+    ) -> Result<Vec<Hash>, Error> {
+        let view = self.shared.view.load_full();
+        self.shared.with_tree(&view, |tree| path(make(tree)))
+    }
+
     /// Root of the tree of the first `size` events.
     ///
     /// # Errors
@@ -211,7 +220,7 @@ impl Reader {
     }
 
     /// The smallest kept checkpoint that covers an event and that this key has signed.
-    fn kept_checkpoint(
+    pub(super) fn kept_checkpoint(
         &self,
         sequence: u64,
         key: &VerifierKey,

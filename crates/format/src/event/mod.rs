@@ -1,3 +1,5 @@
+mod stub;
+
 use crate::{
     Digest, EventId, Facts, FactsRef, FormatError, FrameType, HashBatch, HashSort, JournalId,
     MAX_FACTS_LEN, MAX_SECTIONS, Ordering, SectionRow, SectionSecret, Spine,
@@ -10,6 +12,8 @@ use crate::{
     section::check_payload_len,
     section_hash, write_frame,
 };
+
+pub use stub::{FullStub, encode_full_stub, encode_payload_stub};
 
 /// Where a place stands in the frame of an event or stub.
 const ORDER_AT: usize = FRAME_HEADER_LEN + ORDER_IN_BODY;
@@ -178,11 +182,7 @@ fn row_of<'a>(section: &SectionParts<'a>, hash: Digest) -> Result<SectionRow<'a>
 }
 
 /// What every event frame and payload stub begins with, before its place.
-pub(crate) fn write_head(
-    out: &mut Vec<u8>,
-    facts_len: usize,
-    present: u16,
-) -> Result<(), FormatError> {
+fn write_head(out: &mut Vec<u8>, facts_len: usize, present: u16) -> Result<(), FormatError> {
     let facts_len = u16::try_from(facts_len).map_err(|_| FormatError::Limit {
         what: "facts",
         limit: MAX_FACTS_LEN as u64,

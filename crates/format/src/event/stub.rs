@@ -1,6 +1,7 @@
+use super::write_head;
 use crate::{
-    Digest, EventFrame, FormatError, FrameType, JournalId, Ordering, cursor::Cursor,
-    event::write_head, event_hash, write_frame,
+    Digest, EventFrame, FormatError, FrameType, JournalId, Ordering, cursor::Cursor, event_hash,
+    write_frame,
 };
 
 /// Appends the stub that keeps only the sections in the bitmap `keep` of an event, CRC left open.

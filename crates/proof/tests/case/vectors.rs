@@ -1,0 +1,928 @@
+//! Cases, good and bad, each with its verdicts and first finding. `fixtures/cases` holds them, for the
+//! command, the page and the verifier in Python.
+
+use factlog_format::{
+    CaseEdge, CaseErased, CaseSection, CaseStatement, JournalEvent, KeyRevoked, KeyRotated,
+    SectionSecret, case_commitment, next_key_hash,
+};
+use factlog_proof::{Checkpoint, SigningKey};
+
+use crate::common::{JOURNAL, ORIGIN, key};
+use crate::lab::{
+    Case, Lab, at, created, deposits, keep, note, part, period, recount, redacted, restate, sign,
+};
+
+/// A case with what is to be said of it.
+pub(crate) struct Vector {
+    pub(crate) name: &'static str,
+    pub(crate) bytes: Vec<u8>,
+    /// Integrity, authenticity and completeness.
+    pub(crate) verdicts: [&'static str; 3],
+    /// The first finding.
+    pub(crate) code: &'static str,
+}
+
+const HOLDS: [&str; 3] = ["holds", "holds", "holds"];
+const BROKEN: [&str; 3] = ["fails", "holds", "undecided"];
+const BROKEN_AND_INCOMPLETE: [&str; 3] = ["fails", "holds", "fails"];
+const UNREADABLE: [&str; 3] = ["fails", "undecided", "undecided"];
+const INCOMPLETE: [&str; 3] = ["holds", "holds", "fails"];
+const FOREIGN: [&str; 3] = ["holds", "fails", "holds"];
+
+#[derive(Default)]
+struct Vectors(Vec<Vector>);
+
+impl Vectors {
+    fn add(
+        &mut self,
+        name: &'static str,
+        case: &Case,
+        verdicts: [&'static str; 3],
+        code: &'static str,
+    ) {
+        let bytes = case
+            .encode()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.raw(name, bytes, verdicts, code);
+    }
+
+    fn raw(
+        &mut self,
+        name: &'static str,
+        bytes: Vec<u8>,
+        verdicts: [&'static str; 3],
+        code: &'static str,
+    ) {
+        self.0.push(Vector {
+            name,
+            bytes,
+            verdicts,
+            code,
+        });
+    }
+}
+
+pub(crate) fn all() -> Vec<Vector> {
+    let mut vectors = Vectors::default();
+    good(&mut vectors);
+    bytes(&mut vectors);
+    contents(&mut vectors);
+    populations(&mut vectors);
+    disclosures(&mut vectors);
+    erasures(&mut vectors);
+    histories(&mut vectors);
+    keepers(&mut vectors);
+    keys(&mut vectors);
+    vectors.0
+}
+
+/// What the one who makes the vectors signs with; the verifier key of all of them.
+pub(crate) fn log_key() -> SigningKey {
+    key(ORIGIN, 1)
+}
+
+fn good(vectors: &mut Vectors) {
+    let lab = Lab::ledger();
+    for (name, statement, logged) in [
+        ("good-everything", period(), true),
+        ("good-deposits", deposits(), true),
+        ("good-redacted", redacted(), true),
+        ("good-unlogged", period(), false),
+        ("good-by-sequence", by_sequence(2, 6), true),
+        ("good-whole-journal", by_sequence(0, 10), true),
+        ("good-one-stream", of_stream("$journal", "journal"), true),
+        (
+            "good-tags",
+            CaseStatement {
+                tags: vec!["branch:12".into(), "eu".into()],
+                ..period()
+            },
+            true,
+        ),
+        (
+            "good-empty-selection",
+            CaseStatement {
+                kinds: vec!["account.closed".into()],
+                ..period()
+            },
+            true,
+        ),
+        (
+            "good-empty-period",
+            CaseStatement {
+                first: 8,
+                end: 8,
+                from: CaseEdge::Recorded(1700),
+                until: CaseEdge::Recorded(1900),
+                ..period()
+            },
+            true,
+        ),
+    ] {
+        vectors.add(name, &lab.export(statement, logged).1, HOLDS, "");
+    }
+    let to_the_end = CaseStatement {
+        end: 10,
+        until: CaseEdge::Recorded(9000),
+        ..period()
+    };
+    vectors.add(
+        "good-ends-with-journal",
+        &lab.export(to_the_end, false).1,
+        HOLDS,
+        "",
+    );
+    vectors.add("good-after", &after().1, HOLDS, "");
+}
+
+fn by_sequence(first: u64, end: u64) -> CaseStatement {
+    let (from, until) = (CaseEdge::Sequence(first), CaseEdge::Sequence(end));
+    CaseStatement {
+        first,
+        end,
+        from,
+        until,
+        ..period()
+    }
+}
+
+fn of_stream(scope: &str, entity: &str) -> CaseStatement {
+    let streams = vec![(scope.to_owned(), entity.to_owned())];
+    CaseStatement {
+        streams,
+        ..period()
+    }
+}
+
+/// A case that follows one of 6 events.
+fn after() -> (Lab, Case) {
+    let lab = Lab::ledger();
+    let earlier = lab.signed(6, &[&log_key()]);
+    let claimed = earlier.claimed();
+    let after = Some((claimed.size(), *claimed.root().as_bytes()));
+    let (lab, mut case) = lab.export(CaseStatement { after, ..period() }, true);
+    case.earlier = vec![lab.earlier(6, &[&log_key()])];
+    (lab, case)
+}
+
+fn logged() -> (Lab, Case) {
+    Lab::ledger().export(period(), true)
+}
+
+/// Gives the bytes the hash again that a file of them ends in.
+pub(crate) fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    let digest = blake3(&body);
+    body.extend_from_slice(&digest);
+    body
+}
+
+/// The file hash, by way of a case that is encoded: no other door leads to it.
+fn blake3(body: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("factlog 1 case file");
+    *hasher.update(body).finalize().as_bytes()
+}
+
+fn bytes(vectors: &mut Vectors) {
+    let good = logged().1.encode().unwrap();
+    let body = || good[..good.len() - 32].to_vec();
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    vectors.raw("bit-rotted", flipped, UNREADABLE, "case.damaged");
+    vectors.raw(
+        "cut-short",
+        good[..good.len() - 7].to_vec(),
+        UNREADABLE,
+        "case.damaged",
+    );
+    vectors.raw("empty", Vec::new(), UNREADABLE, "case.malformed");
+    let mut longer = body();
+    longer.push(0);
+    vectors.raw(
+        "byte-after-the-end",
+        sealed(longer),
+        UNREADABLE,
+        "case.malformed",
+    );
+    let mut other = good.clone();
+    other[0] ^= 1;
+    vectors.raw("other-magic", other, UNREADABLE, "case.malformed");
+    let mut newer = body();
+    newer[8] = 1;
+    let undecided = ["undecided"; 3];
+    vectors.raw(
+        "newer-version",
+        sealed(newer),
+        undecided,
+        "case.unsupported",
+    );
+    let mut reserved = body();
+    reserved[9] = 1;
+    vectors.raw(
+        "reserved-byte",
+        sealed(reserved),
+        UNREADABLE,
+        "case.malformed",
+    );
+    let mut statement = logged().1;
+    statement.statement = keep([&[9], &statement.statement[1..]].concat());
+    vectors.add("newer-statement", &statement, undecided, "case.unsupported");
+}
+
+fn contents(vectors: &mut Vectors) {
+    let (lab, good) = logged();
+    let mut case = good.clone();
+    at(&mut case, 5).sections = Some(vec![CaseSection::Disclosed {
+        secret: SectionSecret::Salt([5; 16]),
+        stored: b"{\"n\":9}",
+        key: None,
+    }]);
+    vectors.add("payload-changed", &case, BROKEN, "case.section_hash");
+
+    let mut case = good.clone();
+    let (salt, facts) = at(&mut case, 5).facts.unwrap();
+    let mut facts = facts.to_vec();
+    let at_kind = facts
+        .windows(9)
+        .position(|window| window == b"deposited")
+        .unwrap();
+    facts[at_kind] = b'r';
+    at(&mut case, 5).facts = Some((salt, keep(facts)));
+    let records = case.records.clone();
+    restate(&mut case, |statement| {
+        *statement = statement.clone().counted(&records)
+    });
+    vectors.add("facts-changed", &case, BROKEN_AND_INCOMPLETE, "case.root");
+
+    let mut case = good.clone();
+    at(&mut case, 7).spine.recorded_at += 1;
+    vectors.add("time-changed", &case, BROKEN, "case.root");
+
+    let mut case = good.clone();
+    at(&mut case, 8).spine.recorded_at += 1000;
+    vectors.add("neighbour-forged", &case, BROKEN, "case.root");
+
+    let mut case = good.clone();
+    case.proof[0][0] ^= 1;
+    vectors.add("proof-changed", &case, BROKEN, "case.root");
+    let mut case = good.clone();
+    case.proof.pop();
+    vectors.add("proof-too-short", &case, BROKEN, "case.proof");
+    let mut case = good.clone();
+    case.proof.push([1; 32]);
+    vectors.add("proof-too-long", &case, BROKEN, "case.proof");
+
+    let mut case = good.clone();
+    let smaller = lab.signed(9, &[&log_key()]);
+    case.checkpoint = note(&smaller);
+    vectors.add("checkpoint-of-fewer-events", &case, BROKEN, "case.proof");
+
+    let mut case = good.clone();
+    case.journal[0] ^= 1;
+    vectors.add_lenient("journal-id-changed", &case, BROKEN, "case.origin");
+}
+
+impl Vectors {
+    /// Of a case whose events don't follow each other any more, as the id goes into every hash.
+    fn add_lenient(
+        &mut self,
+        name: &'static str,
+        case: &Case,
+        verdicts: [&'static str; 3],
+        code: &'static str,
+    ) {
+        let mut bytes = logged().1.encode().unwrap();
+        bytes.truncate(bytes.len() - 32);
+        bytes[16..32].copy_from_slice(&case.journal);
+        self.raw(name, sealed(bytes), verdicts, code);
+    }
+}
+
+fn populations(vectors: &mut Vectors) {
+    let (lab, good) = logged();
+    let trim = |case: &mut Case, first: u64, end: u64| {
+        case.records.retain(|record| {
+            let sequence = record.spine.sequence;
+            let own = record.facts().unwrap().scope == "$journal";
+            own || (first.saturating_sub(1)..=end).contains(&sequence)
+        });
+        for outside in [first.saturating_sub(1), end] {
+            if at(case, outside).facts().unwrap().scope != "$journal" {
+                at(case, outside).sections = None;
+            }
+        }
+        restate(case, |statement| {
+            (statement.first, statement.end) = (first, end)
+        });
+        recount(case);
+        lab.prove(case);
+    };
+    let unlogged = || {
+        let mut case = good.clone();
+        case.manifest = None;
+        case.salt = [0; 16];
+        case
+    };
+    let mut case = good.clone();
+    trim(&mut case, 2, 8);
+    vectors.add(
+        "first-event-trimmed",
+        &case,
+        INCOMPLETE,
+        "case.period_begin",
+    );
+    let mut case = good.clone();
+    trim(&mut case, 1, 7);
+    vectors.add("last-event-trimmed", &case, INCOMPLETE, "case.period_end");
+    let mut case = unlogged();
+    trim(&mut case, 2, 8);
+    vectors.add(
+        "first-event-trimmed-unlogged",
+        &case,
+        INCOMPLETE,
+        "case.period_begin",
+    );
+    let mut case = unlogged();
+    trim(&mut case, 1, 7);
+    vectors.add(
+        "last-event-trimmed-unlogged",
+        &case,
+        INCOMPLETE,
+        "case.period_end",
+    );
+    let mut case = good.clone();
+    trim(&mut case, 2, 8);
+    restate(&mut case, |statement| {
+        statement.from = CaseEdge::Recorded(1050)
+    });
+    vectors.add(
+        "query-changed-with-the-period",
+        &case,
+        INCOMPLETE,
+        "case.manifest",
+    );
+
+    let mut case = good.clone();
+    case.records.retain(|record| record.spine.sequence != 5);
+    recount(&mut case);
+    lab.prove(&mut case);
+    vectors.add("event-left-out", &case, INCOMPLETE, "case.gap");
+    let mut case = good.clone();
+    case.records.retain(|record| record.spine.sequence != 8);
+    lab.prove(&mut case);
+    vectors.add("neighbour-left-out", &case, INCOMPLETE, "case.gap");
+    let mut case = good.clone();
+    at(&mut case, 5).sections = None;
+    vectors.add("payload-left-out", &case, INCOMPLETE, "case.selection");
+    let (_, mut case) = Lab::ledger().export(deposits(), true);
+    at(&mut case, 3).sections = lab.records[3].sections.clone();
+    vectors.add(
+        "payload-nobody-asked-for",
+        &case,
+        INCOMPLETE,
+        "case.selection",
+    );
+    let mut case = good.clone();
+    let mut stray = lab.records[9].clone();
+    stray.sections = None;
+    case.records.insert(9, stray);
+    lab.prove(&mut case);
+    vectors.add("event-outside-the-period", &case, INCOMPLETE, "case.stray");
+
+    let mut case = good.clone();
+    restate(&mut case, |statement| statement.selected -= 1);
+    vectors.add("count-lowered", &case, INCOMPLETE, "case.counts");
+    let mut case = good.clone();
+    restate(&mut case, |statement| statement.kind_counts[0].1 += 1);
+    vectors.add("count-of-a-kind-raised", &case, INCOMPLETE, "case.counts");
+    let mut case = good.clone();
+    restate(&mut case, |statement| statement.stream_counts.swap(0, 1));
+    vectors.add(
+        "counts-of-streams-swapped",
+        &case,
+        INCOMPLETE,
+        "case.counts",
+    );
+    let mut case = unlogged();
+    restate(&mut case, |statement| statement.unknown = 1);
+    vectors.add("unknown-made-up", &case, INCOMPLETE, "case.counts");
+
+    let mut case = good.clone();
+    restate(&mut case, |statement| {
+        statement.kinds = vec!["account.transferred".into()]
+    });
+    for sequence in [1, 2, 5, 6, 7] {
+        at(&mut case, sequence).sections = None;
+    }
+    recount(&mut case);
+    vectors.add("query-narrowed", &case, INCOMPLETE, "case.manifest");
+    let mut case = good.clone();
+    restate(&mut case, |statement| {
+        statement.tool = "factlog 9.9.9".into()
+    });
+    vectors.add("tool-changed", &case, INCOMPLETE, "case.manifest");
+    let mut case = good.clone();
+    case.salt[0] ^= 1;
+    vectors.add("salt-changed", &case, INCOMPLETE, "case.manifest");
+    let mut case = good.clone();
+    case.manifest = Some(4);
+    vectors.add(
+        "manifest-is-another-event",
+        &case,
+        INCOMPLETE,
+        "case.manifest",
+    );
+    let mut case = good.clone();
+    case.manifest = Some(99);
+    vectors.add("manifest-nowhere", &case, INCOMPLETE, "case.manifest");
+    let (more, _) = lab.export(deposits(), true);
+    let mut case = good.clone();
+    case.records.push(more.records[11].clone());
+    case.checkpoint = note(&more.signed(more.size(), &[&log_key()]));
+    case.manifest = Some(11);
+    more.prove(&mut case);
+    vectors.add(
+        "manifest-of-another-case",
+        &case,
+        INCOMPLETE,
+        "case.manifest",
+    );
+    let mut case = good.clone();
+    case.manifest = None;
+    case.salt = [0; 16];
+    vectors.add("manifest-not-pointed-to", &case, HOLDS, "");
+}
+
+fn disclosures(vectors: &mut Vectors) {
+    let (_, good) = Lab::ledger().export(redacted(), true);
+    let (lab, open) = logged();
+    let mut case = good.clone();
+    at(&mut case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased;
+    at(&mut case, 3).erased_by = Some(4);
+    recount(&mut case);
+    vectors.add("redacted-shown-as-erased", &case, INCOMPLETE, "case.stub");
+    let mut case = good.clone();
+    restate(&mut case, |statement| statement.redacted.clear());
+    vectors.add("redaction-hidden", &case, INCOMPLETE, "case.redaction");
+    let mut case = open.clone();
+    at(&mut case, 3).sections.as_mut().unwrap()[0] = CaseSection::Redacted;
+    vectors.add(
+        "redaction-not-asked-for",
+        &case,
+        INCOMPLETE,
+        "case.redaction",
+    );
+    let mut case = good.clone();
+    at(&mut case, 3).sections = lab.records[3].sections.clone();
+    vectors.add("redaction-taken-back", &case, INCOMPLETE, "case.redaction");
+    // The table without the row: other facts, and so another event.
+    let mut case = open.clone();
+    let mut other = Lab::ledger();
+    other.records.truncate(3);
+    other.append(
+        "bank",
+        "a",
+        "account.transferred",
+        1200,
+        &[part("data", b"{\"to\":\"b\"}")],
+    );
+    let record = at(&mut case, 3);
+    (record.facts, record.sections) = (other.records[3].facts, other.records[3].sections.clone());
+    vectors.add("redacted-shown-as-absent", &case, BROKEN, "case.root");
+
+    let set_key = |case: &mut Case, at_section: usize, with: [u8; 32]| {
+        if let CaseSection::Disclosed { key, .. } =
+            &mut at(case, 3).sections.as_mut().unwrap()[at_section]
+        {
+            *key = Some(with);
+        }
+    };
+    let mut case = open.clone();
+    set_key(&mut case, 1, [8; 32]);
+    vectors.add(
+        "section-key-of-another-section",
+        &case,
+        BROKEN,
+        "case.section_key",
+    );
+    let mut case = open.clone();
+    set_key(&mut case, 2, [9; 32]);
+    vectors.add(
+        "section-key-of-another-event",
+        &case,
+        BROKEN,
+        "case.section_key",
+    );
+    let mut case = open.clone();
+    if let CaseSection::Disclosed { secret, .. } =
+        &mut at(&mut case, 3).sections.as_mut().unwrap()[1]
+    {
+        *secret = SectionSecret::Nonce([1; 24]);
+    }
+    vectors.add("nonce-changed", &case, BROKEN, "case.section_hash");
+    let mut case = open.clone();
+    for section in at(&mut case, 3).sections.iter_mut().flatten() {
+        if let CaseSection::Disclosed { key, .. } = section {
+            *key = None;
+        }
+    }
+    vectors.add("section-keys-kept-back", &case, HOLDS, "");
+    let mut case = open.clone();
+    at(&mut case, 4).sections = Some(vec![CaseSection::Redacted]);
+    vectors.add("own-event-redacted", &case, BROKEN, "case.journal_event");
+    let mut case = open;
+    at(&mut case, 4).sections = None;
+    vectors.add(
+        "own-event-without-payload",
+        &case,
+        BROKEN,
+        "case.journal_event",
+    );
+}
+
+/// As a journal that erases will write them: the erasure's own encoding is still to come, so that these
+/// can't be decided.
+fn erasures(vectors: &mut Vectors) {
+    const OPEN: [&str; 3] = ["undecided", "holds", "undecided"];
+    let mut lab = Lab::ledger();
+    let by = lab.append(
+        "$journal",
+        "journal",
+        "erasure.ordered",
+        2200,
+        &[part("data", b"\x01")],
+    );
+    let erased = |by, level, events| CaseErased {
+        by,
+        level,
+        reason: "retention".into(),
+        events,
+    };
+    let fully = |case: &mut Case, sequence| {
+        let record = at(case, sequence);
+        (record.facts, record.sections, record.erased_by) = (None, None, Some(by));
+    };
+    // The one who exports has only the stubs.
+    let export = |change: &dyn Fn(&mut Case), statement: CaseStatement| {
+        let (with, mut case) = lab.export(statement.clone(), false);
+        change(&mut case);
+        recount(&mut case);
+        restate(&mut case, |statement| {
+            statement
+                .erased
+                .iter_mut()
+                .for_each(|erased| erased.reason = "retention".into());
+        });
+        let counted = CaseStatement::decode(case.statement).unwrap();
+        let mut logged = with.clone();
+        let exported = JournalEvent::CaseExported(factlog_format::CaseExported {
+            first: counted.first,
+            end: counted.end,
+            selected: counted.selected,
+            commitment: case_commitment(&[0x33; 16], case.statement),
+        });
+        let sequence = logged.own(3000, &exported);
+        case.salt = [0x33; 16];
+        case.manifest = Some(sequence);
+        case.records.push(logged.records[sequence as usize].clone());
+        case.checkpoint = note(&logged.signed(logged.size(), &[&log_key()]));
+        logged.prove(&mut case);
+        (logged, case)
+    };
+    let (_, case) = export(&|case| fully(case, 5), period());
+    vectors.add("erased-whole-event", &case, OPEN, "case.unsupported_event");
+    let (logged, case) = export(&|case| fully(case, 5), deposits());
+    vectors.add("erased-and-unknown", &case, OPEN, "case.unsupported_event");
+    let one = |case: &mut Case| {
+        at(case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased;
+        at(case, 3).erased_by = Some(by);
+    };
+    vectors.add(
+        "erased-section",
+        &export(&one, period()).1,
+        OPEN,
+        "case.unsupported_event",
+    );
+
+    let never_there = |case: &mut Case| case.records.retain(|record| record.spine.sequence != 5);
+    let mut gone = case.clone();
+    never_there(&mut gone);
+    recount(&mut gone);
+    logged.prove(&mut gone);
+    let fails = ["undecided", "holds", "fails"];
+    vectors.add(
+        "erased-shown-as-never-there",
+        &gone,
+        fails,
+        "case.unsupported_event",
+    );
+    let mut less = case.clone();
+    restate(&mut less, |statement| statement.unknown = 0);
+    vectors.add(
+        "unknown-not-counted",
+        &less,
+        fails,
+        "case.unsupported_event",
+    );
+    let mut more = case;
+    restate(&mut more, |statement| {
+        statement.erased = vec![erased(by, 2, 2)]
+    });
+    vectors.add(
+        "erased-counted-twice",
+        &more,
+        fails,
+        "case.unsupported_event",
+    );
+
+    let (_, mut case) = Lab::ledger().export(period(), true);
+    let record = at(&mut case, 5);
+    (record.facts, record.sections, record.erased_by) = (None, None, Some(4));
+    recount(&mut case);
+    vectors.add("live-event-shown-as-erased", &case, INCOMPLETE, "case.stub");
+    let (_, mut case) = Lab::ledger().export(period(), true);
+    let record = at(&mut case, 5);
+    (record.facts, record.sections, record.erased_by) = (None, None, Some(77));
+    recount(&mut case);
+    vectors.add("erased-by-nothing", &case, INCOMPLETE, "case.stub");
+}
+
+fn histories(vectors: &mut Vectors) {
+    let (lab, good) = after();
+    let mut case = good.clone();
+    case.earlier.clear();
+    vectors.add("case-before-left-out", &case, INCOMPLETE, "case.after");
+    let mut case = good.clone();
+    let mut other = Lab::new(JOURNAL, ORIGIN, &log_key());
+    for time in 0..5 {
+        other.deposit(1000 + time, "z", b"1");
+    }
+    case.earlier[0].note = note(&other.signed(6, &[&log_key()]));
+    vectors.add(
+        "case-before-swapped",
+        &case,
+        BROKEN_AND_INCOMPLETE,
+        "case.earlier",
+    );
+    let mut case = good.clone();
+    case.earlier[0].path[0][0] ^= 1;
+    vectors.add("consistency-changed", &case, BROKEN, "case.earlier");
+    let mut case = good.clone();
+    case.earlier = vec![lab.earlier(5, &[&log_key()])];
+    vectors.add(
+        "case-before-of-another-size",
+        &case,
+        INCOMPLETE,
+        "case.after",
+    );
+    let mut case = good.clone();
+    case.earlier = vec![lab.earlier(6, &[&log_key()]), lab.earlier(5, &[&log_key()])];
+    vectors.add(
+        "earlier-checkpoints-unsorted",
+        &case,
+        BROKEN,
+        "case.earlier",
+    );
+    let mut case = good;
+    let claimed = lab.signed(6, &[&log_key()]);
+    let mut forged = claimed.to_string();
+    let last = forged.len() - 20;
+    let swapped = if forged.as_bytes()[last] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    forged.replace_range(last..=last, swapped);
+    case.earlier[0].note = String::leak(forged);
+    vectors.add("earlier-signature-forged", &case, FOREIGN, "case.signature");
+}
+
+/// What only the journal's keeper could do, who can sign.
+fn keepers(vectors: &mut Vectors) {
+    let other = [0xee; 16];
+    let origin = ORIGIN.rsplit_once('/').unwrap().0;
+    let elsewhere = format!("{origin}/{}", "ee".repeat(16));
+    let mut fresh = empty_like(&Lab::ledger());
+    fresh.own(100, &created(other, &elsewhere, &log_key()));
+    fresh.deposit(1000, "a", b"1");
+    fresh.deposit(2000, "a", b"2");
+    let (_, case) = fresh.export(by_sequence(1, 2), true);
+    vectors.add("genesis-of-another-journal", &case, BROKEN, "case.genesis");
+
+    let mut lab = empty_like(&fresh);
+    lab.deposit(1000, "a", b"1");
+    lab.deposit(2000, "a", b"2");
+    let (_, case) = lab.export(by_sequence(0, 2), false);
+    vectors.add("no-genesis", &case, BROKEN, "case.journal_event");
+
+    let mut lab = Lab::ledger();
+    lab.deposit(1999, "a", b"late");
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    vectors.add("clock-turned-back", &case, BROKEN, "case.time_order");
+
+    let mut lab = Lab::ledger();
+    let (stream, revision, hash) = lab.stream("bank", "a");
+    lab.put("bank", "b2", (stream, revision, hash));
+    lab.deposit(2500, "b2", b"1");
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    vectors.add("stream-of-another-entity", &case, BROKEN, "case.coordinate");
+
+    let mut lab = Lab::ledger();
+    lab.append("$system", "x", "system.noted", 2500, &[part("data", b"1")]);
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    let open = ["undecided", "holds", "undecided"];
+    vectors.add("reserved-scope", &case, open, "case.unsupported_event");
+    let mut lab = Lab::ledger();
+    lab.append(
+        "$journal",
+        "journal",
+        "journal.sang",
+        2500,
+        &[part("data", b"\x01")],
+    );
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    vectors.add(
+        "own-event-of-a-newer-version",
+        &case,
+        open,
+        "case.unsupported_event",
+    );
+    let mut lab = Lab::ledger();
+    lab.append(
+        "$journal",
+        "journal",
+        "clock.stepped_back",
+        2500,
+        &[part("data", b"\x01\x00")],
+    );
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    vectors.add("own-event-malformed", &case, BROKEN, "case.journal_event");
+    let mut lab = Lab::ledger();
+    lab.append(
+        "$journal",
+        "second",
+        "clock.stepped_back",
+        2500,
+        &[part("data", &[1; 17])],
+    );
+    let (_, case) = lab.export(by_sequence(1, 11), true);
+    vectors.add(
+        "second-stream-of-its-own",
+        &case,
+        BROKEN,
+        "case.journal_event",
+    );
+}
+
+fn empty_like(lab: &Lab) -> Lab {
+    let mut empty = Lab::new(lab.id, &lab.origin, &log_key());
+    empty.clear();
+    empty
+}
+
+fn keys(vectors: &mut Vectors) {
+    let (lab, good) = logged();
+    let size = lab.size();
+    let stranger = key(ORIGIN, 66);
+    let mut case = good.clone();
+    case.checkpoint = note(&lab.signed(size, &[&stranger]));
+    vectors.add("signed-by-a-stranger", &case, FOREIGN, "case.not_signed");
+
+    let mut case = good.clone();
+    let text = case.checkpoint;
+    let claimed = lab.signed(size, &[&log_key()]);
+    let forged = Checkpoint::new(ORIGIN, size, crate::lab::hash(&[7; 32])).unwrap();
+    case.checkpoint = String::leak(text.replace(
+        &claimed.claimed().root().to_string(),
+        &forged.root().to_string(),
+    ));
+    let broken = ["fails", "fails", "undecided"];
+    vectors.add("root-forged", &case, broken, "case.root");
+
+    // A tree of the forger's own, under the signature of the true one.
+    let mut forger = Lab::ledger();
+    forger.deposit(2600, "x", b"forged");
+    let (forger, mut case) = forger.export(period(), true);
+    let mine = forger.signed(forger.size(), &[&log_key()]);
+    let signature = claimed.signatures().to_vec();
+    let stolen = factlog_proof::SignedCheckpoint::new(mine.claimed().clone(), signature).unwrap();
+    case.checkpoint = note(&stolen);
+    vectors.add(
+        "signature-of-another-checkpoint",
+        &case,
+        FOREIGN,
+        "case.signature",
+    );
+
+    let (lab, case) = rotated(None);
+    vectors.add("good-rotated", &case, HOLDS, "");
+    let mut without = case.clone();
+    without.earlier.clear();
+    vectors.add("handover-left-out", &without, FOREIGN, "case.not_signed");
+    let mut by_old = case.clone();
+    by_old.checkpoint = note(&lab.signed(lab.size(), &[&log_key()]));
+    vectors.add(
+        "signed-by-the-key-that-was-replaced",
+        &by_old,
+        FOREIGN,
+        "case.not_signed",
+    );
+    let mut by_new = case;
+    by_new.earlier = vec![lab.earlier(11, &[&second()])];
+    vectors.add(
+        "handover-signed-by-the-new-key-alone",
+        &by_new,
+        FOREIGN,
+        "case.not_signed",
+    );
+    let (_, case) = rotated(Some(next_key_hash(second().verifier().public_key())));
+    vectors.add("good-rotated-as-announced", &case, HOLDS, "");
+    let (_, case) = rotated(Some([4; 32]));
+    vectors.add(
+        "rotated-to-a-key-not-announced",
+        &case,
+        FOREIGN,
+        "case.not_signed",
+    );
+
+    let mut lab = Lab::ledger();
+    let rotation = rotation(&lab, None);
+    lab.own(2200, &rotation);
+    let first = *log_key().verifier().public_key();
+    lab.own(
+        2300,
+        &JournalEvent::KeyRevoked(KeyRevoked {
+            key: first,
+            from: 3,
+        }),
+    );
+    let (lab, mut case) = lab.export(period(), true);
+    case.checkpoint = note(&lab.signed(lab.size(), &[&second()]));
+    case.earlier = vec![lab.earlier(11, &[&log_key(), &second()])];
+    vectors.add(
+        "handover-by-a-revoked-key",
+        &case,
+        FOREIGN,
+        "case.not_signed",
+    );
+}
+
+pub(crate) fn second() -> SigningKey {
+    key(ORIGIN, 2)
+}
+
+fn rotation(lab: &Lab, next: Option<[u8; 32]>) -> JournalEvent {
+    let signed = lab.signed(lab.size(), &[&second()]);
+    JournalEvent::KeyRotated(KeyRotated {
+        old: *log_key().verifier().public_key(),
+        new: *second().verifier().public_key(),
+        signature: signed.signatures()[0].bytes().try_into().unwrap(),
+        next,
+    })
+}
+
+/// The first key hands over to the second at event 10, or first to itself announcing `next`.
+fn rotated(announced: Option<[u8; 32]>) -> (Lab, Case) {
+    let mut lab = Lab::ledger();
+    let mut handed = 11;
+    let (first, third) = (log_key(), key(ORIGIN, 3));
+    let mut earlier = Vec::new();
+    if let Some(next) = announced {
+        let signed = lab.signed(lab.size(), &[&third]);
+        let rotation = KeyRotated {
+            old: *first.verifier().public_key(),
+            new: *third.verifier().public_key(),
+            signature: signed.signatures()[0].bytes().try_into().unwrap(),
+            next: Some(next),
+        };
+        lab.own(2150, &JournalEvent::KeyRotated(rotation));
+        earlier.push((handed, [log_key(), key(ORIGIN, 3)]));
+        handed += 1;
+    }
+    let from = if announced.is_some() { &third } else { &first };
+    let signed = lab.signed(lab.size(), &[&second()]);
+    let rotation = KeyRotated {
+        old: *from.verifier().public_key(),
+        new: *second().verifier().public_key(),
+        signature: signed.signatures()[0].bytes().try_into().unwrap(),
+        next: None,
+    };
+    lab.own(2200, &JournalEvent::KeyRotated(rotation));
+    let from = if announced.is_some() {
+        key(ORIGIN, 3)
+    } else {
+        log_key()
+    };
+    earlier.push((handed, [from, second()]));
+    let (lab, mut case) = lab.export(period(), true);
+    case.checkpoint = note(&lab.signed(lab.size(), &[&second()]));
+    for (size, [old, new]) in &earlier {
+        case.earlier.push(lab.earlier(*size, &[old, new]));
+    }
+    (lab, case)
+}
+
+/// Signs as a checkpoint of its own: used where a test wants one that no case holds.
+pub(crate) fn checkpoint(size: u64, root: [u8; 32]) -> String {
+    let checkpoint = Checkpoint::new(ORIGIN, size, crate::lab::hash(&root)).unwrap();
+    sign(&checkpoint, &[&log_key()]).to_string()
+}
