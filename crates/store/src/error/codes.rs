@@ -365,7 +365,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 25] = [
+    const OTHERS: [&str; 26] = [
         "a.off",
         "case.exported",
         "clock.stepped_back",
