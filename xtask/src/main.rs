@@ -38,6 +38,9 @@ enum Chore {
         /// Where chance begins
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Looks at what it made of its events in databases and in its journal, instead
+        #[arg(long)]
+        effects: bool,
     },
     /// Figures beside what the machine can do at most; they gate nothing
     Bench(bench::Bench),
@@ -49,7 +52,11 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Test { args } => test::run(&args),
         Chore::Lint => lint::run(),
-        Chore::Kill { times, seed } => kill::run(times, seed),
+        Chore::Kill {
+            times,
+            seed,
+            effects,
+        } => kill::run(times, seed, effects),
         Chore::Bench(bench) => bench::run(&bench),
         Chore::Sim(args) => sim::run(&args),
     }

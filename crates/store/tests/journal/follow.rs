@@ -187,6 +187,22 @@ fn a_writer_that_fails_ends_what_waits_for_it() {
     assert_eq!(why.code(), "io.failed");
 }
 
+/// What it is told while it doesn't look is one number, so that nothing piles up and nobody waits for it.
+#[test]
+fn who_does_not_look_for_long_keeps_nobody_waiting_and_misses_nothing() {
+    let journal = Journal::create("j", options(&Arc::new(MemFs::new()))).unwrap();
+    let mut slow = journal.reader().subscribe_as("slow", Query::all()).unwrap();
+    assert_eq!(next(&mut slow), 0);
+    let batch = vec![NewEvent::new("s", "e", "a.b"); 1_000];
+    for _ in 0..30 {
+        journal.append_batch(&batch).unwrap();
+    }
+    let status = journal.reader().subscriptions().remove(0);
+    assert_eq!((status.lag, status.position), (30_000, 1));
+    assert!(ready(&mut slow).into_iter().eq(1..=30_000));
+    assert_eq!(slow.status().lag, 0);
+}
+
 #[derive(Default)]
 struct Count(AtomicU64);
 

@@ -8,6 +8,7 @@ mod corpus;
 mod evidence;
 mod keys;
 mod lab;
+mod stubs;
 #[path = "../support/mod.rs"]
 mod support;
 mod tails;

@@ -57,7 +57,7 @@ impl Hub {
     pub(super) fn rouse(&self) {
         let slot = self.slot.lock().clone();
         if let Some(slot) = slot {
-            slot.tell(u64::MAX);
+            slot.tell(u64::MAX).wake();
         }
     }
 
@@ -124,7 +124,7 @@ impl Feed {
     /// The end is looked at again once there is nothing more to apply.
     fn end_once_done(&self, why: Ended) {
         if let Some((slot, _)) = &self.place {
-            slot.end(why);
+            slot.end(why).wake();
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 use super::{
     super::Ended,
     interest::{Interest, Key},
-    slot::Slot,
+    slot::{Sleeper, Slot},
 };
 use crate::{
     Clock, Error,
@@ -182,22 +182,23 @@ impl Followers {
         word.events = 0;
         word.end_told = ended.is_some();
         drop(word);
+        let mut sleepers = Vec::new();
         for (first, keys) in groups {
-            board.tell(first, &keys);
+            board.tell(first, &keys, &mut sleepers);
         }
         if let Some(from) = everything {
-            board.slots.values().for_each(|slot| slot.tell(from));
+            sleepers.extend(board.slots.values().map(|slot| slot.tell(from)));
         }
         self.told.fetch_max(end, Release);
         if let Some(ended) = ended
             && board.ended.is_none()
         {
             board.ended = Some(ended.clone());
-            board
-                .slots
-                .values()
-                .for_each(|slot| slot.end(ended.clone()));
+            let slots = board.slots.values();
+            sleepers.extend(slots.map(|slot| slot.end(ended.clone())));
         }
+        drop(board);
+        sleepers.into_iter().for_each(Sleeper::wake);
     }
 
     /// Below this everybody has been told of everything.
@@ -230,7 +231,8 @@ impl Followers {
             }
         }
         if let Some(ended) = &board.ended {
-            slot.end(ended.clone());
+            // Nobody waits at it yet.
+            let _ = slot.end(ended.clone());
         }
         let ended = board.ended.is_some();
         drop(board);
@@ -366,10 +368,8 @@ impl Followers {
 
 impl Board {
     /// Tells those whom the events of a batch may concern of the first that does.
-    fn tell(&self, first: u64, keys: &BatchKeys) {
-        for slot in &self.any {
-            slot.tell(first);
-        }
+    fn tell(&self, first: u64, keys: &BatchKeys, sleepers: &mut Vec<Sleeper>) {
+        sleepers.extend(self.any.iter().map(|slot| slot.tell(first)));
         if self.by_key.is_empty() {
             return;
         }
@@ -378,7 +378,7 @@ impl Board {
             for slot in self.by_key.get(key).into_iter().flatten() {
                 if let Err(at) = told.binary_search(&slot.id) {
                     told.insert(at, slot.id);
-                    slot.tell(sequence);
+                    sleepers.push(slot.tell(sequence));
                 }
             }
         };

@@ -58,24 +58,26 @@ impl Slot {
 
     /// Tells it that there may be an event for it at `sequence`. Groups come in order, so that the
     /// lowest that it hasn't looked at stands.
-    pub(in crate::follow) fn tell(&self, sequence: u64) {
+    #[must_use = "a task that waits is not woken yet"]
+    pub(in crate::follow) fn tell(&self, sequence: u64) -> Sleeper {
         self.wakes.fetch_add(1, Relaxed);
         let mut state = self.state.lock();
         state.news.get_or_insert(sequence);
         let waker = state.waker.take();
         drop(state);
         self.told.notify_all();
-        wake(waker);
+        Sleeper(waker)
     }
 
     /// Ends it, unless it has ended before.
-    pub(in crate::follow) fn end(&self, ended: Ended) {
+    #[must_use = "a task that waits is not woken yet"]
+    pub(in crate::follow) fn end(&self, ended: Ended) -> Sleeper {
         let mut state = self.state.lock();
         state.ended.get_or_insert(ended);
         let waker = state.waker.take();
         drop(state);
         self.told.notify_all();
-        wake(waker);
+        Sleeper(waker)
     }
 
     /// What there is to look at. News come before the end, so that nothing durable is left out; only
@@ -135,9 +137,15 @@ impl Slot {
     }
 }
 
-/// Wakers are other people's code: one that panics mustn't keep the others asleep.
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+/// A task to be woken, once no lock is held: wakers are other people's code.
+#[derive(Debug)]
+pub(in crate::follow) struct Sleeper(Option<Waker>);
+
+impl Sleeper {
+    /// Wakes it. One whose waker panics doesn't keep the others asleep.
+    pub(in crate::follow) fn wake(self) {
+        if let Some(waker) = self.0 {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+        }
     }
 }

@@ -361,7 +361,7 @@ impl Subscription {
     }
 
     fn end(&mut self, ended: Ended) -> Step {
-        self.slot.end(ended.clone());
+        self.slot.end(ended.clone()).wake();
         self.ended = Some(ended);
         self.events = None;
         Step::Ended
@@ -433,6 +433,6 @@ pub struct Stopper(Arc<Slot>);
 impl Stopper {
     /// Stops it after the event that it is just giving.
     pub fn stop(&self) {
-        self.0.end(Ended::Stopped);
+        self.0.end(Ended::Stopped).wake();
     }
 }
