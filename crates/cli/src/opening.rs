@@ -1,11 +1,13 @@
 //! Finding a journal's key and what is known of it, and opening it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
 
 use anyhow::Result;
 use clap::Args;
 use data_encoding::HEXLOWER;
-use factlog::{Journal, JournalId, KnownJournals, Options, Reader, VerifierKey};
+use factlog::{ExternalSigner, Journal, JournalId, KnownJournals, Options, Reader, VerifierKey};
 
 use crate::commands::trust::anchors;
 use crate::exit::{Exit, Problem};
@@ -53,6 +55,9 @@ pub(crate) struct WriteArgs {
     /// The journal's private key [default: where `init` put it]
     #[arg(long, value_name = "FILE")]
     pub(crate) signing_key: Option<PathBuf>,
+    /// A command that signs in place of a key that is here; docs/signer.md says how
+    #[arg(long, value_name = "CMD", conflicts_with = "signing_key")]
+    pub(crate) signer: Option<String>,
     #[command(flatten)]
     pub(crate) known: KnownArgs,
 }
@@ -76,9 +81,17 @@ pub(crate) fn reader(dir: &Path) -> Result<Reader> {
 pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
     let known = args.known.journals()?;
     let mut options = Options::new();
-    options = match key_file(dir, args, known.as_ref())? {
-        Some(path) => options.signing_key_file(path),
-        None => options.signing_key_dir(paths::keys_dir()?),
+    options = match &args.signer {
+        Some(command) => {
+            let key = Journal::open_read_only(dir, Options::new())?.verifier_key();
+            let key =
+                key.ok_or_else(|| misused("the journal isn't signed: --signer has nothing to do"))?;
+            options.external_signer(key, Arc::new(SigningCommand(command.clone())))
+        }
+        None => match key_file(dir, args, known.as_ref())? {
+            Some(path) => options.signing_key_file(path),
+            None => options.signing_key_dir(paths::keys_dir()?),
+        },
     };
     if let Some(known) = known {
         options = options.known_journals(known);
@@ -91,6 +104,25 @@ pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
         note("The journal was not closed cleanly, and was recovered.");
     }
     Ok(journal)
+}
+
+/// A command that is run for each signature.
+struct SigningCommand(String);
+
+impl fmt::Debug for SigningCommand {
+    /// It may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningCommand")
+    }
+}
+
+impl ExternalSigner for SigningCommand {
+    fn ask(&self, request: &str) -> io::Result<String> {
+        let asked = ("FACTLOG_SIGNER", "sign");
+        let answer = files::shell(&self.0, asked, request.as_bytes(), files::LIMIT);
+        let answer = answer.map_err(|error| io::Error::other(format!("{error:#}")))?;
+        String::from_utf8(answer).map_err(|_| io::Error::other("its answer is not text"))
+    }
 }
 
 fn key_file(

@@ -60,6 +60,7 @@ mod merkle;
 mod note;
 mod policy;
 mod receipt;
+mod signing;
 mod text;
 mod trust;
 mod witness;
@@ -80,6 +81,7 @@ pub use merkle::{
 pub use note::{NoteSignature, SignedNote};
 pub use policy::Policy;
 pub use receipt::{SuppliedSection, TlogProof, UnsignedProof, UnverifiedReceipt, VerifiedReceipt};
+pub use signing::{MalformedSigning, SignAnswer, SignRequest};
 pub use trust::{PolicyError, PolicyProblem, TrustPolicy, Vouched};
 pub use witness::{AddCheckpoint, Cosigned, Witness, WitnessError, WitnessMemory};
 

@@ -62,7 +62,7 @@ pub use read::{
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
 };
-pub use signer::LogKey;
+pub use signer::{ExternalSigner, LogKey, SigningAgent};
 pub use typed::testing;
 pub use uuid::Uuid;
 pub use verify::{

@@ -13,13 +13,17 @@ const MAX_OUTPUT: u64 = 64 << 10;
 /// How long a command may take; a close waits for it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs an anchor's command by the shell, with `FACTLOG_ANCHOR` set to what it is asked for, and gives what
-/// it prints. After `limit` it is killed, with all that it has started. No error repeats anything of what
+/// Runs a command by the shell, with a variable that says what it is asked for, and gives what it prints. After `limit` it is killed, with all that it has started. No error repeats anything of what
 /// the command is or says: both may hold secrets.
-pub(crate) fn shell(command: &str, asked: &str, input: &[u8], limit: Duration) -> Result<Vec<u8>> {
+pub(crate) fn shell(
+    command: &str,
+    asked: (&str, &str),
+    input: &[u8],
+    limit: Duration,
+) -> Result<Vec<u8>> {
     let mut child = Command::new("sh")
         .args(["-c", command])
-        .env("FACTLOG_ANCHOR", asked)
+        .env(asked.0, asked.1)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -71,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_command_answers_or_says_why_not() {
-        let run = |command: &str| shell(command, "get", b"in", LIMIT).map_err(|e| e.to_string());
+        let run = |command: &str| {
+            shell(command, ("FACTLOG_ANCHOR", "get"), b"in", LIMIT).map_err(|e| e.to_string())
+        };
         assert_eq!(run("cat; echo $FACTLOG_ANCHOR"), Ok(b"inget\n".to_vec()));
         assert_eq!(run("exit 0"), Ok(Vec::new()));
         let failed = run("echo sesame; exit 3").unwrap_err();
@@ -95,7 +101,13 @@ mod tests {
             "tail -f /dev/null & wait",
             "tail -f /dev/null & exit 0",
         ] {
-            let failed = shell(command, "put", b"", Duration::from_millis(50)).unwrap_err();
+            let failed = shell(
+                command,
+                ("FACTLOG_ANCHOR", "put"),
+                b"",
+                Duration::from_millis(50),
+            )
+            .unwrap_err();
             assert!(
                 failed.to_string().contains("took longer"),
                 "{command}: {failed}"

@@ -319,3 +319,35 @@ fn what_no_witness_has_seen_is_not_remembered_where_a_policy_wants_them() {
         "it has cosigned no more"
     );
 }
+
+/// The key moves out of the journal owner's reach; a command signs, and knows a journal that went back.
+#[test]
+fn a_command_signs_in_place_of_a_key() {
+    let (place, _) = place();
+    let keys = place.path("config/factlog/keys");
+    fs::rename(&keys, place.path("vault")).unwrap();
+    let files = crate::support::files(&place.path("vault"));
+    let key = files
+        .iter()
+        .find(|(path, _)| path.extension().is_some_and(|e| e == "key"));
+    let key = key.unwrap().0.display().to_string();
+    place.copy("j", "older");
+    let signer = format!("{} keys agent {key}", env!("CARGO_BIN_EXE_factlog"));
+    let append = |dir: &str, signer: &str, code: i32| {
+        let args = [
+            "append", dir, "a/1", "x", "--data", "9", "--signer", signer, "--known", "none",
+            "--json",
+        ];
+        place.run(&args).exits(code)
+    };
+    for _ in 0..3 {
+        append("j", &signer, 0);
+    }
+    assert_eq!(json(&place, &["verify", "j"], 0)["signed_through"], 6);
+    let refused = append("older", &signer, 3).error();
+    assert_eq!(refused["code"], "signer.history_mismatch");
+    let gone = append("j", "echo SESAME >/dev/null; exit 9", 1).error();
+    assert_eq!(gone["code"], "signer.unavailable");
+    assert!(!gone.to_string().contains("SESAME"), "{gone}");
+    append("j", &signer, 0);
+}

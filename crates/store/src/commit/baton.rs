@@ -9,6 +9,7 @@ use factlog_proof::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 use super::{
     conditions::BatchKeys,
     desk::{Desk, Wanted},
+    elsewhere::Grown,
     order::{Group, GroupMemory, HEADER_ROOM},
     receipt::GroupProof,
 };
@@ -109,6 +110,8 @@ enum Signing {
     Done(Arc<SignedCheckpoint>),
     /// At the desk, while the sync runs.
     Left,
+    /// By someone elsewhere, after the sync.
+    After(Arc<Signer>, Grown),
 }
 
 impl Baton {
@@ -135,6 +138,12 @@ impl Baton {
                 &mut group.buffer[event.start..event.start + event.len],
             ));
         }
+        let elsewhere = self.signer.clone().filter(|signer| signer.is_elsewhere());
+        let asked = elsewhere.map(|signer| {
+            let before = self.frontier.clone();
+            let leaves = leaves.clone();
+            (signer, Grown { before, leaves })
+        });
         let mut frontier = self.frontier.clone();
         let span = frontier.extend(leaves);
         let writer = self
@@ -172,9 +181,17 @@ impl Baton {
         let size = group.first + u64::from(header.count);
         // One that is there is not signed again: the key before may have signed it as well.
         let same = (self.signed.as_ref()).filter(|signed| signed.claimed().size() == size);
-        let signing = match (&self.signer, same) {
-            (Some(_), Some(signed)) if self.retiring.is_none() => Signing::Done(Arc::clone(signed)),
-            (Some(signer), _) => {
+        let signing = match (&self.signer, same, asked) {
+            (Some(_), Some(signed), _) if self.retiring.is_none() => {
+                Signing::Done(Arc::clone(signed))
+            }
+            (_, _, Some((signer, grown))) => {
+                if planted(Bug::AskedTooEarly) {
+                    let _ = grown.sign(&signer, span.root(), group.first);
+                }
+                Signing::After(signer, grown)
+            }
+            (Some(signer), ..) => {
                 let wanted = Wanted {
                     signer: Arc::clone(signer),
                     retiring: self.retiring.clone(),
@@ -186,7 +203,7 @@ impl Baton {
                     None => Signing::Left,
                 }
             }
-            (None, _) => Signing::No,
+            (None, ..) => Signing::No,
         };
         if let (Some(signer), Signing::Done(signed)) = (&self.signer, &signing)
             && planted(Bug::SignedTooEarly)
@@ -199,6 +216,13 @@ impl Baton {
             Signing::No => None,
             Signing::Done(signed) => Some(signed),
             Signing::Left => Some(Arc::new(self.desk.take()?)),
+            Signing::After(signer, grown) => {
+                let from = self
+                    .signed
+                    .as_ref()
+                    .map_or(0, |signed| signed.claimed().size());
+                Some(Arc::new(grown.sign(&signer, span.root(), from)?))
+            }
         };
         let place = |start: usize| (base + (start - HEADER_ROOM) as u64) as u32;
         let offsets = group

@@ -11,7 +11,7 @@ use super::{
     waiting::{GroupCell, Woken},
 };
 use crate::{
-    Ended, Error, WriterFailure,
+    Ended, Error, Refusal, WriterFailure,
     config::{Bug, planted},
     sync::{MutexGuard, Patience},
 };
@@ -107,7 +107,12 @@ impl Writer {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                cell.end(Err(WriterFailure::Indeterminate(Arc::clone(&error))));
+                let failure = match &*error {
+                    // It is asked after the sync.
+                    Error::Refused(Refusal::SignerUnavailable { .. }) => WriterFailure::Unsigned,
+                    _ => WriterFailure::Indeterminate,
+                };
+                cell.end(Err(failure(Arc::clone(&error))));
                 stopped = Some((stop(&mut order, Arc::clone(&error)), error));
             }
         }

@@ -10,6 +10,7 @@ mod baton;
 mod conditions;
 mod derived;
 mod desk;
+mod elsewhere;
 mod generations;
 pub(crate) mod housekeeper;
 mod lead;

@@ -10,7 +10,7 @@ use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::{Clock, Random, SystemClock, SystemRandom};
-use crate::{Anchor, KnownJournals};
+use crate::{Anchor, ExternalSigner, KnownJournals};
 
 /// A minute, in microseconds.
 const ANCHOR_EVERY: i64 = 60_000_000;
@@ -24,6 +24,8 @@ pub(crate) enum KeySource {
     Fresh,
     /// A key held by the caller.
     Memory(Arc<SigningKey>),
+    /// A key that somebody else holds.
+    External(VerifierKey, Arc<dyn ExternalSigner>),
     /// A file of the caller's, made at creation if missing; the signer's state stands beside it.
     File(PathBuf),
     /// A folder of the caller's, where the key of each journal is `{id}.key`.
@@ -36,7 +38,7 @@ impl KeySource {
         match self {
             Self::File(path) => Some(path.clone()),
             Self::Folder(folder) => Some(folder.join(format!("{}.key", HEXLOWER.encode(journal)))),
-            Self::None | Self::Fresh | Self::Memory(_) => None,
+            Self::None | Self::Fresh | Self::Memory(_) | Self::External(..) => None,
         }
     }
 
@@ -188,6 +190,18 @@ impl Options {
     pub fn signing_key(self, key: SigningKey) -> Self {
         Self {
             key: KeySource::Memory(Arc::new(key)),
+            ..self
+        }
+    }
+
+    /// Has somebody else sign, who holds the private half of this key: an agent, or a command. It is asked for
+    /// what is durable alone, once per group, and once when the journal is opened; where it doesn't answer,
+    /// appends stop (`signer.unavailable`). For journals that exist: one is created with a key of its own,
+    /// which then moves to who is to hold it.
+    #[must_use]
+    pub fn external_signer(self, key: VerifierKey, signer: Arc<dyn ExternalSigner>) -> Self {
+        Self {
+            key: KeySource::External(key, signer),
             ..self
         }
     }

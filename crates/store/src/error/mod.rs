@@ -92,9 +92,11 @@ impl Error {
     fn cause(&self) -> &Self {
         match self {
             Self::Refused(Refusal::ReadOnly(why))
-            | Self::Writer(WriterFailure::Indeterminate(why) | WriterFailure::Poisoned(why)) => {
-                why.cause()
-            }
+            | Self::Writer(
+                WriterFailure::Indeterminate(why)
+                | WriterFailure::Unsigned(why)
+                | WriterFailure::Poisoned(why),
+            ) => why.cause(),
             error => error,
         }
     }
@@ -316,6 +318,9 @@ pub enum Misuse {
     /// No stored signature covers the event yet: the next commit, or 20 ms of idleness, stores one.
     #[error("no stored signature covers event {0} yet")]
     NotYetSigned(u64),
+    /// What a signer was asked is no request, or can't be signed.
+    #[error("the request to sign is refused: {0}")]
+    SignRequest(String),
     /// The receipt would pass the limits of its text form.
     #[error("the receipt can't be written: {0}")]
     Receipt(String),
@@ -381,6 +386,7 @@ impl Misuse {
             Self::PayloadType { .. } => "payload.type",
             Self::Unsigned => "journal.unsigned",
             Self::NotYetSigned(_) => "receipt.not_yet_signed",
+            Self::SignRequest(_) => "signer.request",
             Self::Receipt(_) => "receipt.limit",
             Self::Upcast { .. } => "payload.upcast",
             Self::Unreadable { .. } => "event.unreadable",
@@ -441,6 +447,12 @@ pub enum Refusal {
         /// Why.
         detail: String,
     },
+    /// Who holds the key can't be asked, or doesn't answer as it should.
+    #[error("the signer is not available: {detail}")]
+    SignerUnavailable {
+        /// What happened.
+        detail: String,
+    },
     /// The journal is behind what its signer remembers, or has another history.
     #[error("the signer remembers {remembered} events, and this journal does not continue them")]
     HistoryMismatch {
@@ -479,6 +491,7 @@ impl Refusal {
             Self::SignerInUse(_) => "signer.in_use",
             Self::KeyPermissions(_) => "signer.key_permissions",
             Self::SignerState { .. } => "signer.state_unreadable",
+            Self::SignerUnavailable { .. } => "signer.unavailable",
             Self::HistoryMismatch { .. } => "signer.history_mismatch",
             Self::StrictRecovery(_) => "recovery.strict",
             Self::DiskFull { .. } => "disk.full",
@@ -563,6 +576,9 @@ pub enum WriterFailure {
     /// The group was being written: it may or may not be there after the next open.
     #[error("the write failed, so the event may or may not be durable; reopen to know: {0}")]
     Indeterminate(std::sync::Arc<Error>),
+    /// The group is durable, and will be signed when the journal is opened again with its signer at hand.
+    #[error("the event is durable and not yet signed; reopen once the signer answers: {0}")]
+    Unsigned(std::sync::Arc<Error>),
     /// The writer had failed before; nothing of this append was written.
     #[error("the writer has stopped after a failure, and nothing of this append was written: {0}")]
     Poisoned(std::sync::Arc<Error>),
@@ -574,6 +590,7 @@ impl WriterFailure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Indeterminate(_) => "append.indeterminate",
+            Self::Unsigned(_) => "signer.unavailable",
             Self::Poisoned(_) => "writer.poisoned",
         }
     }

@@ -81,6 +81,10 @@ impl Journal {
         if self.reader.verifier_key().is_none() {
             return Err(Misuse::Unsigned.into());
         }
+        if matches!(self.key_source, KeySource::External(..)) {
+            let why = "the key is held elsewhere; it is replaced where it is at hand as a file";
+            return Err(Misuse::KeyRefused(why).into());
+        }
         let key = match rotation.key {
             Some(key) => key,
             None => fresh_key(writer.random.as_ref(), &origin)?,
@@ -188,6 +192,13 @@ pub(super) fn create_signer(
                 None,
             )
         }
+        KeySource::External(key, _) => {
+            return Err(Misuse::KeyOfAnotherJournal {
+                found: key.name().to_owned(),
+                wanted: origin.to_owned(),
+            }
+            .into());
+        }
         KeySource::File(_) | KeySource::Folder(_) => {
             let Some(path) = options.key.path(id) else {
                 return Ok((None, None, None));
@@ -218,7 +229,7 @@ pub(super) fn require_key(options: &Options, found: &Found) -> Result<(), Error>
     let is_there = |path: &PathBuf| matches!(options.fs.metadata(path), Ok(Some(_)));
     let there = match &options.key {
         KeySource::None | KeySource::Fresh => false,
-        KeySource::Memory(_) => true,
+        KeySource::Memory(_) | KeySource::External(..) => true,
         source => source
             .paths(&found.identity.journal, key)
             .iter()
@@ -295,6 +306,9 @@ fn signer_of(options: &Options, found: &Found, wanted: &VerifierKey) -> Result<A
     let signer = match &options.key {
         KeySource::None | KeySource::Fresh => None,
         KeySource::Memory(key) => right(same_key(key).map(Signer::in_memory)),
+        KeySource::External(key, agent) => {
+            right(Ok(Signer::elsewhere(key.clone(), Arc::clone(agent))))
+        }
         source => {
             let mut there = source.paths(&found.identity.journal, wanted);
             there.retain(|path| !matches!(options.fs.metadata(path), Ok(None)));

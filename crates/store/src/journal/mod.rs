@@ -193,6 +193,10 @@ impl Journal {
             }
             opened => opened?,
         };
+        if refused.is_none() {
+            let shared = Arc::clone(&writer.shared);
+            refused = writer.sign_elsewhere(&Reader { shared }).err();
+        }
         let mut refused = refused.map(Arc::new);
         if refused.is_none() && found.unfinished {
             let finished = writer.end_creation();
@@ -592,7 +596,11 @@ fn speaks_against_writing(found: &Found, no_signer: Option<Error>) -> Option<Err
 /// What stopped a writer, where an error says no more than that it did.
 fn cause(error: Error) -> Arc<Error> {
     match error {
-        Error::Writer(WriterFailure::Indeterminate(why) | WriterFailure::Poisoned(why)) => why,
+        Error::Writer(
+            WriterFailure::Indeterminate(why)
+            | WriterFailure::Unsigned(why)
+            | WriterFailure::Poisoned(why),
+        ) => why,
         error => Arc::new(error),
     }
 }

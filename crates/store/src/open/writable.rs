@@ -116,7 +116,9 @@ pub(crate) fn open(
         };
         *refused = check_roots(&reader, floors).unwrap_or_else(Some);
     }
-    if let Some(signer) = signers.live.as_deref().filter(|_| refused.is_none()) {
+    // Whoever has the key elsewhere is asked once all of this is durable.
+    let here = |signer: &&Signer| refused.is_none() && !signer.is_elsewhere();
+    if let Some(signer) = signers.live.as_deref().filter(here) {
         match sign_proven(signer, signers.retiring.as_deref(), &survey) {
             Ok(Some(signed)) => view.signed = Some(Arc::new(signed)),
             Ok(None) => {}

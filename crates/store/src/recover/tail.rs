@@ -12,6 +12,7 @@ use crate::{
     commit::{Baton, MAX_HEADER},
     config::{Bug, planted},
     segment::{ScannedGroup, SegmentFile, SegmentWriter},
+    signer::Signer,
 };
 
 /// Bytes that the event of a recovery and the empty commit behind it take at most.
@@ -88,7 +89,8 @@ pub(crate) fn recover(
         frontier.append(&leaves);
     }
     // In memory only, as in a commit; the next commit header carries it.
-    let signed = match baton.signer.as_deref().filter(|_| copied > 0) {
+    let here = |signer: &&Signer| copied > 0 && !signer.is_elsewhere();
+    let signed = match baton.signer.as_deref().filter(here) {
         Some(_) => Some(Arc::new(baton.sign(frontier.size(), frontier.root())?)),
         None => baton.signed.clone(),
     };

@@ -10,6 +10,7 @@
 //! and as long as it remembers nothing the next creation takes its place.
 
 mod dirs;
+mod external;
 mod history;
 mod state;
 
@@ -26,7 +27,9 @@ use std::{
 };
 
 use factlog_fs::{Access, FileKind, FileLock, LockError, StoreFs, read_file, replace_file};
-use factlog_proof::{Checkpoint, Hash, NoteSignature, SigningKey, VerifierKey};
+use factlog_proof::{
+    Checkpoint, CheckpointError, Hash, NoteSignature, SignedCheckpoint, SigningKey, VerifierKey,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -35,6 +38,7 @@ use crate::{
 };
 
 pub(crate) use dirs::create_private_dirs;
+pub use external::{ExternalSigner, SigningAgent};
 pub(crate) use history::KeyHistory;
 pub use history::LogKey;
 pub(crate) use state::read_state_only;
@@ -48,9 +52,25 @@ const MAX_KEY_FILE: usize = 1024;
 /// this machine, so two copies of a journal can't both sign here. It is wiped from memory when
 /// dropped, and `Debug` doesn't show the secret.
 pub(crate) struct Signer {
-    key: SigningKey,
+    key: Key,
     remembered: Mutex<Option<(u64, Hash)>>,
     files: Option<Files>,
+}
+
+/// Where the private key is.
+enum Key {
+    Here(SigningKey),
+    /// Who has it keeps its own memory of what was signed.
+    Elsewhere(VerifierKey, Arc<dyn ExternalSigner>),
+}
+
+impl Key {
+    fn verifier(&self) -> &VerifierKey {
+        match self {
+            Self::Here(key) => key.verifier(),
+            Self::Elsewhere(key, _) => key,
+        }
+    }
 }
 
 struct Files {
@@ -106,7 +126,7 @@ impl Signer {
             _lock: lock,
         });
         Ok(Self {
-            key,
+            key: Key::Here(key),
             remembered: Mutex::new(None),
             files,
         })
@@ -138,7 +158,7 @@ impl Signer {
             _lock: lock,
         });
         Ok(Self {
-            key,
+            key: Key::Here(key),
             remembered: Mutex::new(read.remembered),
             files,
         })
@@ -149,9 +169,48 @@ impl Signer {
     #[must_use]
     pub(crate) fn in_memory(key: SigningKey) -> Self {
         Self {
-            key,
+            key: Key::Here(key),
             remembered: Mutex::new(None),
             files: None,
+        }
+    }
+
+    /// A signer whose key is held by somebody else.
+    pub(crate) fn elsewhere(key: VerifierKey, agent: Arc<dyn ExternalSigner>) -> Self {
+        Self {
+            key: Key::Elsewhere(key, agent),
+            remembered: Mutex::new(None),
+            files: None,
+        }
+    }
+
+    /// Whether it may be asked only for what is durable.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self.key, Key::Elsewhere(..))
+    }
+
+    /// The signature of a tree that is durable, by whoever has the key. `from` is the size that was signed last,
+    /// as far as is known, and `path` proves from a size to this one.
+    ///
+    /// # Errors
+    /// `signer.history_mismatch`, `signer.unavailable`.
+    pub(crate) fn ask(
+        &self,
+        size: u64,
+        root: Hash,
+        from: u64,
+        path: &dyn Fn(u64) -> Result<Vec<Hash>, Error>,
+    ) -> Result<SignedCheckpoint, Error> {
+        let broken = |error: CheckpointError| Misuse::SignRequest(error.to_string());
+        let checkpoint = Checkpoint::new(self.origin(), size, root).map_err(broken)?;
+        match &self.key {
+            Key::Here(_) => {
+                let signature = self.sign(&checkpoint)?;
+                Ok(SignedCheckpoint::new(checkpoint, vec![signature]).map_err(broken)?)
+            }
+            Key::Elsewhere(key, agent) => {
+                external::ask(agent.as_ref(), key, &checkpoint, from, path)
+            }
         }
     }
 
@@ -179,7 +238,11 @@ impl Signer {
             found: self.origin().to_owned(),
             wanted: checkpoint.origin().to_owned(),
         };
-        let signed = checkpoint.sign(&self.key).map_err(|_| other())?;
+        let Key::Here(key) = &self.key else {
+            let detail = "only what is durable is signed elsewhere".to_owned();
+            return Err(Refusal::SignerUnavailable { detail }.into());
+        };
+        let signed = checkpoint.sign(key).map_err(|_| other())?;
         let signature = signed.signatures().first().cloned();
         Ok(signature.ok_or_else(other)?)
     }
@@ -201,7 +264,8 @@ impl Signer {
     pub(crate) fn remember(&self, size: u64, root: Hash) -> Result<(), Error> {
         let mut memory = self.memory();
         self.check_continues(*memory, size, root)?;
-        if size == 0 || *memory == Some((size, root)) {
+        // Whoever has the key elsewhere remembers for themselves.
+        if size == 0 || *memory == Some((size, root)) || self.is_elsewhere() {
             return Ok(());
         }
         if let Some(Files { fs, state, .. }) = &self.files {

@@ -1,5 +1,6 @@
 //! Every kind of tampering is found, and named.
 
+mod agent;
 mod ancestry;
 mod anchors;
 mod attacks;

@@ -17,6 +17,8 @@ use crate::{files, paths};
 const MAX_CHECKPOINT: u64 = 64 << 10;
 const MAX_LIST: u64 = 1 << 20;
 const EVERY: u64 = 60;
+/// The variable that tells a command what it is asked for.
+const ASKED: &str = "FACTLOG_ANCHOR";
 /// Something is put where an anchor is added.
 const GONE: &str = "what was put there is gone; `anchor add` begins anew";
 
@@ -242,7 +244,7 @@ fn kept(spec: &str, origin: impl Fn() -> Result<String>) -> Result<Option<Signed
         Some(("witness", home)) => {
             return Ok(files::Home::open(Path::new(home))?.cosigned(&origin()?)?);
         }
-        Some(("command", command)) => files::shell(command, "get", b"", files::LIMIT)?,
+        Some(("command", command)) => files::shell(command, (ASKED, "get"), b"", files::LIMIT)?,
         _ => return Err(anyhow!("it is no anchor")),
     };
     if bytes.is_empty() {
@@ -282,7 +284,7 @@ fn put(spec: &str, checkpoint: &SignedCheckpoint, journal: &Reader, new: bool) -
         Some(("file", path)) => files::write(Path::new(path), checkpoint.to_string().as_bytes()),
         Some(("command", command)) => {
             let text = checkpoint.to_string();
-            files::shell(command, "put", text.as_bytes(), files::LIMIT).map(|_| ())
+            files::shell(command, (ASKED, "put"), text.as_bytes(), files::LIMIT).map(|_| ())
         }
         Some(("witness", home)) => ask(Path::new(home), checkpoint, journal),
         _ => Err(anyhow!("it is no anchor")),

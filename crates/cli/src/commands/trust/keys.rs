@@ -2,13 +2,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
-use factlog::{LogKey, Rotation, SigningKey};
+use factlog::{LogKey, Rotation, SigningAgent, SigningKey};
 use serde::Serialize;
 
 use crate::exit::{Exit, Problem};
 use crate::opening::{self, WriteArgs};
 use crate::output::{Output, shown, table};
 use crate::{files, paths};
+
+/// A request to sign is at most 68 KiB.
+const MAX_REQUEST: u64 = 68 << 10;
 
 /// The keys that sign a journal: list them, replace them, take trust in an old one back
 #[derive(clap::Args)]
@@ -47,6 +50,14 @@ enum Action {
         then: Option<String>,
         #[command(flatten)]
         write: WriteArgs,
+    },
+    /// Sign what is asked on standard input, and print the answer: for `--signer`, wherever the key is
+    #[command(
+        before_help = "Examples:\n  factlog append ledger a/1 x --data 1 --signer 'sudo -u keeper factlog keys agent /secure/ledger.key'"
+    )]
+    Agent {
+        /// The journal's private key, with its state beside it
+        key: PathBuf,
     },
     /// Say that what a replaced key has signed doesn't count from an event on
     #[command(
@@ -99,6 +110,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             then,
             write,
         } => rotate(dir, key.as_deref(), then.as_deref(), write, out),
+        Action::Agent { key } => {
+            let request = files::read(Path::new(files::STANDARD), MAX_REQUEST)?;
+            let request = String::from_utf8(request)?;
+            let answer = SigningAgent::open(key)?.answer(&request)?;
+            out.write(answer.as_bytes())?;
+            Ok(Exit::Done)
+        }
         Action::Revoke {
             dir,
             vkey,

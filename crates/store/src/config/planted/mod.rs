@@ -48,6 +48,8 @@ pub(crate) enum Bug {
     JournalFirst,
     /// A signature is remembered as released before its group is synced.
     SignedTooEarly,
+    /// A signer elsewhere is asked for what is not synced yet.
+    AskedTooEarly,
     /// A sync that failed is tried again and then believed.
     SyncRetried,
     /// A writer goes on after a failed write.
