@@ -25,7 +25,7 @@ pub(crate) enum KeySource {
     /// A key held by the caller.
     Memory(Arc<SigningKey>),
     /// A key that somebody else holds.
-    External(VerifierKey, Arc<dyn ExternalSigner>),
+    External(Box<VerifierKey>, Arc<dyn ExternalSigner>),
     /// A file of the caller's, made at creation if missing; the signer's state stands beside it.
     File(PathBuf),
     /// A folder of the caller's, where the key of each journal is `{id}.key`.
@@ -201,7 +201,7 @@ impl Options {
     #[must_use]
     pub fn external_signer(self, key: VerifierKey, signer: Arc<dyn ExternalSigner>) -> Self {
         Self {
-            key: KeySource::External(key, signer),
+            key: KeySource::External(Box::new(key), signer),
             ..self
         }
     }

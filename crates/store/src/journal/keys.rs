@@ -306,9 +306,10 @@ fn signer_of(options: &Options, found: &Found, wanted: &VerifierKey) -> Result<A
     let signer = match &options.key {
         KeySource::None | KeySource::Fresh => None,
         KeySource::Memory(key) => right(same_key(key).map(Signer::in_memory)),
-        KeySource::External(key, agent) => {
-            right(Ok(Signer::elsewhere(key.clone(), Arc::clone(agent))))
-        }
+        KeySource::External(key, agent) => right(Ok(Signer::elsewhere(
+            VerifierKey::clone(key),
+            Arc::clone(agent),
+        ))),
         source => {
             let mut there = source.paths(&found.identity.journal, wanted);
             there.retain(|path| !matches!(options.fs.metadata(path), Ok(None)));

@@ -59,9 +59,9 @@ pub(crate) struct Signer {
 
 /// Where the private key is.
 enum Key {
-    Here(SigningKey),
+    Here(Box<SigningKey>),
     /// Who has it keeps its own memory of what was signed.
-    Elsewhere(VerifierKey, Arc<dyn ExternalSigner>),
+    Elsewhere(Box<VerifierKey>, Arc<dyn ExternalSigner>),
 }
 
 impl Key {
@@ -126,7 +126,7 @@ impl Signer {
             _lock: lock,
         });
         Ok(Self {
-            key: Key::Here(key),
+            key: Key::Here(Box::new(key)),
             remembered: Mutex::new(None),
             files,
         })
@@ -158,7 +158,7 @@ impl Signer {
             _lock: lock,
         });
         Ok(Self {
-            key: Key::Here(key),
+            key: Key::Here(Box::new(key)),
             remembered: Mutex::new(read.remembered),
             files,
         })
@@ -169,7 +169,7 @@ impl Signer {
     #[must_use]
     pub(crate) fn in_memory(key: SigningKey) -> Self {
         Self {
-            key: Key::Here(key),
+            key: Key::Here(Box::new(key)),
             remembered: Mutex::new(None),
             files: None,
         }
@@ -178,7 +178,7 @@ impl Signer {
     /// A signer whose key is held by somebody else.
     pub(crate) fn elsewhere(key: VerifierKey, agent: Arc<dyn ExternalSigner>) -> Self {
         Self {
-            key: Key::Elsewhere(key, agent),
+            key: Key::Elsewhere(Box::new(key), agent),
             remembered: Mutex::new(None),
             files: None,
         }
