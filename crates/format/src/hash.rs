@@ -103,6 +103,8 @@ pub struct HashBatch {
 pub enum HashSort {
     /// Plain sections: [`section_hash`] with a salt.
     Section,
+    /// Encrypted sections: [`section_hash`] with a nonce.
+    SealedSection,
     /// Canonical facts: [`facts_hash`].
     Facts,
     /// Coordinates: [`coordinate_key`], whole.
@@ -175,6 +177,7 @@ impl HashBatch {
     fn context(&self) -> &'static ContextKey {
         match self.sort {
             HashSort::Section => &SECTION,
+            HashSort::SealedSection => &SEALED_SECTION,
             HashSort::Facts => &FACTS,
             HashSort::Coordinate => &COORDINATE,
         }

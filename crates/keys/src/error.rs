@@ -38,6 +38,9 @@ pub enum KeysetError {
     /// The machine is another one than when the keyset was bound to it.
     #[error("the keyset is bound to another machine")]
     MachineChanged,
+    /// The head is older than the log beside it.
+    #[error("the keyset is an older copy than the log of its keys")]
+    RolledBack,
     /// The text is no key of a recipient.
     #[error("the text is no recipient's key")]
     BadKeyText,
@@ -59,6 +62,7 @@ impl KeysetError {
             Self::WrongPassphrase => "keyset.wrong_passphrase",
             Self::KdfRefused => "keyset.kdf_refused",
             Self::MachineChanged => "machine.changed",
+            Self::RolledBack => "keyset.rolled_back",
             Self::BadKeyText => "keyset.key_text",
         }
     }

@@ -175,7 +175,7 @@ impl Head {
     /// Puts another root key in the place of the old one; the caller has wrapped the buckets under it.
     /// `nonce` must be fresh.
     pub fn set_root(&mut self, root: &Root, names: &NamesKey, nonce: &[u8; 12]) {
-        self.root_number += 1;
+        self.root_number = self.root_number.saturating_add(1);
         self.commitment = root.commitment();
         let place = names_place(&self.journal, self.root_number);
         self.names = place.wrap_key(&root.0, nonce, names.bytes());

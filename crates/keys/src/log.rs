@@ -26,7 +26,9 @@ const IMAGE: u8 = 3;
 pub struct LogHeader {
     /// The file's number, from 1.
     pub number: u32,
-    /// Where the file before it ends: what stands there beyond is nothing.
+    /// Number of the file before it; 0 if there is none. Files in between never counted.
+    pub previous: u32,
+    /// Where that one ends: what stands there beyond is nothing.
     pub previous_end: u64,
 }
 
@@ -94,6 +96,36 @@ pub enum LogStop {
     Unsupported,
 }
 
+impl MintedKey {
+    /// Reads a key where it stands in a record; what follows it is not looked at.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        decode_key(&mut Input(bytes))
+    }
+
+    /// How many bytes it takes in a record.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        4 + 16 + 16 + 2 + self.wrapped.len()
+    }
+}
+
+impl LogRecord {
+    /// Where the keys of the record stand, from its start, in their order.
+    pub fn key_places(&self) -> impl Iterator<Item = (&MintedKey, usize)> {
+        let (keys, start): (&[MintedKey], usize) = match self {
+            Self::Bucket { .. } => (&[], 0),
+            Self::Key(key) => (std::slice::from_ref(key), RECORD_HEADER),
+            Self::Image(image) => (&image.keys, RECORD_HEADER + 8),
+        };
+        keys.iter().scan(start, |at, key| {
+            let place = *at;
+            *at += key.encoded_len();
+            Some((key, place))
+        })
+    }
+}
+
 impl LogHeader {
     /// The header's bytes.
     #[must_use]
@@ -103,7 +135,7 @@ impl LogHeader {
         out.extend_from_slice(journal);
         out.extend_from_slice(&self.number.to_le_bytes());
         out.extend_from_slice(&self.previous_end.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.previous.to_le_bytes());
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         let mut header = [0; LOG_HEADER_LEN];
         header.copy_from_slice(&out);
@@ -125,19 +157,19 @@ impl LogHeader {
             let magic = input.array::<8>()?;
             let version = input.array::<4>()?;
             let owner = input.array::<16>()?;
+            let (number, previous_end) = (input.u32()?, input.u64()?);
             let header = Self {
-                number: input.u32()?,
-                previous_end: input.u64()?,
+                number,
+                previous: input.u32()?,
+                previous_end,
             };
-            Some((magic, version, owner, header, input.u32()?))
+            Some((magic, version, owner, header))
         })();
         match fields {
             Some((magic, version, ..)) if magic == *MAGIC && version != [VERSION, 0, 0, 0] => {
                 Err(LogStop::Unsupported)
             }
-            Some((magic, _, owner, header, 0)) if magic == *MAGIC && owner == *journal => {
-                Ok(header)
-            }
+            Some((magic, _, owner, header)) if magic == *MAGIC && owner == *journal => Ok(header),
             _ => Err(LogStop::Broken),
         }
     }

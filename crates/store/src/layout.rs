@@ -12,6 +12,7 @@ pub(crate) const JOURNAL: &str = "JOURNAL";
 pub(crate) const MANIFEST: &str = "MANIFEST";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const SECRET: &str = "journal.secret";
+pub(crate) const KEYSET: &str = "keyset";
 /// The subdirectories that a creation makes; `keys` is private.
 pub(crate) const SUBDIRECTORIES: [&str; 5] = ["segments", "index", "tree", "checkpoints", "keys"];
 /// The one that is made when it is needed.
@@ -70,6 +71,11 @@ impl Layout {
         self.keys().join(SECRET)
     }
 
+    #[cfg(feature = "encryption")]
+    pub(crate) fn keyset(&self) -> PathBuf {
+        self.keys().join(KEYSET)
+    }
+
     pub(crate) fn segment(&self, first: u64, generation: u32) -> PathBuf {
         self.segments()
             .join(crate::segment::segment_name(first, generation))
@@ -100,6 +106,22 @@ fn secret_crc(journal: &JournalId, secret: &[u8; 32]) -> [u8; 4] {
     hasher.update(journal);
     hasher.update(secret);
     hasher.finalize().to_le_bytes()
+}
+
+/// The name of a file of the log of minted keys: `minted-{number:08x}`.
+pub(crate) fn log_name(number: u32) -> String {
+    format!("minted-{number:08x}")
+}
+
+/// The number of a file of this name, if it is one of that log.
+pub(crate) fn log_number(file: &str) -> Option<u32> {
+    let number = u32::from_str_radix(file.strip_prefix("minted-")?, 16).ok()?;
+    (number > 0 && log_name(number) == file).then_some(number)
+}
+
+/// Whether a file of this name belongs into `keys/`.
+pub(crate) fn is_key_file(name: &str) -> bool {
+    name == SECRET || name == KEYSET || log_number(name).is_some()
 }
 
 /// `{size:016x}.checkpoint`

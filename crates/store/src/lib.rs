@@ -16,6 +16,7 @@ mod event;
 mod follow;
 mod index;
 mod journal;
+mod keys;
 mod known;
 mod layout;
 mod open;
@@ -33,14 +34,20 @@ pub use config::{
     Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy, SystemClock,
     SystemRandom,
 };
-pub use error::{Code, Conflict, Damage, Error, Fault, Misuse, Refusal, WriterFailure, codes};
+pub use error::{
+    Code, Conflict, Damage, Error, Fault, Misuse, Refusal, SealedCause, WriterFailure, codes,
+};
 pub use event::{
     Condition, DATA_SECTION, Event, EventRef, Expect, NewEvent, Payload, Section, to_display_json,
 };
 pub use factlog_format::{
-    Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, SectionSecret, StreamId,
-    TraceContext,
+    Digest, Encoding, EventRecord, FactsRef, JournalEvent, JournalId, KeyDomain, SectionSecret,
+    StreamId, TraceContext,
 };
+#[cfg(feature = "encryption")]
+pub use factlog_format::{SecretFate, ShredCompleted, ShredGrade};
+#[cfg(feature = "encryption")]
+pub use factlog_keys::{Identity, RecipientKey, SectionKey};
 /// Makes a type an event: see [`typed`].
 pub use factlog_macros::Event;
 pub use factlog_proof::{
@@ -54,6 +61,12 @@ pub use follow::{
     SubscriptionStatus, Worker,
 };
 pub use journal::{Journal, Rotated, Rotation};
+pub use keys::Sealed;
+#[cfg(feature = "encryption")]
+pub use keys::{
+    ErasureEntry, Hold, KeyEntry, KeysetInfo, Passphrase, Provider, RecipientInfo, Selector, Shred,
+    Shredded,
+};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
 pub use read::{
     Ancestry, AncestryEnd, CaseQuery, Events, Query, Reader, Stats, StorageBytes, StreamHead,

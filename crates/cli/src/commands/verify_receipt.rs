@@ -298,14 +298,12 @@ fn read_event(path: &Path) -> Result<(EventRecord, Vec<Supplied>)> {
 fn rebuilt(record: &EventRecord, supplied: &[Supplied], previous_sequence: Option<u64>) -> Value {
     let facts = record.facts();
     let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
-    let sections = rows.map(|row| Section {
-        name: row.name,
-        encoding: row.encoding,
-        hash: row.hash,
-        content: supplied
+    let sections = rows.map(|row| {
+        let content = supplied
             .iter()
             .find(|section| section.name == row.name)
-            .map(|section| (section.secret, section.bytes.as_slice())),
+            .map(|section| (section.secret, section.bytes.as_slice()));
+        Section::shown(row.name, row.encoding, row.hash, content)
     });
     let parts = Parts {
         record: record.clone(),

@@ -118,9 +118,21 @@ fn a_wrapped_key_opens_in_its_own_place_only() {
 }
 
 #[test]
+fn a_key_is_found_where_its_record_says() {
+    for record in records() {
+        let mut bytes = b"in front".to_vec();
+        seal_record(&JOURNAL, &record, 0, &mut bytes);
+        for (key, at) in record.key_places() {
+            assert_eq!(MintedKey::read(&bytes[8 + at..]).as_ref(), Some(key));
+        }
+    }
+}
+
+#[test]
 fn headers_are_of_one_journal_and_version() {
     let header = LogHeader {
-        number: 2,
+        number: 3,
+        previous: 1,
         previous_end: 4096,
     };
     let bytes = header.encode(&JOURNAL);

@@ -11,7 +11,7 @@ use super::{
     conditions::{BatchKeys, Conditions},
     pool::{BatchMemory, Pool, Scratch},
 };
-use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random};
+use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random, keys::Keys};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
 /// salts.
@@ -26,6 +26,8 @@ pub(crate) struct Preparer<'c> {
     /// Whether scopes that start with `$` may be written.
     pub(crate) internal: bool,
     pub(crate) pool: &'c Arc<Pool>,
+    /// What seals, in an encrypted journal.
+    pub(crate) secrets: Option<&'c Keys>,
 }
 
 /// A batch, encoded and hashed; only places and CRCs are missing.
@@ -43,6 +45,10 @@ pub(crate) struct Batch {
     pub(crate) has_own_ids: bool,
     /// Whether any event expects anything.
     pub(crate) expects: bool,
+    /// Ids of the data keys that it is sealed under; none in a journal that isn't encrypted.
+    pub(crate) sealed_under: Vec<[u8; 16]>,
+    /// Ids of the data keys that it wants destroyed.
+    pub(crate) retires: Vec<[u8; 16]>,
     /// Where its memory goes when nobody needs its receipts any more.
     pool: Arc<Pool>,
 }
@@ -142,7 +148,16 @@ impl Preparer<'_> {
     ) -> Result<Batch, Error> {
         self.draw(events, scratch);
         self.salt(events, scratch);
-        hash_sections(events, scratch);
+        // The journal's own events are never encrypted.
+        let secrets = self.secrets.filter(|_| !self.internal);
+        match secrets {
+            Some(secrets) => {
+                let mut ids = scratch.chance.iter().map(|chance| chance.id.into_bytes());
+                secrets.seal(events, &mut ids, self.random, &mut scratch.sealed)?;
+                hash_sealed(scratch);
+            }
+            None => hash_sections(events, scratch)?,
+        }
         let memory = self.pool.batch();
         let mut batch = Batch {
             buffer: memory.buffer,
@@ -152,13 +167,18 @@ impl Preparer<'_> {
             coordinates: memory.coordinates,
             has_own_ids: events.iter().any(|event| event.id.is_some()),
             expects: events.iter().any(|event| event.expect != Expect::Any),
+            sealed_under: Vec::new(),
+            retires: Vec::new(),
             pool: Arc::clone(self.pool),
         };
         batch
             .buffer
             .reserve(events.iter().map(expected_len).sum::<usize>());
         batch.events.reserve(events.len());
-        encode(events, scratch, &mut batch)?;
+        encode(events, scratch, secrets.is_some(), &mut batch)?;
+        if secrets.is_some() {
+            batch.sealed_under.extend_from_slice(&scratch.sealed.keys);
+        }
         find_coordinates(events, scratch, &mut batch);
         refuse_repeated_ids(&batch)?;
         Ok(batch)
@@ -257,17 +277,35 @@ fn with_salts<'e, 'a>(
     })
 }
 
-fn hash_sections(events: &[NewEvent<'_>], scratch: &mut Scratch) {
+fn hash_sections(events: &[NewEvent<'_>], scratch: &mut Scratch) -> Result<(), Misuse> {
     for (event, _, salts) in with_salts(events, &scratch.salts) {
         for (section, salt) in event.sections.iter().zip(salts) {
+            if section.subject.is_some() {
+                return Err(Misuse::Subject("nothing"));
+            }
             scratch.sections.push(salt, &section.bytes);
         }
     }
     scratch.sections.finish(&mut scratch.section_hashes);
+    Ok(())
+}
+
+fn hash_sealed(scratch: &mut Scratch) {
+    for part in &scratch.sealed.parts {
+        let stored = scratch.sealed.stored(part);
+        scratch.sealed_sections.push(&part.nonce, stored);
+    }
+    scratch.sealed_sections.finish(&mut scratch.section_hashes);
 }
 
 /// Encodes the frames and hashes their facts.
-fn encode(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) -> Result<(), Error> {
+fn encode(
+    events: &[NewEvent<'_>],
+    scratch: &mut Scratch,
+    is_sealed: bool,
+    batch: &mut Batch,
+) -> Result<(), Error> {
+    let mut sealed = scratch.sealed.parts.iter();
     let (mut tags, mut sections) = (Vec::new(), Vec::new());
     let mut hashes = scratch.section_hashes.as_slice();
     let salted = with_salts(events, &scratch.salts);
@@ -275,14 +313,25 @@ fn encode(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) -> 
         tags.clear();
         tags.extend(event.tags.iter().map(AsRef::as_ref));
         sections.clear();
-        let salted = event.sections.iter().zip(salts);
-        sections.extend(salted.map(|(section, salt)| SectionParts {
-            name: &section.name,
-            encoding: section.encoding,
-            secret: SectionSecret::Salt(*salt),
-            sealed: None,
-            stored: &section.bytes,
-        }));
+        if is_sealed {
+            let own = event.sections.iter().zip(sealed.by_ref());
+            sections.extend(own.map(|(section, part)| SectionParts {
+                name: &section.name,
+                encoding: section.encoding,
+                secret: SectionSecret::Nonce(part.nonce),
+                sealed: Some(part.row),
+                stored: scratch.sealed.stored(part),
+            }));
+        } else {
+            let salted = event.sections.iter().zip(salts);
+            sections.extend(salted.map(|(section, salt)| SectionParts {
+                name: &section.name,
+                encoding: section.encoding,
+                secret: SectionSecret::Salt(*salt),
+                sealed: None,
+                stored: &section.bytes,
+            }));
+        }
         let parts = FrameParts {
             facts: facts_of(event, &chance.id, &tags),
             facts_salt: *facts_salt,

@@ -26,7 +26,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use factlog_format::{EventFrame, EventId};
+use factlog_format::{EventId, FrameType};
 use uuid::Uuid;
 
 pub use anchors::Anchor;
@@ -48,7 +48,7 @@ use self::{
     baton::{Committed, Room},
     conditions::NothingOf,
     order::{Decision, Group, GroupMemory, Resolved},
-    receipt::{GroupProof, Receipts, decode},
+    receipt::{GroupProof, Receipts, body_of},
     ticket::{Answer, Pending},
     waiting::GroupCell,
 };
@@ -100,7 +100,19 @@ impl Writer {
         conditions: &[Condition<'_>],
         internal: bool,
     ) -> Result<BatchReceipt, Error> {
-        let (order, pending) = self.begin(events, conditions, internal)?;
+        let (order, pending) = self.begin(events, conditions, internal, &[])?;
+        self.finish(Some(order), pending)
+    }
+
+    /// Appends events of the journal's own that want data keys destroyed: nothing that is sealed under one
+    /// of these is given a place behind them.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn append_retiring(
+        &self,
+        events: &[NewEvent<'_>],
+        keys: &[[u8; 16]],
+    ) -> Result<BatchReceipt, Error> {
+        let (order, pending) = self.begin(events, &[], true, keys)?;
         self.finish(Some(order), pending)
     }
 
@@ -110,7 +122,7 @@ impl Writer {
         events: &[NewEvent<'_>],
         conditions: &[Condition<'_>],
     ) -> Result<Ticket<'_>, Error> {
-        let (order, pending) = self.begin(events, conditions, false)?;
+        let (order, pending) = self.begin(events, conditions, false, &[])?;
         let nobody_leads = !order.leading && !order.group.events.is_empty();
         drop(order);
         if nobody_leads {
@@ -125,6 +137,7 @@ impl Writer {
         events: &[NewEvent<'_>],
         conditions: &[Condition<'_>],
         internal: bool,
+        retires: &[[u8; 16]],
     ) -> Result<(MutexGuard<'w, Order>, Pending), Error> {
         let preparer = Preparer {
             clock: self.clock.as_ref(),
@@ -132,8 +145,10 @@ impl Writer {
             salt_key: &self.salt_key,
             internal,
             pool: &self.pool,
+            secrets: self.shared.secrets.as_deref(),
         };
         let mut batch = preparer.prepare(events, conditions)?;
+        batch.retires.extend_from_slice(retires);
         // What conditions ask for has to be looked up in any case.
         let mut resolved = match batch.conditions.is_empty() {
             true => Resolved::default(),
@@ -170,6 +185,20 @@ impl Writer {
                 Decision::Unresolved => {
                     drop(order);
                     resolved = self.mending(|| self.resolve(&batch))?;
+                    order = self.order.lock();
+                    continue;
+                }
+                Decision::Retired => {
+                    let ids = batch.sealed_under.iter();
+                    let intents = ids.filter_map(|id| Some((*id, *order.retired.get(id)?)));
+                    let intents: Vec<_> = intents.collect();
+                    drop(order);
+                    if let Some(secrets) = &self.shared.secrets {
+                        for (id, intent) in intents {
+                            secrets.note_retired(&[id], intent);
+                        }
+                    }
+                    batch = preparer.prepare(events, conditions)?;
                     order = self.order.lock();
                     continue;
                 }
@@ -448,9 +477,14 @@ impl Writer {
             };
             let id = Uuid::from_bytes(prepared.frame.event_id);
             let stored = self.shared.get(&view, sequence)?;
-            let same = |stored: &Event| {
-                decode(batch, index).is_some_and(|event| same_content(&event, stored))
-            };
+            let stored = stored.map(|event| self.shared.opened(&view, event));
+            // What was sealed just now is opened again: ciphertexts never agree.
+            let new = body_of(batch, index).and_then(|body| {
+                let journal = &self.shared.identity.journal;
+                Event::decode(journal, FrameType::Event, body.to_vec()).ok()
+            });
+            let new = new.map(|event| self.shared.opened(&view, event));
+            let same = |stored: &Event| new.as_ref().is_some_and(|new| same_content(new, stored));
             let Some(stored) = stored.filter(same) else {
                 return Err(Conflict::IdReused { id, sequence }.into());
             };
@@ -523,11 +557,10 @@ fn unexpected(events: &[NewEvent<'_>], index: usize, found: Option<u64>) -> Erro
 }
 
 /// Whether a stored event is what the caller wants to append: the caller's facts and its payload.
-fn same_content(event: &EventFrame<'_>, stored: &Event) -> bool {
-    let Some(facts) = stored.facts() else {
+fn same_content(event: &Event, stored: &Event) -> bool {
+    let (Some(facts), Some(new)) = (stored.facts(), event.facts()) else {
         return false;
     };
-    let new = &event.facts;
     facts.scope == new.scope
         && facts.entity == new.entity
         && facts.kind == new.kind
@@ -542,12 +575,12 @@ fn same_content(event: &EventFrame<'_>, stored: &Event) -> bool {
         && stored
             .sections()
             .zip(event.sections())
-            .all(|(stored, (row, content))| {
-                stored.name == row.name
-                && stored.encoding == row.encoding
-                // What an erasure took can't be compared; the facts agree.
+            .all(|(stored, new)| {
+                stored.name == new.name
+                && stored.encoding == new.encoding
+                // What an erasure or a shred took can't be compared; the facts agree.
                 && stored
                     .bytes()
-                    .is_none_or(|bytes| content.is_some_and(|(_, new)| bytes == new))
+                    .is_none_or(|bytes| new.bytes().is_none_or(|new| bytes == new))
             })
 }

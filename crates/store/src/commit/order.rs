@@ -128,6 +128,8 @@ pub(crate) struct Order {
     pub(crate) heads: Generations<[u8; 16], Head>,
     pub(crate) recent_ids: RecentIds,
     pub(crate) recent_keys: RecentKeys,
+    /// Ids of data keys that an event ordered here wants destroyed, with its sequence.
+    pub(crate) retired: HashMap<[u8; 16], u64>,
     pub(crate) group: Group,
     /// For the next group, so that it needs no memory of its own.
     spare: GroupMemory,
@@ -182,6 +184,8 @@ pub(crate) enum Decision {
     },
     /// An event that a condition rules out is there, or about to be.
     RuledOut { condition: usize, sequence: u64 },
+    /// A key that the batch is sealed under is to be destroyed: it has to be sealed again.
+    Retired,
     /// A condition was read further than the journal goes.
     NotOfThisJournal,
 }
@@ -201,6 +205,7 @@ impl Order {
             heads: Generations::new(HEADS, next_sequence),
             recent_ids: RecentIds::new(RECENT_IDS, next_sequence),
             recent_keys: RecentKeys::new(next_sequence),
+            retired: HashMap::new(),
             group: Group::new(next_sequence, raw, GroupMemory::default()),
             spare: GroupMemory::default(),
             work: Work::default(),
@@ -286,6 +291,9 @@ impl Order {
         if let Some(decision) = self.check_conditions(batch, resolved, &work.heads) {
             return decision;
         }
+        if self.is_retired(batch) {
+            return Decision::Retired;
+        }
         if !self.group.takes(batch) {
             return Decision::Full;
         }
@@ -312,6 +320,13 @@ impl Order {
             }
         }
         Decision::Ordered(Arc::clone(&self.group.cell))
+    }
+
+    /// Whether any key that the batch is sealed under is to be destroyed.
+    fn is_retired(&self, batch: &Batch) -> bool {
+        let retired = |id| self.retired.contains_key(id);
+        let any = !self.retired.is_empty() && batch.sealed_under.iter().any(retired);
+        any && !planted(Bug::RetiredOrdered)
     }
 
     /// Where each event of the batch is already; empty if none is known; `None` if that can't be told.
@@ -472,6 +487,9 @@ impl Order {
         for event in &batch.events {
             self.recent_ids.push(event.frame.event_id);
         }
+        let retires = batch.retires.iter();
+        self.retired
+            .extend(retires.map(|id| (*id, self.next_sequence)));
         self.recent_keys.push(self.next_sequence, &batch.keys);
         self.group.keys.push(Arc::clone(&batch.keys));
         self.next_sequence += batch.events.len() as u64;

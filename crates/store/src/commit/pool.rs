@@ -8,7 +8,7 @@ use super::{
     batch::{Chance, PreparedEvent},
     generations::KeyState,
 };
-use crate::sync::Mutex;
+use crate::{keys::SealedSections, sync::Mutex};
 
 /// How many of each sort are kept, and of how many bytes and events at most: enough for the producers
 /// that are at work at one time, and no more than some megabytes.
@@ -44,6 +44,8 @@ pub(super) struct Scratch {
     pub(super) blocks: Vec<[u8; 64]>,
     pub(super) salts: Vec<Digest>,
     pub(super) sections: HashBatch,
+    pub(super) sealed_sections: HashBatch,
+    pub(super) sealed: SealedSections,
     pub(super) section_hashes: Vec<Digest>,
     pub(super) facts: HashBatch,
     pub(super) coordinates: HashBatch,
@@ -60,6 +62,8 @@ impl Scratch {
             blocks: Vec::new(),
             salts: Vec::new(),
             sections: HashBatch::new(HashSort::Section),
+            sealed_sections: HashBatch::new(HashSort::SealedSection),
+            sealed: SealedSections::default(),
             section_hashes: Vec::new(),
             facts: HashBatch::new(HashSort::Facts),
             coordinates: HashBatch::new(HashSort::Coordinate),
@@ -99,7 +103,9 @@ impl Pool {
 
     /// Keeps it, unless an error left it half used or it has grown large.
     pub(super) fn keep_scratch(&self, scratch: Scratch) {
-        let fits = scratch.chance.len() <= MOST_EVENTS && scratch.sections.capacity() <= MOST_BYTES;
+        let sealed = scratch.sealed.bytes.capacity() + scratch.sealed_sections.capacity();
+        let fits = scratch.chance.len() <= MOST_EVENTS
+            && scratch.sections.capacity() + sealed <= MOST_BYTES;
         let mut kept = self.scratch.lock();
         if fits && scratch.facts.is_empty() && kept.len() < KEPT {
             kept.push(scratch);

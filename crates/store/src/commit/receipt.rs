@@ -277,10 +277,14 @@ pub(crate) fn proof_text(
 }
 
 pub(super) fn decode(batch: &Batch, index: usize) -> Option<EventFrame<'_>> {
+    EventFrame::decode(FrameType::Event, body_of(batch, index)?).ok()
+}
+
+/// The body of an event's frame.
+pub(super) fn body_of(batch: &Batch, index: usize) -> Option<&[u8]> {
     let frame = batch.events.get(index)?.frame;
     let bytes = batch.buffer.get(frame.start..frame.start + frame.len)?;
     debug_assert!(Frame::peek_len(bytes).is_ok_and(|len| len == frame.len));
     let body_len = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
-    let body = bytes.get(FRAME_HEADER_LEN..FRAME_HEADER_LEN + body_len)?;
-    EventFrame::decode(FrameType::Event, body).ok()
+    bytes.get(FRAME_HEADER_LEN..FRAME_HEADER_LEN + body_len)
 }

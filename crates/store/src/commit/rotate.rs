@@ -50,6 +50,7 @@ impl Writer {
             salt_key: &self.salt_key,
             internal: true,
             pool: &self.pool,
+            secrets: None,
         };
         let mut resolved = Resolved::default();
         let mut order = self.order.lock();

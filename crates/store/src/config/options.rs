@@ -10,7 +10,9 @@ use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::{Clock, Random, SystemClock, SystemRandom};
-use crate::{Anchor, ExternalSigner, KnownJournals};
+use crate::{Anchor, ExternalSigner, KnownJournals, keys::KeyOptions};
+#[cfg(feature = "encryption")]
+use crate::{KeyDomain, Provider, RecipientKey};
 
 /// A minute, in microseconds.
 const ANCHOR_EVERY: i64 = 60_000_000;
@@ -122,6 +124,11 @@ pub struct Options {
     pub(crate) anchors: Vec<Arc<dyn Anchor>>,
     pub(crate) anchor_every: i64,
     pub(crate) maps: bool,
+    #[cfg_attr(
+        not(feature = "encryption"),
+        expect(dead_code, reason = "nothing can be asked for")
+    )]
+    pub(crate) keys: KeyOptions,
 }
 
 impl Default for Options {
@@ -151,6 +158,7 @@ impl Options {
             anchors: Vec::new(),
             anchor_every: ANCHOR_EVERY,
             maps: false,
+            keys: KeyOptions::default(),
         }
     }
 
@@ -302,6 +310,42 @@ impl Options {
     #[must_use]
     pub fn map_segments(self, maps: bool) -> Self {
         Self { maps, ..self }
+    }
+
+    /// Encrypts payloads, at creation: one key for each stream, scope, category, kind, event or subject, which
+    /// a shred can destroy. It can't be changed later. Facts (names, tags, actors, times) stay readable.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn encrypt(mut self, domain: KeyDomain) -> Self {
+        self.keys.domain = Some(domain);
+        self
+    }
+
+    /// What unlocks the keyset of an encrypted journal; at creation, of its first recipient. Without it the
+    /// journal opens for reading, and payloads stay locked.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn unlock(mut self, provider: Provider) -> Self {
+        self.keys.provider = Some(provider);
+        self
+    }
+
+    /// A second recipient of the keyset, at creation, whose private key is kept away from the machine: what
+    /// opens it when the first one's secret is lost. Without one, that loss is the loss of every payload.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn recovery_recipient(mut self, key: RecipientKey) -> Self {
+        self.keys.recovery = Some(key);
+        self
+    }
+
+    /// Stores exact lengths of encrypted sections; by default they are padded, at most by 12 %, so that
+    /// little more than their magnitude shows.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn without_padding(mut self) -> Self {
+        self.keys.without_padding = true;
+        self
     }
 
     /// The file system to live on: [`MemFs`](factlog_fs::MemFs), a simulated one, or one of yours.

@@ -155,6 +155,7 @@ const CODES: &[Code] = &[
     row("derived.tree", Bytes, "a file of the tree is not what the events give", DERIVED),
     row("derived.truncated", Bytes, "a derived file ends early, though the journal was closed cleanly", DERIVED),
     row("disk.full", System, "there is no space left", "make room; nothing acknowledged is lost"),
+    row("encryption.not_built", Caller, "the journal is encrypted, and this build was made without encryption", "use a build with the feature `encryption`"),
     row("event.id_repeated", Bytes, "one id stands for two events", TAMPERING),
     row("event.invalid", Caller, "a name or field is not one that an event can have", "see the message"),
     row("event.journal_event", Bytes, "an event of the journal itself is no such event, or stands where none can", TAMPERING),
@@ -166,6 +167,7 @@ const CODES: &[Code] = &[
     row("event.reserved_encoding", Caller, "the encoding is that of the journal\'s own events", "use another encoding"),
     row("event.reserved_scope", Caller, "scopes that start with $ are the journal's own; on disk: an event imitates those", "use another scope; on disk: tampering, or a faulty writer"),
     row("event.section_mismatch", Bytes, "a payload is not the one that the facts commit to", TAMPERING),
+    row("event.subject", Caller, "a section names a subject where keys aren't by subject, or names none where they are", "see the message"),
     row("event.unreadable", Version, "an event that a state is made of can't be read", "use a newer version of the program, or let the decider pass over it"),
     row("evidence.no_key", Evidence, "there is no key to check the evidence with", "give the journal's key"),
     row("evidence.other_journal", Evidence, "the evidence is about another journal", "verify it against that one"),
@@ -175,6 +177,7 @@ const CODES: &[Code] = &[
     row("fs.unsupported", System, "the file system lacks locks or directory sync", "use a local file system: ext4, XFS or APFS"),
     row("history.forked", Bytes, "two histories were written under one name", "two copies went on, or it was rewritten: find the other one"),
     row("history.rolled_back", Bytes, "events are missing at the end that others remember", "find the newer copy: an older one was restored, or the tail was cut"),
+    row("hold.not_found", Caller, "there is no such hold in force", "list the holds"),
     row("home.missing", Keeper, "no folder is named for the user's own files", "set HOME, or name files by hand"),
     row("ids.not_checked", Content, "there are more ids than were compared with each other", "nothing"),
     row("import.bad_line", Caller, "a line of the source can't be an event", "mend the line, or import with `--skip-bad`"),
@@ -187,6 +190,7 @@ const CODES: &[Code] = &[
     row("journal.locked", Other, "the journal is open for writing elsewhere", "wait for that process, or read without a lock"),
     row("journal.missing", Keeper, "there is no `JOURNAL` beside events; it only repeats sequence 0", "opens read-only; `repair` writes it back"),
     row("journal.no_genesis", Bytes, "sequence 0, which says what journal this is, can't be read", "restore the first segment from a copy"),
+    row("journal.not_encrypted", Caller, "the journal is not encrypted, so nothing in it can be shredded", "that is decided at creation"),
     row("journal.not_found", Caller, "there is no journal here", "see the path"),
     row("journal.not_repairable", Bytes, "the list of segments can't be made again without a gap", "restore the segment that is missing, or salvage the rest with `repair --out`"),
     row("journal.read_only", Caller, "the journal was opened for reading", "open it for writing"),
@@ -199,12 +203,31 @@ const CODES: &[Code] = &[
     row("key.ambiguous", Evidence, "two keys have the same name and id", "give one of them"),
     row("key.id_mismatch", Evidence, "the key's id is not that of its name and bytes", ASK),
     row("key.malformed", Evidence, "the text is no key", ASK),
+    row("key.missing", Keeper, "the key of a section is not in the keyset, and no event says that it was destroyed", "find the newer copy of the journal's `keys/`"),
     row("key.name", Evidence, "the key's name is none", ASK),
     row("key.not_followed", Evidence, "the key given was replaced, and nothing that counts shows by which", "give a later key, known from elsewhere"),
     row("key.not_reached", Content, "the journal ends before the event that brings the key given", "find the newer copy, or give an earlier key"),
     row("key.refused", Caller, "the journal's keys don't allow this change of them", "see the message, and `keys list`"),
     row("key.unsupported_type", Evidence, "the key is of a type that this version doesn't know", "use a newer version"),
     row("key.unusable_point", Evidence, "no signature can be checked with the key", ASK),
+    row("keyset.damaged", Bytes, "a file of the keyset is not what was written", "restore `keys/` from a copy; destructions since are applied again"),
+    row("keyset.failed", System, "an earlier write of the keyset failed, and it isn't known what stands on the disk", "reopen the journal"),
+    row("keyset.forged", Bytes, "a keyset was made or changed by somebody without its root key", "restore `keys/` from a copy: this is tampering"),
+    row("keyset.forged_tombstone", Bytes, "the keyset calls a key destroyed, and no event of the journal does", "restore `keys/` from a copy: this is tampering"),
+    row("keyset.invalid", Bytes, "the keyset breaks a rule that every writer keeps", "restore `keys/` from a copy"),
+    row("keyset.kdf_refused", Bytes, "the keyset asks for passphrase parameters that are too weak or too costly", "restore `keys/` from a copy: no factlog writes these"),
+    row("keyset.key_missing", Keeper, "there is no key file where one was named", "name the right file, or use another recipient's secret"),
+    row("keyset.key_text", Caller, "a file or text is no key of a recipient", "give the right one"),
+    row("keyset.locked", Keeper, "the journal is encrypted, and its keyset was not unlocked", "give what unlocks it"),
+    row("keyset.missing", Keeper, "the journal is encrypted, and its keyset is not there", "restore `keys/` from a copy"),
+    row("keyset.no_provider", Caller, "an encrypted journal is to be made without anything that unlocks it", "name a provider"),
+    row("keyset.no_recipient", Keeper, "the secret that was given is none of the keyset's recipients", "give another recipient's secret"),
+    row("keyset.other_domain", Keeper, "the keyset is for another sort of key domain than the journal's", "restore the right one from a copy"),
+    row("keyset.other_journal", Keeper, "the keyset is another journal's", "restore the right one from a copy"),
+    row("keyset.rolled_back", Keeper, "the keyset's head is an older copy than the log of keys beside it", "restore all of `keys/` from one copy"),
+    row("keyset.truncated", Bytes, "a file of the keyset ends too early", "restore `keys/` from a copy; destructions since are applied again"),
+    row("keyset.unsupported_version", Version, "a newer version wrote the keyset", "use a newer version"),
+    row("keyset.wrong_passphrase", Keeper, "the passphrase is wrong", "give the right one, or another recipient's secret"),
     row("known.behind", Content, "a larger checkpoint is known already", "find the newer copy, or say so with `known accept`"),
     row("known.invalid", Caller, "what was to be remembered contradicts itself", "see the message"),
     row("known.key_differs", Keeper, "the journal is known with another key or origin", NOT_OURS),
@@ -218,6 +241,9 @@ const CODES: &[Code] = &[
     row("known.replaced", Keeper, "another journal stands where one is known", REMEMBERED),
     row("known.unreadable", Bytes, "the known journals can't be read", "restore the file, or move it away"),
     row("known.unsigned", Content, "the journal is known as unsigned, so it has no checkpoints", REMEMBERED),
+    row("machine.changed", Keeper, "the keyset is bound to another machine, or this one was installed anew", "open it with another recipient's secret"),
+    row("machine.no_id", System, "the system keeps no id of its installation", "use another provider"),
+    row("machine.only_recipient", Caller, "a machine's identity would be all that unlocks the keyset", "name a recovery recipient"),
     row("manifest.damaged", Bytes, "MANIFEST can't be read: the list of segments is made again from their files", "opens read-only; `repair` writes it back"),
     row("manifest.missing", Keeper, "there is no MANIFEST: the list of segments is made again from their files", "opens read-only; `repair` writes it back"),
     row("manifest.other_journal", Keeper, "MANIFEST is that of another journal", "remove it, then `repair`"),
@@ -271,6 +297,8 @@ const CODES: &[Code] = &[
     row("recovery.strict", Crash, "recovery would cut a torn tail, and the open is strict", "open without strictness: nothing acknowledged is lost"),
     row("registry.invalid", Caller, "the event types of the program contradict each other", "see the message: give each kind one type, and each type a step from every version"),
     row("salvage.event", Bytes, "an event was read and can't be stored again", "see the message"),
+    row("section.sealed", Bytes, "an encrypted section is not what was sealed there, or its key is another", TAMPERING),
+    row("section.shredded", Content, "the section's key was destroyed, as an event demanded", "nothing: it is gone for good"),
     row("segment.corrupt", Bytes, "bytes that were durable are no frame, commit or event", RESTORE),
     row("segment.edge_mismatch", Bytes, "the tree before a segment is not that of the events before it", TAMPERING),
     row("segment.events_lost", Bytes, "these events can't be read", RESTORE),
@@ -284,6 +312,9 @@ const CODES: &[Code] = &[
     row("segment.torn_tail", Crash, "bytes at the end are no whole commit, and nothing calls them durable", "nothing: they were never acknowledged"),
     row("segment.truncated", Bytes, "a segment's end is gone", RESTORE),
     row("segment.unreadable", System, "the disk doesn't read a part of a segment", RESTORE),
+    row("shred.held", Content, "a hold forbids to shred this", "lift the hold first, if you may"),
+    row("shred.nothing", Content, "there is no key for what was to be shredded", "check the name; it may be shredded already"),
+    row("shred.other_domain", Caller, "the journal's keys are of another sort than what was to be shredded or held", "name it by the sort that the journal's keys are of"),
     row("signature.bad", Bytes, "a commit carries a signature that is not the journal's", NOT_OURS),
     row("signature.invalid", Bytes, "what a signature covers was changed, or the signature was", "compare with a checkpoint or copy from elsewhere"),
     row("signature.missing", Bytes, "a signature was removed, or commits were added without the key", "compare with a checkpoint or copy from elsewhere"),
@@ -367,7 +398,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 26] = [
+    const OTHERS: [&str; 30] = [
         "a.off",
         "case.exported",
         "clock.stepped_back",
@@ -393,6 +424,10 @@ mod tests {
         "upper.d",
         "witness.key",
         "signer.key",
+        "shred.intended",
+        "shred.completed",
+        "hold.placed",
+        "hold.lifted",
         "a.b",
     ];
 
@@ -439,7 +474,12 @@ mod tests {
     #[test]
     fn every_code_in_the_program_is_in_the_table_and_none_else() {
         let mut used = BTreeSet::new();
-        for folder in ["crates/store/src", "crates/proof/src", "crates/cli/src"] {
+        for folder in [
+            "crates/store/src",
+            "crates/keys/src",
+            "crates/proof/src",
+            "crates/cli/src",
+        ] {
             walk(&workspace().join(folder), &mut used);
         }
         for other in OTHERS {

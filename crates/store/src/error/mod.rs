@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use codes::{Code, Fault, codes};
 
-use crate::typed::RegistryProblem;
+use crate::{keys::Sealed, typed::RegistryProblem};
 
 /// What a call of this crate can fail with, by who is at fault.
 ///
@@ -47,6 +47,9 @@ pub enum Error {
     /// A write or sync failed, so the writer stopped for good; reads go on, reopening recovers.
     #[error(transparent)]
     Writer(#[from] WriterFailure),
+    /// The section is encrypted, and can't be decrypted: shredded, or its key isn't here.
+    #[error("the section can't be read: {0}")]
+    Sealed(#[from] Sealed),
 }
 
 impl Error {
@@ -65,6 +68,7 @@ impl Error {
             Self::Conflict(conflict) => conflict.code(),
             Self::Known(known) => known.code(),
             Self::Writer(failure) => failure.code(),
+            Self::Sealed(sealed) => sealed.code(),
         }
     }
 
@@ -117,13 +121,15 @@ impl Error {
                 Misuse::Exists(path)
                 | Misuse::NotAJournal(path)
                 | Misuse::Unfinished(path)
-                | Misuse::KeyExists(path),
+                | Misuse::KeyExists(path)
+                | Misuse::NoKeyFile(path),
             )
             | Self::Refused(
                 Refusal::Locked(path)
                 | Refusal::FileSystem { path, .. }
                 | Refusal::SignerInUse(path)
                 | Refusal::KeyPermissions(path)
+                | Refusal::KeyFileMissing(path)
                 | Refusal::SignerState { path, .. }
                 | Refusal::DiskFull { path, .. },
             ) => Some(path),
@@ -353,6 +359,46 @@ pub enum Misuse {
     /// An evidence case of such a period can't be made.
     #[error("the case can't be made: {0}")]
     Case(&'static str),
+    /// An encrypted payload can't be read as a type.
+    #[error("the payload can't be read: {0}")]
+    Locked(SealedCause),
+    /// The journal isn't encrypted.
+    #[error(
+        "the journal is not encrypted, so there is nothing to shred: that is decided at creation"
+    )]
+    NotEncrypted,
+    /// An encrypted journal is to be made, and nothing was given that unlocks its keyset.
+    #[error("an encrypted journal needs something that unlocks its keyset")]
+    NoProvider,
+    /// The machine's identity would be all that unlocks the keyset.
+    #[error(
+        "a machine can break, so it is never all that unlocks a keyset: name a recovery recipient"
+    )]
+    OnlyMachine,
+    /// The file holds no key.
+    #[error("{} holds no private key of a recipient", .0.display())]
+    NoKeyFile(PathBuf),
+    /// A section names a subject where keys aren't by subject, or doesn't where they are.
+    #[error(
+        "the journal's keys are by {0}: each section names a subject exactly if they are by subject"
+    )]
+    Subject(&'static str),
+    /// What was named is of another sort than the journal's keys.
+    #[error("the journal's keys are by {journal}, so nothing can be shredded or held by {asked}")]
+    OtherDomain {
+        /// What was named.
+        asked: &'static str,
+        /// What the keys are of.
+        journal: &'static str,
+    },
+    /// No live key is there for what was named.
+    #[error(
+        "there is no key for any of it: nothing was ever written there, or it is shredded already"
+    )]
+    NothingToShred,
+    /// There is no such hold in force.
+    #[error("there is no hold {0}")]
+    NoSuchHold(u64),
     /// Nothing in the journal has this sequence or id.
     #[error("there is no event {0}")]
     NoSuchEvent(String),
@@ -394,9 +440,31 @@ impl Misuse {
             Self::Condition(_) => "condition.invalid",
             Self::Case(_) => "case.invalid",
             Self::NoSuchEvent(_) => "event.not_found",
+            Self::Locked(why) => why.0.code(),
+            Self::NotEncrypted => "journal.not_encrypted",
+            Self::NoProvider => "keyset.no_provider",
+            Self::OnlyMachine => "machine.only_recipient",
+            Self::NoKeyFile(_) => "keyset.key_text",
+            Self::Subject(_) => "event.subject",
+            Self::OtherDomain { .. } => "shred.other_domain",
+            Self::NothingToShred => "shred.nothing",
+            Self::NoSuchHold(_) => "hold.not_found",
         }
     }
 }
+
+/// Why a payload can't be decrypted, as a mistake carries it: compared by its code.
+#[derive(Clone, Debug, Error)]
+#[error(transparent)]
+pub struct SealedCause(pub(crate) Sealed);
+
+impl PartialEq for SealedCause {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code() == other.0.code()
+    }
+}
+
+impl Eq for SealedCause {}
 
 struct Sentences<'p>(&'p [RegistryProblem]);
 
@@ -473,6 +541,21 @@ pub enum Refusal {
     /// Another consumer holds the cursor.
     #[error("the cursor {0} is in use: another consumer of this name runs")]
     CursorInUse(String),
+    /// The keyset was not unlocked.
+    #[error("the journal is encrypted, and its keyset was not unlocked")]
+    KeysetLocked,
+    /// An earlier write of the keyset failed, so that it isn't known what stands on the disk.
+    #[error("an earlier write of the keyset failed; reopen the journal")]
+    KeysetFailed,
+    /// There is no key file.
+    #[error("there is no key file {}", .0.display())]
+    KeyFileMissing(PathBuf),
+    /// The system has no id of its installation.
+    #[error("this system keeps no id of its installation (/etc/machine-id)")]
+    NoMachineId,
+    /// A hold forbids it.
+    #[error("hold {0} forbids to shred this")]
+    Held(u64),
     /// The journal is closed.
     #[error("the journal is closed")]
     Closed,
@@ -496,6 +579,11 @@ impl Refusal {
             Self::StrictRecovery(_) => "recovery.strict",
             Self::DiskFull { .. } => "disk.full",
             Self::CursorInUse(_) => "cursor.in_use",
+            Self::KeysetLocked => "keyset.locked",
+            Self::KeysetFailed => "keyset.failed",
+            Self::KeyFileMissing(_) => "keyset.key_missing",
+            Self::NoMachineId => "machine.no_id",
+            Self::Held(_) => "shred.held",
             Self::Closed => "journal.closed",
         }
     }

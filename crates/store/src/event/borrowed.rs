@@ -5,7 +5,7 @@ use factlog_format::{
     find_section,
 };
 
-use super::{DATA_SECTION, Event};
+use super::{DATA_SECTION, Event, stored::Opened};
 use crate::{Damage, Error};
 
 /// An event where it stands: in a buffer that is used again, or in a mapped file. Its frame's checksum
@@ -18,6 +18,8 @@ pub struct EventRef<'a> {
     pub(crate) journal: &'a JournalId,
     /// Its segment.
     pub(crate) path: &'a Path,
+    /// Of each section: what opening it came to. Empty where none is encrypted.
+    pub(crate) opened: &'a [Opened],
 }
 
 impl<'a> EventRef<'a> {
@@ -63,15 +65,35 @@ impl<'a> EventRef<'a> {
     /// is none, or if it is erased.
     ///
     /// # Errors
-    /// As [`facts`](Self::facts).
+    /// As [`facts`](Self::facts), and [`Error::Sealed`] if it can't be decrypted.
     pub fn data(&self) -> Result<Option<&'a [u8]>, Error> {
         if self.kind == FrameType::FullStub {
             return Ok(None);
         }
-        // A scan asks for nothing else of most events, and decoding all of them costs as much as reading.
-        let data = find_section(self.kind, self.body, DATA_SECTION);
-        let (_, content) = data.map_err(|error| self.bad(error))?.unzip();
-        Ok(content.flatten().map(|(_, bytes)| bytes))
+        if self.opened.is_empty() {
+            // A scan asks for nothing else of most events, and decoding all of them costs as much as reading.
+            let data = find_section(self.kind, self.body, DATA_SECTION);
+            let data = data.map_err(|error| self.bad(error))?;
+            let (row, content) = data.unzip();
+            let plain = content
+                .flatten()
+                .filter(|_| row.is_some_and(|row| row.sealed.is_none()));
+            return Ok(plain.map(|(_, bytes)| bytes));
+        }
+        let Some(frame) = self.frame()? else {
+            return Ok(None);
+        };
+        let mut sections = frame.sections().enumerate();
+        let data = sections.find(|(_, (row, _))| row.name == DATA_SECTION);
+        let Some((index, (row, content))) = data else {
+            return Ok(None);
+        };
+        match (row.sealed, self.opened.get(index)) {
+            (None, _) => Ok(content.map(|(_, bytes)| bytes)),
+            (Some(_), Some(Some(Ok(plain)))) => Ok(Some(plain)),
+            (Some(_), Some(Some(Err(why)))) => Err(why.clone().into()),
+            (Some(_), _) => Ok(None),
+        }
     }
 
     /// A copy that stands on its own.
@@ -79,7 +101,12 @@ impl<'a> EventRef<'a> {
     /// # Errors
     /// As [`facts`](Self::facts).
     pub fn to_event(&self) -> Result<Event, Error> {
-        Event::decode(self.journal, self.kind, self.body.to_vec()).map_err(|error| self.bad(error))
+        let event = Event::decode(self.journal, self.kind, self.body.to_vec());
+        let mut event = event.map_err(|error| self.bad(error))?;
+        if !self.opened.is_empty() {
+            event.set_opened(self.opened.to_vec());
+        }
+        Ok(event)
     }
 
     /// Whether an erasure took something of it.

@@ -14,6 +14,7 @@ pub use condition::Condition;
 pub(crate) use condition::Rests;
 pub use new::{DATA_SECTION, NewEvent};
 pub use payload::{Payload, to_display_json};
+pub(crate) use stored::Opened;
 pub use stored::{Event, Section};
 
 /// What an append expects of its stream.

@@ -45,6 +45,8 @@ pub(crate) struct NewSection<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) encoding: Encoding,
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// Whom or what it is about, where keys are by subject.
+    pub(crate) subject: Option<Cow<'a, str>>,
 }
 
 /// The sections of an event: most have one, which so needs no memory of its own.
@@ -60,6 +62,10 @@ impl<'a> Sections<'a> {
             None => self.first = Some(section),
             Some(_) => self.more.push(section),
         }
+    }
+
+    fn last_mut(&mut self) -> Option<&mut NewSection<'a>> {
+        self.more.last_mut().or(self.first.as_mut())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,7 +137,19 @@ impl<'a> NewEvent<'a> {
             name: name.into(),
             encoding,
             bytes: bytes.into(),
+            subject: None,
         });
+        self
+    }
+
+    /// Says whom or what the section that was added last is about: in a journal that is encrypted by
+    /// [subject](crate::KeyDomain::Subject), every section needs one, and its key is that subject's. The
+    /// name is kept nowhere but, encrypted, in the keyset.
+    #[must_use]
+    pub fn subject(mut self, subject: impl Into<Cow<'a, str>>) -> Self {
+        if let Some(section) = self.sections.last_mut() {
+            section.subject = Some(subject.into());
+        }
         self
     }
 

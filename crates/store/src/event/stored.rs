@@ -7,9 +7,10 @@ use factlog_format::{
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{DATA_SECTION, EventRef, payload::decode};
-use crate::Misuse;
+use crate::{Error, Sealed};
 
 /// An event as read from a journal; what an erasure took is missing, the rest is as it was appended.
 #[derive(Clone, Debug)]
@@ -20,7 +21,12 @@ pub struct Event {
     journal: JournalId,
     /// Whether the payload was left out when it was read.
     without_payload: bool,
+    /// Of each section: its plaintext or why there is none. Empty where none was opened.
+    opened: Vec<Opened>,
 }
+
+/// What opening an encrypted section came to; `None` for a plain one.
+pub(crate) type Opened = Option<Result<Zeroizing<Vec<u8>>, Sealed>>;
 
 /// One payload section as read.
 #[derive(Clone, Copy, Debug)]
@@ -31,25 +37,66 @@ pub struct Section<'a> {
     pub encoding: Encoding,
     /// The section hash that the event's facts commit to.
     pub hash: Digest,
-    /// Salt or nonce and the bytes as stored; `None` if erased, or left out by a query.
+    /// Salt or nonce and the bytes as stored, encrypted if the journal is; `None` if erased, or left out
+    /// by a query.
     pub content: Option<(SectionSecret, &'a [u8])>,
+    is_sealed: bool,
+    opened: Option<&'a Result<Zeroizing<Vec<u8>>, Sealed>>,
 }
 
 impl<'a> Section<'a> {
-    /// The bytes; `None` if erased.
+    /// A section as it is shown elsewhere than in a journal: what is encrypted in it stays so.
+    #[must_use]
+    pub fn shown(
+        name: &'a str,
+        encoding: Encoding,
+        hash: Digest,
+        content: Option<(SectionSecret, &'a [u8])>,
+    ) -> Self {
+        Self {
+            name,
+            encoding,
+            hash,
+            content,
+            is_sealed: matches!(content, Some((SectionSecret::Nonce(_), _))),
+            opened: None,
+        }
+    }
+
+    /// The bytes, decrypted if need be; `None` if erased, or if they can't be decrypted, of which
+    /// [`sealed`](Self::sealed) tells.
     #[must_use]
     pub fn bytes(&self) -> Option<&'a [u8]> {
-        self.content.map(|(_, bytes)| bytes)
+        match (self.is_sealed, self.opened) {
+            (false, _) => self.content.map(|(_, bytes)| bytes),
+            (true, Some(Ok(plain))) => Some(plain),
+            (true, _) => None,
+        }
+    }
+
+    /// Whether the bytes are stored encrypted.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    /// Why the stored bytes can't be decrypted: above all, that they were
+    /// [shredded](Sealed::Shredded). `None` if they are plain, were decrypted, or aren't there.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&'a Sealed> {
+        self.opened.and_then(|opened| opened.as_ref().err())
     }
 
     /// Reads the bytes as their encoding says; `None` if erased.
     ///
     /// # Errors
-    /// [`Misuse::Payload`] if the bytes are no such value.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<Option<T>, Misuse> {
-        self.bytes()
-            .map(|bytes| decode(self.encoding, bytes))
-            .transpose()
+    /// [`Misuse::PayloadType`](crate::Misuse::PayloadType) if the bytes are no such value, [`Error::Sealed`] if they can't be decrypted.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        if let Some(why) = self.sealed() {
+            return Err(why.clone().into());
+        }
+        let decoded = self.bytes().map(|bytes| decode(self.encoding, bytes));
+        Ok(decoded.transpose()?)
     }
 }
 
@@ -70,6 +117,7 @@ impl Event {
             order,
             journal: *journal,
             without_payload: false,
+            opened: Vec::new(),
         })
     }
 
@@ -104,6 +152,11 @@ impl Event {
         self.kind != FrameType::Event && !self.without_payload
     }
 
+    /// Keeps what opening its sections came to.
+    pub(crate) fn set_opened(&mut self, opened: Vec<Opened>) {
+        self.opened = opened;
+    }
+
     /// The same, borrowed.
     pub(crate) fn as_event_ref<'a>(&'a self, path: &'a Path) -> EventRef<'a> {
         EventRef {
@@ -112,6 +165,7 @@ impl Event {
             order: self.order,
             journal: &self.journal,
             path,
+            opened: &self.opened,
         }
     }
 
@@ -174,11 +228,14 @@ impl Event {
     /// The payload sections in order; none in a full stub.
     pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
         self.frame().into_iter().flat_map(|frame| {
-            frame.sections().map(|(row, content)| Section {
+            let sections = frame.sections().enumerate();
+            sections.map(|(index, (row, content))| Section {
                 name: row.name,
                 encoding: row.encoding,
                 hash: row.hash,
                 content,
+                is_sealed: row.sealed.is_some(),
+                opened: self.opened.get(index).and_then(Option::as_ref),
             })
         })
     }
@@ -191,11 +248,16 @@ impl Event {
         }
         // Decoded once before, when the event was made.
         let (row, content) = find_section(self.kind, &self.body, name).ok()??;
+        if row.sealed.is_some() {
+            return self.sections().find(|section| section.name == name);
+        }
         Some(Section {
             name: row.name,
             encoding: row.encoding,
             hash: row.hash,
             content,
+            is_sealed: false,
+            opened: None,
         })
     }
 

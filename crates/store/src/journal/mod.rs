@@ -28,6 +28,7 @@ use crate::{
     config::{Bug, KeySource, planted},
     event::own,
     follow::{EndsFollowers, Followers, Following},
+    keys::{Keys, finish},
     layout::{Layout, decode_secret},
     open::{
         read_view,
@@ -107,9 +108,9 @@ impl Journal {
         recover::make_dir(fs.as_ref(), &layout)?;
         let lock = take_lock(fs.as_ref(), &layout)?;
         recover::clear_unfinished(fs.as_ref(), &layout)?;
-        let (found, event) = recover::create(&options, layout, id, origin, keys)?;
+        let (found, event, secrets) = recover::create(&options, layout, id, origin, keys)?;
         let secret = read_secret(fs.as_ref(), &found.layout, &id)?;
-        let writer = writable::fresh(&options, &found, signer.clone(), &secret)?;
+        let writer = writable::fresh(&options, &found, signer.clone(), &secret, secrets)?;
         let known = options.known.clone();
         if planted(Bug::JournalFirst) {
             recover::finish(fs.as_ref(), &found)?;
@@ -169,7 +170,8 @@ impl Journal {
         // Nothing is written, derived files included.
         let for_reading = |lock, found, why: Option<Error>| {
             let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
-            let mut shared = shared(&fs, found, view, None);
+            let secrets = Keys::open(&options, &found, true);
+            let mut shared = shared(&fs, found, view, None, secrets);
             shared.followers = followers(&options);
             let shared = Arc::new(shared);
             let mut journal = Self::assemble(&options, shared, lock);
@@ -212,6 +214,17 @@ impl Journal {
                 refused = writer.append(&[event], &[], true).err().map(cause);
             }
         }
+        if let Some(secrets) = &writer.shared.secrets
+            && journal.refused.is_none()
+            && refused.is_none()
+        {
+            // Before any key is used: what events want destroyed is, whatever a crash or a copy left.
+            let finished = match secrets.refusal() {
+                None => finish(secrets, &writer).map(drop),
+                Some(why) => Err(why),
+            };
+            refused = finished.err().map(cause);
+        }
         journal.writer = Some(writer);
         journal.refused = refused;
         journal.start(&options)
@@ -235,7 +248,8 @@ impl Journal {
         };
         let (view, mut survey) = read_view(fs, &found, &floors, &nobody_writes)?;
         let follower = Some(Follower::after(&survey));
-        let mut shared = shared(fs, found, view, follower);
+        let secrets = Keys::open(&options, &found, true);
+        let mut shared = shared(fs, found, view, follower, secrets);
         shared.followers = followers(&options);
         let damage = survey.damage.take().or(survey.bad_signature.take());
         // Beside a writer, what it is just writing may look so.
@@ -562,8 +576,11 @@ pub(crate) fn shared(
     found: Found,
     view: crate::read::view::View,
     follower: Option<Follower>,
+    secrets: Option<Arc<Keys>>,
 ) -> Shared {
     Shared {
+        secrets,
+        is_encrypted: found.created.encryption.is_some(),
         fs: Arc::clone(fs),
         layout: found.layout,
         identity: found.identity,
@@ -600,7 +617,8 @@ fn cause(error: Error) -> Arc<Error> {
             WriterFailure::Indeterminate(why)
             | WriterFailure::Unsigned(why)
             | WriterFailure::Poisoned(why),
-        ) => why,
+        )
+        | Error::Refused(Refusal::ReadOnly(why)) => why,
         error => Arc::new(error),
     }
 }

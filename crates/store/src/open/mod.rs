@@ -213,8 +213,13 @@ pub(crate) fn scan_sealed(
 
 /// Refuses to write to a journal with features that this build may only read.
 pub(crate) fn check_writable(found: &Found) -> Result<(), Error> {
-    let plain = found.created.encryption.is_none();
-    if plain && found.identity.features.writable() && found.manifest.features.writable() {
+    // Without the means to encrypt it would get events that nobody meant to be readable.
+    if found.created.encryption.is_some() && cfg!(not(feature = "encryption")) {
+        let detail = "it is encrypted, and this build was made without encryption";
+        let damage = Damage::new("encryption.not_built", &found.layout.journal(), detail);
+        return Err(damage.into());
+    }
+    if found.identity.features.writable() && found.manifest.features.writable() {
         return Ok(());
     }
     let detail = format!("format {FORMAT_VERSION} of this build may only read it");

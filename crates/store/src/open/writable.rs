@@ -17,6 +17,7 @@ use crate::{
     config::{Bug, planted},
     index::{IndexView, Tail},
     journal::{new_writer, shared},
+    keys::Keys,
     read::view::{Segment, View},
     read::{MAX_GAP, Shared},
     recover::{Floors, Found, Survey, recover, survey, unnamed},
@@ -47,6 +48,7 @@ pub(crate) fn fresh(
     found: &Found,
     signer: Option<Arc<Signer>>,
     secret: &[u8; 32],
+    secrets: Option<Arc<Keys>>,
 ) -> Result<Arc<Writer>, Error> {
     let frontier = Frontier::new();
     let mut baton = new_baton(options, found, signer, frontier);
@@ -72,7 +74,7 @@ pub(crate) fn fresh(
     };
     let found = with_manifest(found, &baton.manifest);
     let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
-    let shared = shared(&options.fs, found, view, None);
+    let shared = shared(&options.fs, found, view, None, secrets);
     Ok(new_writer(options, shared, order, baton, derived, secret))
 }
 
@@ -110,6 +112,7 @@ pub(crate) fn open(
             with_manifest(found, &found.manifest),
             view.clone(),
             None,
+            None,
         );
         let reader = crate::Reader {
             shared: Arc::new(shared),
@@ -141,7 +144,8 @@ pub(crate) fn open(
     }
     let (raw, durable) = (survey.raw_clock, view.durable);
     let found = with_manifest(found, &baton.manifest);
-    let shared = shared(&options.fs, found, view, None);
+    let secrets = Keys::open(options, &found, false);
+    let shared = shared(&options.fs, found, view, None, secrets);
     let last_recorded = last_recorded(&shared).unwrap_or_else(|error| {
         refused.get_or_insert(error);
         i64::MIN

@@ -350,15 +350,20 @@ impl Events {
         // After an error nothing is left.
         let left = std::mem::take(&mut self.left);
         let (shared, view) = (&self.shared, &*self.view);
+        // What has to be decrypted can't be lent where it stands.
         let found = match &mut self.source {
-            Source::Forwards(scan) => {
+            Source::Forwards(scan) if !shared.is_encrypted => {
                 let hit = scan.next_matching(shared, view, &self.query)?;
                 hit.map(Lent::Scanned)
             }
-            Source::Found(found) => {
+            Source::Found(found) if !shared.is_encrypted => {
                 next_found(found, shared, view, &self.query, &mut self.buffer)?.map(Lent::Found)
             }
-            _ => self.step()?.map(|event| Lent::Copied(Box::new(event))),
+            _ => {
+                let event = self.step()?;
+                let opened = event.map(|event| self.shared.opened(&self.view, event));
+                opened.map(|event| Lent::Copied(Box::new(event)))
+            }
         };
         let Some(found) = found else {
             return Ok(None);
@@ -373,6 +378,7 @@ impl Events {
                 body: located.body(&self.view, &self.buffer),
                 order,
                 journal,
+                opened: &[],
                 path: located
                     .segment(&self.view)
                     .map_or(dir, |segment| &segment.path),
@@ -439,7 +445,8 @@ impl Iterator for Events {
                         .into()
                 })
             }
-            event => event,
+            Ok(event) => Ok(self.shared.opened(&self.view, event)),
+            failed => failed,
         });
         match event {
             Some(Ok(event)) => {
@@ -544,6 +551,7 @@ impl Scan {
             body: frames.bytes(hit.offset, hit.len),
             order: hit.order,
             journal,
+            opened: &[],
             path: &frames.segment.path,
         })
     }

@@ -22,6 +22,7 @@ use crate::{
     commit::Head,
     follow::Followers,
     index::Table,
+    keys::{Keys, Sealed},
     layout::Layout,
     read::view::{Resident, Segment, View},
     recover::{Follower, UNSUPPORTED},
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     /// What the open had to work around.
     pub(crate) damage: Vec<Damage>,
     pub(crate) resident: Resident,
+    /// The keyset of an encrypted journal.
+    pub(crate) secrets: Option<Arc<Keys>>,
+    pub(crate) is_encrypted: bool,
     /// Whether offsets led elsewhere, so that their files are to be written again.
     pub(crate) rescanned: AtomicBool,
 }
@@ -174,7 +178,8 @@ impl Reader {
     /// [`Error::Io`], or [`Error::Damaged`] if the event isn't what was written.
     pub fn get(&self, sequence: u64) -> Result<Option<Event>, Error> {
         let view = self.shared.view.load();
-        self.shared.get(&view, sequence)
+        let event = self.shared.get(&view, sequence)?;
+        Ok(event.map(|event| self.shared.opened(&view, event)))
     }
 
     /// The event with an id; `None` if there is none.
@@ -184,7 +189,10 @@ impl Reader {
     pub fn get_by_id(&self, id: Uuid) -> Result<Option<Event>, Error> {
         let view = self.shared.view.load_full();
         match self.shared.sequence_of_id(&view, id)? {
-            Some(sequence) => self.shared.get(&view, sequence),
+            Some(sequence) => {
+                let event = self.shared.get(&view, sequence)?;
+                Ok(event.map(|event| self.shared.opened(&view, event)))
+            }
             None => Ok(None),
         }
     }
@@ -452,6 +460,22 @@ impl Shared {
         Event::decode(&self.identity.journal, found.kind, body)
             .map(Some)
             .map_err(|error| self.corrupt(view, sequence, error))
+    }
+
+    /// The event with its encrypted sections opened, as far as they can be.
+    pub(crate) fn opened(self: &Arc<Self>, view: &Arc<View>, mut event: Event) -> Event {
+        let is_sealed = |event: &Event| event.sections().any(|section| section.is_sealed());
+        if self.is_encrypted && is_sealed(&event) {
+            let opened = match &self.secrets {
+                Some(secrets) => secrets.open_sections(self, view, &event),
+                None => event
+                    .sections()
+                    .map(|section| section.is_sealed().then_some(Err(Sealed::NotBuilt)))
+                    .collect(),
+            };
+            event.set_opened(opened);
+        }
+        event
     }
 
     /// The sequence of an event's id, checked against the event itself.

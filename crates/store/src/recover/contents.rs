@@ -10,7 +10,7 @@ use crate::{
     follow::is_cursor,
     index,
     layout::{
-        CURSORS, JOURNAL, LOCK, Layout, MANIFEST, SECRET, is_checkpoint_name, is_subdirectory,
+        CURSORS, JOURNAL, LOCK, Layout, MANIFEST, is_checkpoint_name, is_key_file, is_subdirectory,
     },
     segment::{GroupScanner, SegmentFile, largest_statement, parse_segment_name},
     tree,
@@ -224,7 +224,7 @@ fn belongs(folder: &str, name: &str) -> bool {
         "index" => index::is_own(name),
         "tree" => tree::is_own(name),
         "checkpoints" => is_checkpoint_name(name),
-        "keys" => name == SECRET,
+        "keys" => is_key_file(name),
         CURSORS => is_cursor(name),
         _ => false,
     }

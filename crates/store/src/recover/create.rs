@@ -8,6 +8,7 @@ use factlog_fs::{Access, StoreFs, replace_file, write_all_at};
 use super::Found;
 use crate::{
     Error, Misuse, Options, SigningPolicy,
+    keys::Keys,
     layout::{JOURNAL, Layout, SUBDIRECTORIES, encode_secret},
     signer::KeyHistory,
 };
@@ -34,10 +35,14 @@ pub(crate) fn create(
     journal: JournalId,
     origin: String,
     keys: Vec<[u8; 32]>,
-) -> Result<(Found, JournalEvent), Error> {
+) -> Result<(Found, JournalEvent, Option<Arc<Keys>>), Error> {
     let fs: &Arc<dyn StoreFs> = &options.fs;
     make_dirs(fs.as_ref(), &layout)?;
     make_secret(options, &layout, &journal)?;
+    let (secrets, encryption) = match Keys::create(options, &layout, &journal)? {
+        Some((secrets, encryption)) => (Some(secrets), Some(encryption)),
+        None => (None, None),
+    };
     let created = JournalCreated {
         journal,
         origin: origin.clone(),
@@ -49,7 +54,7 @@ pub(crate) fn create(
         },
         keys,
         forked_from: None,
-        encryption: None,
+        encryption,
     };
     let history = KeyHistory::of(&created);
     if history.keys().len() < created.keys.len() {
@@ -83,6 +88,7 @@ pub(crate) fn create(
             unfinished: false,
         },
         event,
+        secrets,
     ))
 }
 

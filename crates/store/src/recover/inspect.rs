@@ -153,7 +153,7 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
     // What a writer is just writing looks torn, and is nobody's damage.
     if !inspection.in_use {
         let history = rolled_back(&survey, &floors);
-        let shared = shared(fs, found.clone(), view, None);
+        let shared = shared(fs, found.clone(), view, None, None);
         let reader = Reader {
             shared: Arc::new(shared),
         };

@@ -394,6 +394,7 @@ fn unreadable<E>(event: &Event, found: &Typed<E>) -> Misuse {
             "it is of version {found} of {kind}, and this program knows versions up to {known}"
         ),
         Typed::Erased => "it was erased".to_owned(),
+        Typed::Shredded { intent } => format!("it was shredded, as event {intent} tells"),
         _ => format!("its kind {kind} is not one of the type's"),
     };
     Misuse::Unreadable {

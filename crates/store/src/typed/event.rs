@@ -1,7 +1,7 @@
 use factlog_format::Encoding;
 
 use super::{Value, value};
-use crate::{DATA_SECTION, Error, Event, Misuse, NewEvent, Payload};
+use crate::{DATA_SECTION, Error, Event, Misuse, NewEvent, Payload, Sealed, SealedCause};
 
 /// A Rust type that stands for one or more kinds of events; made by `#[derive(Event)]`, see the
 /// [module](super).
@@ -68,8 +68,17 @@ pub trait TypedEvent: Sized {
                 detail: "the event was read without its payload".to_owned(),
             });
         }
-        let Some((_, bytes)) = content else {
+        if content.is_none() {
             return Ok(Typed::Erased);
+        }
+        let data = event.data();
+        match data.as_ref().and_then(crate::Section::sealed) {
+            Some(Sealed::Shredded { intent }) => return Ok(Typed::Shredded { intent: *intent }),
+            Some(why) => return Err(Misuse::Locked(SealedCause(why.clone()))),
+            None => {}
+        }
+        let Some(bytes) = data.and_then(|section| section.bytes()) else {
+            return Err(Misuse::Locked(SealedCause(Sealed::Locked)));
         };
         let payload = Payload {
             encoding: row.encoding,
@@ -106,6 +115,11 @@ pub enum Typed<E> {
     },
     /// An erasure took the payload, or all of the event but its place.
     Erased,
+    /// The payload's key was destroyed, as the event of this sequence demanded.
+    Shredded {
+        /// Sequence of the `shred.intended` event.
+        intent: u64,
+    },
 }
 
 impl<E> Typed<E> {

@@ -8,7 +8,7 @@ use factlog_fs::{
 use super::findings::Findings;
 use crate::{
     Damage, Error, Misuse,
-    layout::{JOURNAL, Layout, MANIFEST, SECRET, SECRET_LEN, decode_secret, is_subdirectory},
+    layout::{JOURNAL, Layout, MANIFEST, SECRET_LEN, decode_secret, is_key_file, is_subdirectory},
     segment::parse_segment_name,
 };
 
@@ -263,7 +263,8 @@ fn check_keys(
 ) -> Result<(), Error> {
     let dir = layout.keys();
     for entry in list(fs, &dir)? {
-        let known = entry.name == SECRET && entry.kind == FileKind::File;
+        let name = entry.name.to_str().unwrap_or_default();
+        let known = is_key_file(name) && entry.kind == FileKind::File;
         if !known && !is_leftover(&entry) {
             unknown(&entry, &dir, findings);
         }

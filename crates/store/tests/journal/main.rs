@@ -1,6 +1,8 @@
 //! A journal as its users meet it: append, read, prove, close, open again.
 
 mod cursors;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod follow;
 mod groups;
 mod project;

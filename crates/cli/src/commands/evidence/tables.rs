@@ -45,14 +45,12 @@ fn json(event: &CaseRecord<'_>) -> Value {
     });
     let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
     let shown = event.sections.iter().flatten();
-    let sections = rows.zip(shown).map(|(row, shown)| Section {
-        name: row.name,
-        encoding: row.encoding,
-        hash: row.hash,
-        content: match shown {
+    let sections = rows.zip(shown).map(|(row, shown)| {
+        let content = match shown {
             CaseSection::Disclosed { secret, stored, .. } => Some((*secret, *stored)),
             CaseSection::Redacted | CaseSection::Erased => None,
-        },
+        };
+        Section::shown(row.name, row.encoding, row.hash, content)
     });
     let parts = Parts {
         record: record.unwrap_or_else(|| EventRecord::spine_only(event.spine.clone())),

@@ -9,7 +9,27 @@ mod tests;
 
 /// A mistake that a store could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "encryption"),
+    allow(dead_code, reason = "some are about keys")
+)]
 pub(crate) enum Bug {
+    /// A key isn't on the disk before what it sealed.
+    FenceSkipped,
+    /// After a failed flush the keys count as durable.
+    DirtyMarkLost,
+    /// The head points to images that aren't durable yet.
+    RootBeforeBuckets,
+    /// An event says that a shred is done before anything was destroyed.
+    CompletedBeforeDestroyed,
+    /// What a crash left of a shred is not finished.
+    IntentNotFinished,
+    /// A bucket that is written anew keeps the key that was to be destroyed.
+    ImageKeepsDestroyed,
+    /// A shred says that it is done and destroys nothing.
+    NothingDestroyed,
+    /// What is sealed under a key that is to be destroyed gets a place all the same.
+    RetiredOrdered,
     /// A torn tail is taken for corruption.
     TornIsCorrupt,
     /// A commit header calls its own group durable.

@@ -1,0 +1,44 @@
+//! Keys that can be destroyed: sealing, the keyset on disk, and shredding.
+//!
+//! Without the feature `encryption` nothing of it is here but what readers say of a section that they
+//! can't decrypt.
+
+#[cfg(feature = "encryption")]
+mod destroy;
+#[cfg(feature = "encryption")]
+mod index;
+#[cfg(feature = "encryption")]
+mod keyset;
+#[cfg(feature = "encryption")]
+mod log;
+#[cfg(not(feature = "encryption"))]
+mod off;
+#[cfg(feature = "encryption")]
+mod open;
+#[cfg(feature = "encryption")]
+mod provider;
+#[cfg(feature = "encryption")]
+mod recipients;
+mod seal;
+mod sealed;
+#[cfg(feature = "encryption")]
+mod shred;
+#[cfg(all(test, feature = "encryption"))]
+mod tests;
+
+#[cfg(feature = "encryption")]
+pub(crate) use keyset::Keys;
+#[cfg(feature = "encryption")]
+pub use keyset::{KeyEntry, KeysetInfo, RecipientInfo};
+#[cfg(not(feature = "encryption"))]
+pub(crate) use off::{KeyOptions, Keys, finish};
+#[cfg(feature = "encryption")]
+pub(crate) use provider::KeyOptions;
+#[cfg(feature = "encryption")]
+pub use provider::{Passphrase, Provider};
+pub(crate) use seal::SealedSections;
+pub use sealed::Sealed;
+#[cfg(feature = "encryption")]
+pub(crate) use shred::finish;
+#[cfg(feature = "encryption")]
+pub use shred::{ErasureEntry, Hold, Selector, Shred, Shredded};

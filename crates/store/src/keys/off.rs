@@ -1,0 +1,63 @@
+//! What stands for the keyset in a build without encryption: there is never one.
+
+use std::sync::Arc;
+
+use factlog_format::{Encryption, JournalId};
+
+use super::SealedSections;
+use crate::{
+    Error, Event, NewEvent, Options, Random,
+    event::Opened,
+    layout::Layout,
+    read::{Shared, view::View},
+    recover::Found,
+};
+
+/// Nothing can be asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyOptions;
+
+/// There is none.
+#[derive(Debug)]
+pub(crate) enum Keys {}
+
+impl Keys {
+    pub(crate) fn create(
+        _: &Options,
+        _: &Layout,
+        _: &JournalId,
+    ) -> Result<Option<(Arc<Self>, Encryption)>, Error> {
+        Ok(None)
+    }
+
+    pub(crate) fn open(_: &Options, _: &Found, _: bool) -> Option<Arc<Self>> {
+        None
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        match *self {}
+    }
+
+    pub(crate) fn seal(
+        &self,
+        _: &[NewEvent<'_>],
+        _: &mut dyn Iterator<Item = [u8; 16]>,
+        _: &dyn Random,
+        _: &mut SealedSections,
+    ) -> Result<(), Error> {
+        match *self {}
+    }
+
+    pub(crate) fn open_sections(&self, _: &Arc<Shared>, _: &Arc<View>, _: &Event) -> Vec<Opened> {
+        match *self {}
+    }
+
+    pub(crate) fn note_retired(&self, _: &[[u8; 16]], _: u64) {
+        match *self {}
+    }
+}
+
+/// Never called.
+pub(crate) fn finish(keys: &Arc<Keys>, _: &crate::commit::Writer) -> Result<Vec<u64>, Error> {
+    match **keys {}
+}

@@ -1,0 +1,164 @@
+//! Opening sections, on the reader's thread.
+
+use std::sync::Arc;
+
+use factlog_format::{EventFrame, JournalEvent, SectionRow, SectionSecret};
+use factlog_keys::{DataKey, KeyId, SectionPlace, Suite};
+use zeroize::Zeroizing;
+
+use super::{Keys, Sealed, keyset::State};
+use crate::{
+    Error, Event, Query,
+    event::{Opened, own},
+    read::{Events, Shared, view::View},
+};
+
+impl Keys {
+    /// What opening each section of an event comes to.
+    pub(crate) fn open_sections(
+        &self,
+        shared: &Arc<Shared>,
+        view: &Arc<View>,
+        event: &Event,
+    ) -> Vec<Opened> {
+        let Some(frame) = event.frame() else {
+            return Vec::new();
+        };
+        let opened = frame.sections().enumerate().map(|(index, (row, content))| {
+            let sealed = row.sealed.as_ref()?;
+            let (secret, stored) = content?;
+            let key = self.key(shared, view, &sealed.key_id);
+            Some(key.and_then(|key| open(&self.journal, &frame, index, &row, secret, stored, &key)))
+        });
+        opened.collect()
+    }
+
+    /// The key of an id, or why there is none.
+    fn key(
+        &self,
+        shared: &Arc<Shared>,
+        view: &Arc<View>,
+        id: &KeyId,
+    ) -> Result<Arc<DataKey>, Sealed> {
+        self.note_intents(shared, view, false).map_err(keyset)?;
+        let mut state = self.state.lock();
+        if let Some(intent) = state.retired.get(id) {
+            return Err(Sealed::Shredded { intent: *intent });
+        }
+        loop {
+            if let Some(key) = self.find_by_id(&mut state, id).map_err(keyset)? {
+                return Ok(key);
+            }
+            if !self.refresh(&mut state) {
+                break;
+            }
+        }
+        let (locked, buried) = (state.open.is_none(), is_buried(&state, id));
+        drop(state);
+        // Only an event says that a key was destroyed.
+        self.note_intents(shared, view, true).map_err(keyset)?;
+        let why = self.why_locked();
+        let intent = self.state.lock().retired.get(id).copied();
+        Err(match (intent, why) {
+            (Some(intent), _) => Sealed::Shredded { intent },
+            (None, Some(why)) if locked => match &*why {
+                Error::Refused(crate::Refusal::KeysetLocked) => Sealed::Locked,
+                _ => Sealed::Keyset(why),
+            },
+            (None, _) if buried => Sealed::ForgedTombstone,
+            (None, _) => Sealed::KeyMissing,
+        })
+    }
+
+    /// Takes in which keys events want destroyed: those since the last look, or all of them.
+    pub(super) fn note_intents(
+        &self,
+        shared: &Arc<Shared>,
+        view: &Arc<View>,
+        from_start: bool,
+    ) -> Result<(), Error> {
+        let (mut from, whole) = {
+            let state = self.state.lock();
+            (state.retired_through, state.retired_from_start)
+        };
+        let all = from_start && !whole;
+        if all {
+            from = 0;
+        } else if from >= view.durable {
+            return Ok(());
+        }
+        let query = Query::all().kind("shred.intended").from(from).into_owned();
+        for event in Events::new(Arc::clone(shared), Arc::clone(view), query) {
+            let event = event?;
+            if let Some((sequence, JournalEvent::ShredIntended(intended))) = own::decoded(&event) {
+                self.note_retired(&intended.keys, sequence);
+            }
+        }
+        let mut state = self.state.lock();
+        state.retired_through = state.retired_through.max(view.durable);
+        state.retired_from_start |= all || from == 0;
+        Ok(())
+    }
+}
+
+fn keyset(error: Error) -> Sealed {
+    Sealed::Keyset(Arc::new(error))
+}
+
+/// Whether the keyset itself calls a key destroyed.
+fn is_buried(state: &State, id: &KeyId) -> bool {
+    let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+    loaded.is_some_and(|loaded| loaded.index.tombstone(id).is_some())
+}
+
+/// Where a section stands, as it was sealed; `None` for a suite that this build doesn't know.
+pub(super) fn place_of<'p>(
+    journal: &'p [u8; 16],
+    frame: &'p EventFrame<'_>,
+    index: usize,
+    row: &'p SectionRow<'_>,
+) -> Option<SectionPlace<'p>> {
+    let sealed = row.sealed.as_ref()?;
+    let facts = &frame.facts;
+    Some(SectionPlace {
+        journal,
+        event: &facts.event_id,
+        scope: facts.scope,
+        entity: facts.entity,
+        kind: facts.kind,
+        payload_version: facts.payload_version,
+        index: u8::try_from(index).ok()?,
+        name: row.name,
+        encoding: row.encoding.code(),
+        suite: Suite::from_code(sealed.suite)?,
+        padding: sealed.padding,
+    })
+}
+
+fn open(
+    journal: &[u8; 16],
+    frame: &EventFrame<'_>,
+    index: usize,
+    row: &SectionRow<'_>,
+    secret: SectionSecret,
+    stored: &[u8],
+    key: &DataKey,
+) -> Result<Zeroizing<Vec<u8>>, Sealed> {
+    let unknown = Sealed::Mismatch("its cipher is not known");
+    let SectionSecret::Nonce(nonce) = secret else {
+        return Err(unknown);
+    };
+    let (Some(place), Some(sealed)) = (place_of(journal, frame, index, row), &row.sealed) else {
+        return Err(unknown);
+    };
+    let mut plain = Zeroizing::new(Vec::new());
+    key.open(&place, &nonce, &sealed.key_commitment, stored, &mut plain)
+        .map_err(|error| {
+            Sealed::Mismatch(match error {
+                factlog_keys::OpenError::Commitment => "the key is not the one it commits to",
+                factlog_keys::OpenError::Cipher => "it is not what was sealed there",
+                _ => "what is inside is not what a writer makes",
+            })
+        })?;
+    Ok(plain)
+}

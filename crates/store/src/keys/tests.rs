@@ -1,0 +1,353 @@
+//! A journal with shreds in it, on a disk that fails at every call and on a machine that goes down at every
+//! change.
+
+use std::{path::Path, sync::Arc};
+
+use factlog_fs::StoreFs;
+use factlog_keys::{BucketKey, Identity, LOG_HEADER_LEN, LogRecord, next_record};
+use factlog_sim::{Failure, Fault, SimFs};
+
+use crate::{
+    Encoding, Error, Journal, KeyDomain, NewEvent, Options, Provider, Query, Reader, Sealed,
+    Selector, Shred,
+    config::{Bug, with},
+    crash::{bugs::Bug as DiskBug, campaign::Crash},
+    verify,
+};
+
+const DIR: &str = "j";
+const STREAMS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn options(store: &Arc<dyn StoreFs>) -> Options {
+    Options::new()
+        .file_system(Arc::clone(store))
+        .unlock(Provider::Key(Identity::generate(&[7; 32])))
+        .dangerous()
+        .without_housekeeper()
+}
+
+fn text(stream: &str, number: u64) -> Vec<u8> {
+    format!("secret {number} of {stream}, and nobody else\'s").into_bytes()
+}
+
+/// What was promised, and at which call.
+#[derive(Default)]
+struct Log {
+    created: Option<u64>,
+    /// Sequence, stream and number of an event, and when it was acknowledged.
+    events: Vec<(u64, &'static str, u64, u64)>,
+    /// The streams of a shred, when it began, and when it was done.
+    shreds: Vec<(Vec<&'static str>, u64, Option<u64>)>,
+    number: u64,
+}
+
+impl Log {
+    fn append(
+        &mut self,
+        fs: &SimFs,
+        journal: &Journal,
+        streams: &[&'static str],
+    ) -> Result<(), Error> {
+        let numbers: Vec<_> = (self.number..).take(streams.len()).collect();
+        self.number += streams.len() as u64;
+        let events: Vec<_> = streams
+            .iter()
+            .zip(&numbers)
+            .map(|(stream, number)| {
+                NewEvent::new("s", *stream, "t").data(Encoding::Raw, text(stream, *number))
+            })
+            .collect();
+        let receipt = journal.append_batch(&events)?;
+        for ((sequence, stream), number) in (receipt.first_sequence()..).zip(streams).zip(numbers) {
+            self.events.push((sequence, stream, number, fs.calls()));
+        }
+        Ok(())
+    }
+
+    fn shred(
+        &mut self,
+        fs: &SimFs,
+        journal: &Journal,
+        streams: &[&'static str],
+    ) -> Result<(), Error> {
+        let selectors = streams.iter().map(|stream| Selector::Stream {
+            scope: "s".to_owned(),
+            entity: (*stream).to_owned(),
+        });
+        let shred = Shred::new(selectors.collect(), "because");
+        self.shreds.push((streams.to_vec(), fs.calls(), None));
+        let done = journal.shred(&shred);
+        if let (Ok(_), Some(last)) = (&done, self.shreds.last_mut()) {
+            last.2 = Some(fs.calls());
+        }
+        done.map(drop)
+    }
+
+    /// Whether the event must be gone, or may be, at a call.
+    fn gone(&self, event: &(u64, &str, u64, u64), call: u64) -> (bool, bool) {
+        let about = |shred: &&(Vec<&str>, u64, Option<u64>)| {
+            shred.0.contains(&event.1) && shred.1 >= event.3
+        };
+        let mut shreds = self.shreds.iter().filter(about);
+        let may = shreds.clone().any(|shred| shred.1 <= call);
+        (
+            shreds.any(|shred| shred.2.is_some_and(|done| done <= call)),
+            may,
+        )
+    }
+}
+
+/// Mints, shreds, mints again, shreds two at once. Errors are told, and do not end it.
+fn perform(fs: &SimFs, store: &Arc<dyn StoreFs>, log: &mut Log) -> Result<(), Error> {
+    let journal = Journal::create(DIR, options(store).encrypt(KeyDomain::Stream))?;
+    log.created = Some(fs.calls());
+    let mut first = Ok(());
+    let mut note =
+        |done: Result<(), Error>| first = std::mem::replace(&mut first, Ok(())).and(done);
+    note(log.append(fs, &journal, &["a"]));
+    note(log.append(fs, &journal, &["b", "a", "c"]));
+    note(log.shred(fs, &journal, &["a"]));
+    note(log.append(fs, &journal, &["a", "b"]));
+    note(log.append(fs, &journal, &["d"]));
+    note(log.shred(fs, &journal, &["b", "d"]));
+    note(log.append(fs, &journal, &["b", "c"]));
+    // Again, so that a key whose flush failed is used.
+    note(log.append(fs, &journal, &["b"]));
+    note(journal.close());
+    first
+}
+
+/// What holds after a crash at a call, or what doesn't.
+fn survives(fs: &SimFs, log: &Log, call: u64) -> Result<(), String> {
+    if log.created.is_none_or(|created| created > call) {
+        return Ok(());
+    }
+    let store = fs.store();
+    let told = |error: Error| format!("{error} ({})", error.code());
+    // What says that it is done is done already, before anybody finishes anything.
+    let reader = Journal::open_read_only(DIR, options(&store)).map_err(told)?;
+    not_there(&reader, |completed| completed)?;
+    let journal = Journal::open(DIR, options(&store)).map_err(told)?;
+    if let Some(why) = journal.read_only_reason() {
+        return Err(format!("read-only: {why}"));
+    }
+    let reader = journal.reader();
+    for event in log.events.iter().filter(|event| event.3 <= call) {
+        let (must, may) = log.gone(event, call);
+        let (sequence, stream, number, _) = *event;
+        let found = reader.get(sequence).map_err(told)?;
+        let found = found.ok_or_else(|| format!("event {sequence} is lost"))?;
+        let data = found.data().ok_or("no payload")?;
+        match (data.bytes(), data.sealed()) {
+            (Some(bytes), _) if must => return Err(format!("{sequence} is back: {bytes:?}")),
+            (Some(bytes), _) if bytes == text(stream, number) => {}
+            (None, Some(Sealed::Shredded { .. })) if may => {}
+            found => return Err(format!("event {sequence} of {stream}: {found:?}")),
+        }
+    }
+    // Whatever survived has its key, or an event that names it.
+    for event in reader.read(Query::all().scope("s")) {
+        let event = event.map_err(told)?;
+        let data = event.data().ok_or("no payload")?;
+        match data.sealed() {
+            None | Some(Sealed::Shredded { .. }) => {}
+            Some(why) => return Err(format!("event {}: {why}", event.sequence())),
+        }
+    }
+    not_there(reader, |_| true)?;
+    let erasures = reader.erasures().map_err(told)?;
+    if erasures.iter().any(|erasure| erasure.completed.is_none()) {
+        return Err("a shred is left unfinished".to_owned());
+    }
+    reader.check_keyset().map_err(told)?;
+    let mut again = Log {
+        number: 1000,
+        ..Log::default()
+    };
+    again.append(fs, &journal, &STREAMS).map_err(told)?;
+    for (sequence, stream, number, _) in &again.events {
+        let found = reader.get(*sequence).map_err(told)?.ok_or("lost at once")?;
+        if found.data().and_then(|data| data.bytes()) != Some(&text(stream, *number)[..]) {
+            return Err(format!("a new event of {stream} can't be read"));
+        }
+    }
+    journal.close().map_err(told)?;
+    let report = verify(
+        DIR,
+        &crate::VerifyOptions::new().file_system(Arc::clone(&store)),
+    );
+    let report = report.map_err(told)?;
+    if report.integrity != crate::Integrity::Intact {
+        return Err(format!("verify: {:?}", report.findings));
+    }
+    let journal = Journal::open(DIR, options(&store)).map_err(told)?;
+    let same = journal.reader().erasures().map_err(told)?.len() == erasures.len();
+    same.then_some(())
+        .ok_or_else(|| "a second open shreds anew".to_owned())
+}
+
+/// No key that an event calls destroyed is in the keyset.
+fn not_there(reader: &Reader, counts: impl Fn(bool) -> bool) -> Result<(), String> {
+    let told = |error: Error| error.to_string();
+    let keys = reader.data_keys().map_err(told)?;
+    for erasure in reader.erasures().map_err(told)? {
+        if counts(erasure.completed.is_some())
+            && keys.iter().any(|key| erasure.keys.contains(&key.id))
+        {
+            return Err("a destroyed key is in the keyset".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Goes down at every change of the disk, in every way; the first thing that doesn't hold.
+fn crashes(bug: Option<DiskBug>) -> Result<u64, String> {
+    let fs = SimFs::new(1);
+    let store = bug.map_or_else(|| fs.store(), |bug| bug.plant(&fs));
+    fs.record();
+    let mut log = Log::default();
+    perform(&fs, &store, &mut log).map_err(|error| error.to_string())?;
+    let mut states = 0;
+    for (number, moment) in fs.moments().into_iter().enumerate() {
+        for crash in Crash::ALL {
+            let after = crash.of(&moment, number as u64);
+            survives(&after, &log, moment.calls())
+                .map_err(|why| format!("{} at call {}: {why}", crash.name(), moment.calls()))?;
+            states += 1;
+        }
+    }
+    Ok(states)
+}
+
+/// Lets every call fail once, goes on, and loses the power at the end.
+fn faults() -> Result<u64, String> {
+    let calls = {
+        let fs = SimFs::new(1);
+        perform(&fs, &fs.store(), &mut Log::default()).map_err(|error| error.to_string())?;
+        fs.calls()
+    };
+    for call in 0..calls {
+        let fs = SimFs::new(1);
+        fs.inject(Fault::at(call, Failure::Io));
+        let mut log = Log::default();
+        let _ = perform(&fs, &fs.store(), &mut log);
+        fs.heal();
+        for crash in [Crash::Killed, Crash::Lost] {
+            let after = crash.of(&fs.moment(), call);
+            survives(&after, &log, u64::MAX).map_err(|why| format!("call {call} failed: {why}"))?;
+        }
+    }
+    Ok(calls)
+}
+
+#[test]
+fn destroyed_stays_destroyed_and_kept_stays_readable_after_a_crash_anywhere() {
+    let states = crashes(None).unwrap();
+    assert!(states > 500, "{states} states");
+}
+
+#[test]
+fn a_call_that_fails_loses_no_key_and_brings_none_back() {
+    let calls = faults().unwrap();
+    assert!(calls > 100, "{calls} calls");
+}
+
+#[test]
+fn mistakes_with_keys_are_found() {
+    for bug in [
+        Bug::FenceSkipped,
+        Bug::RootBeforeBuckets,
+        Bug::CompletedBeforeDestroyed,
+        Bug::NothingDestroyed,
+        Bug::IntentNotFinished,
+        Bug::ImageKeepsDestroyed,
+    ] {
+        assert!(with(bug, || crashes(None)).is_err(), "{bug:?} is not found");
+    }
+    assert!(with(Bug::DirtyMarkLost, faults).is_err(), "not found");
+    assert!(!with(Bug::RetiredOrdered, is_sealed_again), "not found");
+    for bug in [
+        DiskBug::NoFileSync,
+        DiskBug::NoDirSync,
+        DiskBug::RenameBeforeContent,
+        DiskBug::ReplaceInPlace,
+        DiskBug::RemoveBeforeRename,
+    ] {
+        assert!(crashes(Some(bug)).is_err(), "{bug:?} is not found");
+    }
+}
+
+#[test]
+fn what_was_sealed_before_an_intent_is_sealed_again_behind_it() {
+    assert!(is_sealed_again());
+}
+
+/// Whether an event whose key is retired between sealing and ordering gets another key.
+fn is_sealed_again() -> bool {
+    let fs = SimFs::new(3);
+    let store = fs.store();
+    let journal = Journal::create(DIR, options(&store).encrypt(KeyDomain::Stream)).unwrap();
+    let mut log = Log::default();
+    log.append(&fs, &journal, &["a"]).unwrap();
+    let writer = journal.writer().unwrap();
+    let id = journal.reader().data_keys().unwrap()[0].id;
+    // As an intent does under the order lock, before anything tells the keyset.
+    let next = journal.reader().len();
+    writer.order.lock().retired.insert(id, next);
+    log.append(&fs, &journal, &["a"]).unwrap();
+    let keys: Vec<_> = journal
+        .reader()
+        .read(Query::stream("s", "a"))
+        .map(|event| {
+            let event = event.unwrap();
+            let row = event.facts().unwrap().sections.iter().next().unwrap();
+            row.sealed.unwrap().key_id
+        })
+        .collect();
+    assert_eq!(keys[0], id);
+    keys[1] != id
+}
+
+/// Wrapped copies of a destroyed key stay in the log; nothing that is left opens them.
+#[test]
+fn nothing_that_is_left_opens_what_was_shredded() {
+    let fs = SimFs::new(5);
+    let store = fs.store();
+    let mut log = Log::default();
+    let journal = Journal::create(DIR, options(&store).encrypt(KeyDomain::Stream)).unwrap();
+    log.append(&fs, &journal, &STREAMS).unwrap();
+    let keys = journal.reader().shared.secrets.as_ref().unwrap();
+    let list = journal.reader().data_keys().unwrap();
+    let id = list.iter().find(|key| key.domain == "s/a").unwrap().id;
+    let minted = fs.contents()[&Path::new(DIR).join("keys/minted-00000001")].clone();
+    // Whether any bucket key of today opens the entry of a key as it was minted.
+    let opens = |id: &[u8; 16]| {
+        let state = keys.opened().unwrap();
+        let open = state.open.as_ref().unwrap();
+        let mut rest = &minted[LOG_HEADER_LEN..];
+        while let Ok((record, _, len)) = next_record(&keys.journal, rest) {
+            rest = &rest[len..];
+            let LogRecord::Key(key) = record else {
+                continue;
+            };
+            let buckets = 0..open.head.buckets.len() as u32;
+            let mut buckets = buckets.map(|bucket| open.bucket_key(&keys.journal, bucket).unwrap());
+            let unwrap = |bucket: BucketKey| {
+                bucket.unwrap(&keys.journal, &key.tag, &key.id, 0, &key.wrapped)
+            };
+            if key.id == *id {
+                return buckets.any(|bucket| unwrap(bucket).is_some());
+            }
+        }
+        panic!("the log has no such key");
+    };
+    assert!(opens(&id));
+    log.shred(&fs, &journal, &["a"]).unwrap();
+    assert!(!opens(&id));
+    journal.close().unwrap();
+    for (path, bytes) in fs.contents() {
+        let text = text("a", 0);
+        let holds = bytes.windows(text.len()).any(|window| window == text);
+        assert!(!holds, "{}", path.display());
+    }
+}
