@@ -23,7 +23,7 @@ fn every_range_of_every_small_tree_leads_to_the_root() {
         let root = model_root(&leaves(size));
         for start in 0..size {
             for end in start + 1..=size {
-                let ranges = [start..end];
+                let ranges = std::slice::from_ref(&(start..end)).to_vec();
                 let proof = prove(size, &ranges);
                 let leaves = taken(size, &ranges);
                 assert_eq!(
@@ -75,7 +75,7 @@ fn what_is_no_set_of_leaves_is_refused() {
     ] {
         assert_eq!(root_of_set(4, &bad, &[]), Err(ProofError::IndexOutOfRange));
     }
-    let past = [3..5];
+    let past = std::slice::from_ref(&(3..5)).to_vec();
     let proof = set_proof(&Levels::new(&all), 4, &past);
     assert_eq!(proof, Err(PathError::OutOfRange));
 }

@@ -309,7 +309,8 @@ impl Member {
         }
     }
 
-    /// The next event that is for this member now; `None` if there is none.
+    /// The next event that is for this member now; `None` if there is none. What was appended a moment ago
+    /// may be told of a moment later: [`next`](Self::next) waits for it.
     #[must_use]
     pub fn try_next(&self) -> Option<Claim> {
         match self.look() {

@@ -70,8 +70,9 @@ fn streams_are_split_and_stay_in_order_while_members_come_and_go() {
 #[test]
 fn members_share_the_streams_and_those_of_one_that_leaves_go_to_the_others() {
     let journal = Journal::create("j", options(&Arc::new(MemFs::new()))).unwrap();
-    let group = Group::new(journal.reader(), "packers", wanted()).unwrap();
+    // Before the group, which then need not be told of them.
     append(&journal, 200, 400);
+    let group = Group::new(journal.reader(), "packers", wanted()).unwrap();
     let (one, two) = (group.join(), group.join());
     let take = |member: &factlog::Member| -> Vec<factlog::Claim> {
         std::iter::from_fn(|| member.try_next()).collect()

@@ -246,7 +246,8 @@ impl Subscription {
         Stopper(Arc::clone(&self.slot))
     }
 
-    /// The next event if there is one now; `None` if there isn't, or if it has ended.
+    /// The next event if there is one now; `None` if there isn't, or if it has ended. What was appended a
+    /// moment ago may be told of a moment later: [`next`](Iterator::next) waits for it.
     ///
     /// # Errors
     /// The end, if nobody wanted it; once.
