@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::cargo;
 
-/// Runs every test of the workspace, shows what cargo shows, and sums it up.
+/// Runs every test of the workspace, those of encryption too, shows what cargo shows, and sums it up.
 ///
-/// The house rules and the traceability check are ordinary tests of this package, so
-/// `cargo test --workspace` alone is complete, too.
+/// The house rules and the traceability check are ordinary tests of this package.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let start = Instant::now();
     let mut child = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])
+        .args(["--features", "factlog/encryption"])
         .args(args)
         .stdout(Stdio::piped())
         .spawn()

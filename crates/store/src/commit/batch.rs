@@ -1,9 +1,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use factlog_format::{
-    Digest, Encoding, Facts, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_PAYLOAD_LEN,
-    MAX_SECTIONS, MAX_TAGS, Ordering, PreparedFrame, SectionParts, SectionSecret, StreamId,
-    encode_hashed, keyed_blocks,
+    Digest, Encoding, Facts, FormatError, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS,
+    MAX_PAYLOAD_LEN, MAX_SECTIONS, MAX_TAGS, Ordering, PreparedFrame, SectionParts, SectionSecret,
+    StreamId, check_entity, check_kind, check_name, check_scope, encode_hashed, keyed_blocks,
 };
 use uuid::Uuid;
 
@@ -208,6 +208,10 @@ impl Preparer<'_> {
                 return Err(Misuse::ReservedEncoding.into());
             }
         }
+        if self.secrets.is_some() {
+            // A key for a name that is refused later would be durable all the same.
+            check_names(event).map_err(Misuse::Event)?;
+        }
         Ok(check_counts(event)?)
     }
 
@@ -399,6 +403,17 @@ fn find_coordinates(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut 
         });
     }
     batch.keys = Arc::new(keys);
+}
+
+fn check_names(event: &NewEvent<'_>) -> Result<(), FormatError> {
+    check_scope(&event.scope)?;
+    check_entity(&event.entity)?;
+    check_kind(&event.kind)?;
+    event.sections.iter().try_for_each(|section| {
+        check_name(&section.name, "section name")?;
+        let subject = section.subject.as_deref();
+        subject.map_or(Ok(()), |subject| check_name(subject, "subject"))
+    })
 }
 
 fn check_counts(event: &NewEvent<'_>) -> Result<(), Misuse> {

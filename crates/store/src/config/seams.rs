@@ -21,6 +21,12 @@ pub trait Clock: Debug + Send + Sync {
 pub trait Random: Debug + Send + Sync {
     /// Fills `out` with bytes that nobody else can guess.
     fn fill(&self, out: &mut [u8]);
+
+    /// Fills `out` for a key that lasts. Never from a generator in this process: its state may be in a copy of
+    /// the machine, which would draw the same bytes again and show them.
+    fn fill_key(&self, out: &mut [u8]) {
+        self.fill(out);
+    }
 }
 
 /// The operating system's wall clock.
@@ -80,6 +86,12 @@ impl Random for SystemRandom {
             .expect("the operating system provides randomness");
         generator.left = generator.left.saturating_sub(out.len());
         generator.rng.fill_bytes(out);
+    }
+
+    /// # Panics
+    /// As [`fill`](Self::fill).
+    fn fill_key(&self, out: &mut [u8]) {
+        getrandom::fill(out).expect("the operating system provides randomness");
     }
 }
 

@@ -172,9 +172,10 @@ fn shown(name: &[u8]) -> String {
     parts.join("/")
 }
 
+/// For keys, and for the nonces that they are wrapped with.
 pub(super) fn fresh<const N: usize>(random: &dyn Random) -> [u8; N] {
     let mut bytes = [0; N];
-    random.fill(&mut bytes);
+    random.fill_key(&mut bytes);
     bytes
 }
 
@@ -378,10 +379,12 @@ impl Keys {
                     padding: self.padding,
                 };
                 let start = out.bytes.len();
-                let sealed =
-                    cached
-                        .key
-                        .seal(&place, &fresh(random), &section.bytes, &mut out.bytes);
+                // Hedged with the key and what is sealed, so that it need not come from the system.
+                let mut chance = [0; 32];
+                random.fill(&mut chance);
+                let sealed = cached
+                    .key
+                    .seal(&place, &chance, &section.bytes, &mut out.bytes);
                 let sealed = sealed.ok_or(Misuse::BatchSize)?;
                 out.parts.push(SealedPart {
                     range: start..out.bytes.len(),
@@ -871,7 +874,11 @@ impl Open {
         let mut buffer = [0; MAX_ENTRY];
         let got = loaded.log.read_at(place, &mut buffer)?;
         let entry = MintedKey::read(buffer.get(..got).unwrap_or_default());
-        Ok(entry.filter(|entry| entry.number == number))
+        // A key that is there and can't be read is not one that isn't there: a shred of others would drop it.
+        match entry.filter(|entry| entry.number == number) {
+            Some(entry) => Ok(Some(entry)),
+            None => Err(damage(KeysetError::Damaged, &loaded.log.path_of(place))),
+        }
     }
 }
 

@@ -308,6 +308,12 @@ impl Log {
     }
 
     /// Bytes from a place on, as many as there are up to the buffer's length.
+    /// The file that a place is in.
+    pub(super) fn path_of(&self, place: Mark) -> PathBuf {
+        let found = self.files.iter().find(|file| file.number == place.file);
+        found.map(|file| file.path.clone()).unwrap_or_default()
+    }
+
     pub(super) fn read_at(&self, place: Mark, buffer: &mut [u8]) -> Result<usize, Error> {
         let found = self.files.iter().find(|file| file.number == place.file);
         let Some(found) = found else {

@@ -554,3 +554,49 @@ fn a_machine_is_never_all_that_unlocks_a_keyset() {
         "machine.no_id"
     );
 }
+
+/// A key for a name that no event can have used to be durable, and to spoil the keyset, before the append was
+/// refused.
+#[test]
+fn a_name_that_is_refused_leaves_no_key_behind() {
+    let fs = Arc::new(MemFs::new());
+    let journal = create(&fs, KeyDomain::Subject);
+    let about = |subject: &str| {
+        let event = NewEvent::new("bank", "a", "account.noted");
+        event
+            .section("note", Encoding::Raw, b"x".as_slice())
+            .subject(subject.to_owned())
+    };
+    let keys = || {
+        let names = fs.list(Path::new("journal/keys")).unwrap();
+        let names = names.into_iter().map(|entry| entry.name);
+        names
+            .map(|name| {
+                fs.metadata(&Path::new("journal/keys").join(name))
+                    .unwrap()
+                    .unwrap()
+                    .len
+            })
+            .sum::<u64>()
+    };
+    let before = keys();
+    for long in [256, 1_000, 70_000] {
+        let refused = journal.append(about(&"s".repeat(long)));
+        assert!(matches!(refused, Err(Error::Misuse(Misuse::Event(_)))));
+        let entity = NewEvent::new("bank", "e".repeat(long), "account.noted");
+        let entity = entity
+            .section("note", Encoding::Raw, b"x".as_slice())
+            .subject("ada");
+        assert!(matches!(
+            journal.append(entity),
+            Err(Error::Misuse(Misuse::Event(_)))
+        ));
+    }
+    assert_eq!(keys(), before, "no key was made");
+    let longest = "s".repeat(255);
+    let sequence = journal.append(about(&longest)).unwrap().sequence();
+    journal.close().unwrap();
+    let journal = open(&fs);
+    let event = journal.reader().get(sequence).unwrap().unwrap();
+    assert_eq!(event.section("note").unwrap().bytes(), Some(&b"x"[..]));
+}
