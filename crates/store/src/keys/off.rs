@@ -15,7 +15,7 @@ use crate::{
 
 /// Nothing can be asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeyOptions;
+pub(crate) struct KeyOptions {}
 
 /// There is none.
 #[derive(Debug)]
