@@ -19,6 +19,13 @@ pub(crate) fn run() -> Result<()> {
             "warnings",
         ]),
     )?;
+    let encryption = ["-p", "factlog", "--features", "factlog/encryption"];
+    step(
+        "clippy with encryption",
+        cargo(&["clippy", "--all-targets", "--locked"])
+            .args(encryption)
+            .args(["--", "-D", "warnings"]),
+    )?;
     // Libraries only: a program of the same name as a library would overwrite its pages.
     step(
         "docs",

@@ -48,7 +48,7 @@ fn pack(mark: Mark) -> u64 {
 }
 
 fn unpack(place: u64) -> Option<Mark> {
-    (place != DESTROYED && place != PENDING).then(|| Mark {
+    (place != DESTROYED && place != PENDING).then_some(Mark {
         file: (place >> AT_BITS) as u32,
         at: place & ((1 << AT_BITS) - 1),
     })

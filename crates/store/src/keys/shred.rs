@@ -283,7 +283,7 @@ impl Journal {
         finish(keys, writer)?;
         let names = names_of(keys, &shred.selectors)?;
         let found = keys.ids_of(&names)?;
-        self.refuse_held(&found.iter().map(|(tag, _)| *tag).collect())?;
+        self.refuse_held(&found.iter().map(|(tag, _)| *tag).collect::<Vec<_>>())?;
         let ids: BTreeSet<[u8; 16]> = found.into_iter().flat_map(|(_, ids)| ids).collect();
         if ids.is_empty() {
             return Err(Misuse::NothingToShred.into());
@@ -349,7 +349,7 @@ impl Journal {
             .first_sequence())
     }
 
-    fn refuse_held(&self, tags: &Vec<[u8; 16]>) -> Result<(), Error> {
+    fn refuse_held(&self, tags: &[[u8; 16]]) -> Result<(), Error> {
         for hold in self.reader().holds()? {
             let covers = |tag| hold.domains.is_empty() || hold.domains.contains(tag);
             if tags.iter().any(covers) {

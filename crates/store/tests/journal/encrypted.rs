@@ -440,7 +440,7 @@ fn many_domains_go_in_one_call_and_keep_the_rest() {
     let names: Vec<String> = (0..500).map(|n| format!("account-{n}")).collect();
     let events: Vec<_> = names.iter().map(|name| event(name)).collect();
     journal.append_batch(&events).unwrap();
-    let gone = |n: usize| n % 3 == 0;
+    let gone = |n: usize| n.is_multiple_of(3);
     let selectors = names
         .iter()
         .enumerate()
