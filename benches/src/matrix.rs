@@ -61,8 +61,12 @@ impl<'a> Matrix<'a> {
         for (place, cell) in cells.iter().enumerate() {
             eprintln!("{cell} ({} of {})", place + 1, cells.len());
             let mut result = CellResult::new(*cell, &self.stores);
-            for _ in 0..rounds {
-                for store in self.stores.clone() {
+            for round in 0..rounds {
+                let mut stores = self.stores.clone();
+                // Another one begins each time: whoever comes first may find the machine in another state.
+                let first = round % stores.len().max(1);
+                stores.rotate_left(first);
+                for store in stores {
                     if !result.wants_more(store) || self.is_too_large(cell, store) {
                         continue;
                     }
@@ -249,6 +253,19 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// More than a run needs.
+const WARMED: usize = 2 << 30;
+
+/// Has the memory that the run is going to use: a virtual machine may have given free memory back to its
+/// host, and getting it again page by page costs several times as much as what is measured.
+fn warm_memory() {
+    let mut memory = vec![0u8; WARMED];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    std::hint::black_box(&memory);
+}
+
 const SLOW: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -256,6 +273,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// slow for a while after much was written.
 fn settle(scratch: &Path) -> anyhow::Result<()> {
     rustix::fs::sync();
+    warm_memory();
     let path = scratch.join("probe");
     let start = Instant::now();
     loop {

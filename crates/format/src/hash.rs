@@ -7,7 +7,7 @@ use blake3::{
 
 use crate::{
     Digest, JournalId, SPINE_LEN, Spine,
-    lanes::{BLOCK, CHUNK_BLOCKS, Mode, hash_equal, hash_many},
+    lanes::{BLOCK, CHUNK_BLOCKS, Mode, TREE_BLOCKS, TREES, hash_equal, hash_many, hash_trees},
 };
 
 /// Deriving a context's key costs a hash of its own, so it is done once.
@@ -94,7 +94,12 @@ pub struct HashBatch {
     /// The padded inputs of up to a chunk, one after another, and how many blocks each has.
     arena: Vec<u8>,
     blocks: Vec<u8>,
-    /// Those that are too large for that, with no block there: which they are, and their hashes.
+    /// Larger ones, with no block there: those of one size that wait for others of it, how many blocks each
+    /// has, and which they are.
+    trees: Vec<u8>,
+    tree_blocks: usize,
+    waiting: Vec<usize>,
+    /// Hashes of larger ones, and which they are.
     large: Vec<(usize, Digest)>,
 }
 
@@ -119,6 +124,9 @@ impl HashBatch {
             sort,
             arena: Vec::new(),
             blocks: Vec::new(),
+            trees: Vec::new(),
+            tree_blocks: 0,
+            waiting: Vec::new(),
             large: Vec::new(),
         }
     }
@@ -132,36 +140,51 @@ impl HashBatch {
     /// How many bytes its inputs take, padded.
     #[must_use]
     pub fn padded_len(&self) -> usize {
-        self.arena.len()
+        self.arena.len() + self.trees.len()
     }
 
     /// How many bytes of inputs it has memory for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.arena.capacity()
+        self.arena.capacity() + self.trees.capacity()
     }
 
     /// Adds an input.
     pub fn push(&mut self, secret: &[u8], bytes: &[u8]) {
-        let used = 8 + secret.len() + bytes.len();
-        let padded = used.next_multiple_of(BLOCK);
-        if padded > CHUNK_BLOCKS * BLOCK {
+        let blocks = (8 + secret.len() + bytes.len()).div_ceil(BLOCK);
+        if blocks <= CHUNK_BLOCKS {
+            pad_into(&mut self.arena, secret, bytes);
+            self.blocks.push(blocks as u8);
+            return;
+        }
+        if blocks <= TREE_BLOCKS {
+            if blocks != self.tree_blocks || self.waiting.len() == TREES {
+                self.hash_waiting();
+                self.tree_blocks = blocks;
+            }
+            pad_into(&mut self.trees, secret, bytes);
+            self.waiting.push(self.blocks.len());
+        } else {
             let digest = padded_hash(self.context(), secret, bytes);
             self.large.push((self.blocks.len(), digest));
-            self.blocks.push(0);
-        } else {
-            self.arena.reserve(padded);
-            self.arena
-                .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            self.arena.extend_from_slice(secret);
-            self.arena.extend_from_slice(bytes);
-            self.arena.resize(self.arena.len() + padded - used, 0);
-            self.blocks.push((padded / BLOCK) as u8);
         }
+        self.blocks.push(0);
+    }
+
+    fn hash_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut hashes = Vec::with_capacity(TREES);
+        let (context, blocks) = (self.context(), self.tree_blocks);
+        hash_trees(Mode::Derive, context, &self.trees, blocks, &mut hashes);
+        self.large.extend(self.waiting.drain(..).zip(hashes));
+        self.trees.clear();
     }
 
     /// Hashes all inputs into `out`, in their order, and is empty again.
     pub fn finish(&mut self, out: &mut Vec<Digest>) {
+        self.hash_waiting();
         let context = self.context();
         out.clear();
         hash_many(Mode::Derive, context, &self.arena, &self.blocks, out);
@@ -182,6 +205,17 @@ impl HashBatch {
             HashSort::Coordinate => &COORDINATE,
         }
     }
+}
+
+/// Adds `length ‖ secret ‖ bytes ‖ zeros to a multiple of 64`.
+fn pad_into(arena: &mut Vec<u8>, secret: &[u8], bytes: &[u8]) {
+    let used = 8 + secret.len() + bytes.len();
+    let padded = used.next_multiple_of(BLOCK);
+    arena.reserve(padded);
+    arena.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    arena.extend_from_slice(secret);
+    arena.extend_from_slice(bytes);
+    arena.resize(arena.len() + padded - used, 0);
 }
 
 fn hash_spine_bytes(spine: &[u8; SPINE_LEN]) -> Digest {
@@ -385,9 +419,10 @@ mod tests {
 
     #[test]
     fn hashes_of_a_batch_are_those_of_each_alone() {
-        let bytes: Vec<u8> = (0..5000u32).map(|i| (i * 7) as u8).collect();
+        let bytes: Vec<u8> = (0..20_000u32).map(|i| (i * 7) as u8).collect();
         let lens = [
-            0, 5, 40, 41, 64, 256, 999, 1000, 1001, 4000, 256, 256, 3, 2000,
+            0, 5, 40, 41, 64, 256, 999, 1000, 1001, 4000, 256, 256, 3, 2000, 4000, 4001, 16_300,
+            16_400, 4500, 2000, 2001,
         ];
         let (mut batch, mut out) = (HashBatch::new(HashSort::Section), Vec::new());
         // Twice, as it is used again.

@@ -5,12 +5,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use factlog_format::{Digest, HashBatch, coordinate_key};
+use factlog_format::{Digest, HashBatch, category_of, coordinate_key};
 
 use crate::{
     Condition, Conflict, Error, Expect, Misuse, NewEvent, Query,
     event::Rests,
-    index::{CORRELATION, KIND, TAG, correlation_name, kind_key},
+    index::{CATEGORY, CORRELATION, KIND, TAG, correlation_name, kind_key, kind_of_category},
     read::Item,
 };
 
@@ -36,12 +36,14 @@ struct EventKeys {
 }
 
 impl BatchKeys {
-    /// What is to be hashed for the keys of a batch: coordinates, kinds, tags with correlation ids.
+    /// What is to be hashed for the keys of a batch: coordinates, kinds with their categories, tags
+    /// with correlation ids.
     pub(super) fn to_hash(events: &[NewEvent<'_>], hasher: &mut HashBatch) {
         for event in events {
             hasher.push(event.scope.as_bytes(), event.entity.as_bytes());
         }
         for kind in runs_of_kinds(events).filter_map(|(kind, begins)| begins.then_some(kind)) {
+            hasher.push(CATEGORY.as_bytes(), category_of(kind).as_bytes());
             hasher.push(KIND.as_bytes(), kind.as_bytes());
         }
         for event in events {
@@ -74,7 +76,8 @@ impl BatchKeys {
         let (mut kind, mut tags_end) = ([0; 16], 0);
         for ((keys, event), (_, begins)) in keys.iter_mut().zip(events).zip(runs_of_kinds(events)) {
             if begins {
-                kind = hashes.next().unwrap_or_default();
+                let category = hashes.next().unwrap_or_default();
+                kind = kind_of_category(&category, &hashes.next().unwrap_or_default());
             }
             tags_end += event.tags.len() + usize::from(event.correlation.is_some());
             (keys.kind, keys.tags_end) = (kind, tags_end);

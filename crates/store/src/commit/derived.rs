@@ -15,7 +15,7 @@ use crate::{
     index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
     layout::Layout,
     read::Shared,
-    read::view::{Resident, Segment, View, find_offsets, scan_offsets},
+    read::view::{OffsetsScan, Resident, Segment, View, find_offsets},
     recover::Found,
     segment::{
         ScannedEvent, SegmentFile,
@@ -27,6 +27,8 @@ use crate::{
 
 /// Beyond so many events whose derived entries aren't written yet, commits write them themselves.
 const BACKLOG: u64 = 1 << 16;
+/// So many bytes of a segment are scanned before the thread looks at its other work again.
+const MENDED_AT_ONCE: u64 = 4 << 20;
 /// Offsets and leaves are written once so many have gathered.
 const FLUSH: u64 = 4096;
 
@@ -65,6 +67,8 @@ pub(crate) struct DerivedFiles {
     pub(crate) unflushed: u64,
     /// Sealed segments whose offsets files may not be on the disk: first sequence, generation, end.
     doubtful: Vec<(u64, u32, u64)>,
+    /// The one of them that is being scanned.
+    mending: Option<OffsetsScan>,
     /// Set by the first failure; nothing more is written then.
     pub(crate) failed: Option<Error>,
 }
@@ -191,6 +195,7 @@ impl DerivedFiles {
             live: None,
             unflushed: 0,
             doubtful: Vec::new(),
+            mending: None,
             failed,
         }
     }
@@ -407,30 +412,52 @@ impl DerivedFiles {
         Ok(())
     }
 
-    /// Writes one doubtful file again. Returns whether there are more.
+    /// Goes on writing doubtful files again, a few megabytes of a segment at a time. Returns whether there
+    /// is more.
     fn mend_doubtful(&mut self) -> Result<bool, Error> {
-        if let Some((first, generation, end)) = self.doubtful.pop() {
-            match self.mend_offsets_of(first, generation, end) {
-                // Reads that meet it say so; all else goes on.
-                Err(Error::Damaged(_)) => {}
-                mended => mended?,
-            }
+        let step = match self.mending.take() {
+            Some(mut scan) => scan.step(MENDED_AT_ONCE).map(|done| (scan, done)),
+            None => match self.doubtful.pop() {
+                Some((first, generation, end)) => {
+                    let scan = self.scan_of(first, generation, end);
+                    scan.map(|scan| (scan, false))
+                }
+                None => return Ok(false),
+            },
+        };
+        match step {
+            Ok((scan, true)) => self.write_offsets(&scan)?,
+            Ok((scan, false)) => self.mending = Some(scan),
+            // Reads that meet it say so; all else goes on.
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
         }
-        Ok(!self.doubtful.is_empty())
+        Ok(self.mending.is_some() || !self.doubtful.is_empty())
     }
 
     fn mend_offsets_of(&self, first: u64, generation: u32, end: u64) -> Result<(), Error> {
+        let mut scan = self.scan_of(first, generation, end)?;
+        while !scan.step(u64::MAX)? {}
+        self.write_offsets(&scan)
+    }
+
+    fn scan_of(&self, first: u64, generation: u32, end: u64) -> Result<OffsetsScan, Error> {
+        let path = self.layout.segment(first, generation);
+        let mode = OpenMode::Read;
+        let segment = SegmentFile::open(self.fs.as_ref(), &path, mode, &self.journal)?;
+        Ok(OffsetsScan::new(segment, end))
+    }
+
+    fn write_offsets(&self, scan: &OffsetsScan) -> Result<(), Error> {
+        let header = &scan.segment.header;
         let of = OffsetsOf {
             journal: self.journal,
-            first,
-            generation,
+            first: header.first_sequence,
+            generation: header.generation,
         };
-        let fs = self.fs.as_ref();
-        let path = self.layout.segment(first, generation);
-        let segment = SegmentFile::open(fs, &path, OpenMode::Read, &self.journal)?;
-        let offsets = scan_offsets(&segment, end)?;
-        let mut writer = OffsetsWriter::create(fs, &path.with_extension("off"), of)?;
-        writer.append(&offsets);
+        let path = scan.segment.path.with_extension("off");
+        let mut writer = OffsetsWriter::create(self.fs.as_ref(), &path, of)?;
+        writer.append(&scan.offsets);
         writer.sync()
     }
 

@@ -198,7 +198,7 @@ impl Writer {
     }
 
     /// Ends the active segment and begins the next, whatever its size.
-    pub(super) fn roll(&self) -> Result<(), Error> {
+    pub(crate) fn roll(&self) -> Result<(), Error> {
         let order = self.wait_for_silence(self.order.lock());
         self.refuse_if_stopped(&order)?;
         drop(self.between_groups(order, Baton::roll)?);

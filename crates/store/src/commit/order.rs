@@ -21,7 +21,7 @@ use crate::{
 /// A header with one Ed25519 signature needs 203 bytes; a longer one costs a copy.
 pub(crate) const HEADER_ROOM: usize = 512;
 /// The largest buffer that is kept for later groups, in bytes.
-const SPARE: usize = 4 << 20;
+const SPARE: usize = 8 << 20;
 /// How many stream heads one generation of their cache holds, and how many event ids are kept.
 const HEADS: usize = 1 << 17;
 const RECENT_IDS: usize = 1 << 16;

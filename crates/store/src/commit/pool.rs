@@ -13,7 +13,9 @@ use crate::{keys::SealedSections, sync::Mutex};
 /// How many of each sort are kept, and of how many bytes and events at most: enough for the producers
 /// that are at work at one time, and no more than some megabytes.
 const KEPT: usize = 8;
-const MOST_BYTES: usize = 2 << 20;
+const MOST_BYTES: usize = 6 << 20;
+/// The most bytes of batches that are kept, all together.
+const MOST_KEPT: usize = 16 << 20;
 const MOST_EVENTS: usize = 1 << 13;
 
 /// Memory to be used again, so that an append in steady state asks for little.
@@ -88,6 +90,8 @@ impl Pool {
         let fits =
             memory.buffer.capacity() <= MOST_BYTES && memory.events.capacity() <= MOST_EVENTS;
         let mut batches = self.batches.lock();
+        let kept: usize = batches.iter().map(|kept| kept.buffer.capacity()).sum();
+        let fits = fits && kept + memory.buffer.capacity() <= MOST_KEPT;
         if fits && batches.len() < KEPT {
             memory.buffer.clear();
             memory.events.clear();

@@ -1,16 +1,38 @@
 //! What the index holds.
 
-use factlog_format::{FactsRef, coordinate_key};
+use std::ops::RangeInclusive;
+
+use factlog_format::{FactsRef, category_of, coordinate_key};
 use uuid::Uuid;
 
 /// In place of the scope, in the keys of kinds and tags: no coordinate of a caller has such a scope.
 pub(crate) const KIND: &str = "$kind";
+pub(crate) const CATEGORY: &str = "$category";
 pub(crate) const TAG: &str = "$tag";
 pub(crate) const CORRELATION: &str = "$correlation";
 
+/// How many bytes of a kind's key tell its category.
+const CATEGORY_LEN: usize = 4;
+
 /// The key of a kind.
 pub(crate) fn kind_key(kind: &str) -> [u8; 16] {
-    coordinate_key(KIND, kind)
+    let category = coordinate_key(CATEGORY, category_of(kind));
+    kind_of_category(&category, &coordinate_key(KIND, kind))
+}
+
+/// The key of a kind, from the hashes of its category and of its name: that of the category stands in
+/// front, so that the kinds of a category are neighbours.
+pub(crate) fn kind_of_category(category: &[u8; 16], kind: &[u8; 16]) -> [u8; 16] {
+    let mut key = *kind;
+    key[..CATEGORY_LEN].copy_from_slice(&category[..CATEGORY_LEN]);
+    key
+}
+
+/// The keys that kinds of a category can have; those of another category are among them at most by
+/// chance.
+pub(crate) fn keys_of_category(category: &str) -> RangeInclusive<[u8; 16]> {
+    let hash = coordinate_key(CATEGORY, category);
+    kind_of_category(&hash, &[0; 16])..=kind_of_category(&hash, &[0xff; 16])
 }
 
 /// The key of a tag.

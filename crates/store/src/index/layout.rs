@@ -5,7 +5,7 @@ use super::filter::{self, LINES};
 use super::item::Key;
 
 const MAGIC: &[u8; 8] = b"FACTRUN\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 const HEADER_FIXED: usize = 72;
 const TABLE: usize = 24;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Damage, Error, Event, EventRef,
-    index::{Postings, Table, kind_key},
+    index::{Postings, Table, keys_of_category, kind_key},
     read::view::View,
     segment::{FrameReader, FrameStop, SegmentFile},
 };
@@ -214,6 +214,8 @@ impl Events {
             } else if !item.kinds.is_empty() {
                 let kinds = item.kinds.iter();
                 keys.extend(kinds.map(|kind| (Table::Kind, kind_key(kind))));
+            } else if let Some(category) = &item.category {
+                self.kinds_of(category, &mut keys)?;
             } else {
                 return Ok(None);
             }
@@ -241,6 +243,21 @@ impl Events {
         };
         let stream = shared.order_of(view, begin, Some(&key))?.stream;
         Ok(Some((Table::Stream, stream)))
+    }
+
+    /// The keys of the kinds of a category that events have.
+    fn kinds_of(&self, category: &str, keys: &mut Vec<(Table, [u8; 16])>) -> Result<(), Error> {
+        let wanted = keys_of_category(category);
+        for kind in self.shared.keys(&self.view, Table::Kind)? {
+            let (kind, ..) = kind?;
+            if kind > *wanted.end() {
+                break;
+            }
+            if wanted.contains(&kind) {
+                keys.push((Table::Kind, kind));
+            }
+        }
+        Ok(())
     }
 
     /// The key of the tag, or correlation id, that the fewest events have.

@@ -313,11 +313,14 @@ type Place = (u64, FrameType, Range<usize>);
 
 fn frame_at(
     file: &SegmentFile,
-    offset: u64,
+    (offset, most): (u64, Option<u64>),
     sequence: u64,
     buffer: &mut Vec<u8>,
 ) -> Result<(FrameType, Range<usize>), Error> {
-    let (kind, body) = file.read_frame(offset, buffer)?;
+    let (kind, body) = match most.and_then(|most| usize::try_from(most).ok()) {
+        Some(most) => file.read_frame_of(offset, most, buffer)?,
+        None => file.read_frame(offset, buffer)?,
+    };
     if kind == FrameType::Commit {
         let detail = "a commit header stands where an event should";
         return Err(file.damage(offset, detail).sequence(sequence).into());
@@ -346,10 +349,10 @@ impl Shared {
     ) -> Result<Place, Error> {
         let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
         let mut look = || {
-            let offset = segment.offset(fs, journal, &self.resident, sequence)?;
+            let extent = segment.extent(fs, journal, &self.resident, sequence)?;
             let file = segment.file(fs, journal, &self.resident)?;
-            let (kind, body) = frame_at(&file, offset, sequence, buffer)?;
-            Ok((offset, kind, body))
+            let (kind, body) = frame_at(&file, extent, sequence, buffer)?;
+            Ok((extent.0, kind, body))
         };
         match look() {
             Err(Error::Damaged(damage)) if damage.code != UNSUPPORTED => {

@@ -1,10 +1,12 @@
 use std::{
-    collections::VecDeque,
     ops::Deref,
     path::PathBuf,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -76,8 +78,10 @@ pub(crate) struct Segment {
     open: Arc<Open>,
     /// In memory from the segment's first event until its offsets file is complete; shared by all views.
     live: Arc<ArcSwapOption<LiveOffsets>>,
-    /// Whether the segment was scanned because its offsets led elsewhere.
-    rescanned: Mutex<bool>,
+    /// Whether the segment was scanned because its offsets led elsewhere. The lock is held meanwhile, by
+    /// readers alone.
+    rescanned: AtomicBool,
+    rescanning: Mutex<()>,
 }
 
 /// What a segment keeps open or in memory for its readers, who hold on to it while they read.
@@ -138,8 +142,11 @@ const MOST_OPEN: usize = 64;
 pub(crate) struct Resident {
     /// How many bytes of offsets there is still room for.
     offsets: AtomicUsize,
-    /// Whose files are open, those that were opened first in front.
-    open: Mutex<VecDeque<Weak<Open>>>,
+    /// Whose files are open, in a ring: no lock, since appenders open files, too, and must not wait for
+    /// readers.
+    open: [ArcSwapOption<Weak<Open>>; MOST_OPEN],
+    /// How often a file was opened.
+    opened: AtomicUsize,
     /// Whether sealed segments are mapped; maps stay, since someone may look into them.
     pub(crate) maps: bool,
 }
@@ -148,7 +155,8 @@ impl Resident {
     pub(crate) fn new(maps: bool) -> Self {
         Self {
             offsets: AtomicUsize::new(RESIDENT),
-            open: Mutex::default(),
+            open: [const { ArcSwapOption::const_empty() }; MOST_OPEN],
+            opened: AtomicUsize::new(0),
             maps,
         }
     }
@@ -158,17 +166,16 @@ impl Resident {
         self.offsets.fetch_update(Relaxed, Relaxed, left).is_ok()
     }
 
-    /// Notes that a segment has opened a file, and closes those of others.
+    /// Notes that a segment has opened a file, and closes that of the one which did so longest ago.
     fn opened(&self, open: &Arc<Open>) {
-        let mut all = self.open.lock();
-        all.push_back(Arc::downgrade(open));
-        let surplus = all.len().saturating_sub(MOST_OPEN);
-        let closed: Vec<_> = all.drain(..surplus).collect();
-        drop(all);
-        closed
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|open| open.close());
+        let place = self.opened.fetch_add(1, Relaxed) % MOST_OPEN;
+        let Some(place) = self.open.get(place) else {
+            return;
+        };
+        let before = place.swap(Some(Arc::new(Arc::downgrade(open))));
+        if let Some(before) = before.and_then(|before| before.upgrade()) {
+            before.close();
+        }
     }
 }
 
@@ -182,7 +189,8 @@ impl Segment {
             pinned: OnceLock::from(file),
             open: Arc::default(),
             live: Arc::new(ArcSwapOption::from_pointee(LiveOffsets::default())),
-            rescanned: Mutex::default(),
+            rescanned: AtomicBool::new(false),
+            rescanning: Mutex::default(),
         }
     }
 
@@ -195,7 +203,8 @@ impl Segment {
             pinned: OnceLock::new(),
             open: Arc::default(),
             live: Arc::default(),
-            rescanned: Mutex::default(),
+            rescanned: AtomicBool::new(false),
+            rescanning: Mutex::default(),
         }
     }
 
@@ -243,6 +252,31 @@ impl Segment {
     /// Gives up the offsets in resident, once the file has them all.
     pub(crate) fn offsets_are_stored(&self) {
         self.live.store(None);
+    }
+
+    /// Where the frame of an event stands, and how far it may go: to the next event at most, where that is
+    /// known. In memory that costs nothing, and saves reading more than the frame.
+    pub(crate) fn extent(
+        &self,
+        fs: &dyn StoreFs,
+        journal: &JournalId,
+        resident: &Resident,
+        sequence: u64,
+    ) -> Result<(u64, Option<u64>), Error> {
+        let offset = self.offset(fs, journal, resident, sequence)?;
+        let index = sequence.saturating_sub(self.first) + 1;
+        let next = match self.live.load().as_ref() {
+            Some(live) => live.get(index),
+            None => match self.open.offsets.load().as_deref() {
+                Some(StoredOffsets::Loaded(offsets)) => usize::try_from(index)
+                    .ok()
+                    .and_then(|index| offsets.get(index))
+                    .copied(),
+                _ => None,
+            },
+        };
+        let most = next.and_then(|next| u64::from(next).checked_sub(offset));
+        Ok((offset, most))
     }
 
     /// Where the frame of an event stands.
@@ -333,8 +367,8 @@ impl Segment {
         journal: &JournalId,
         resident: &Resident,
     ) -> Result<(), Error> {
-        let mut rescanned = self.rescanned.lock();
-        if *rescanned {
+        let _rescanning = self.rescanning.lock();
+        if self.was_rescanned() {
             return Ok(());
         }
         let offsets = self.scan(fs, journal, resident)?;
@@ -350,13 +384,13 @@ impl Segment {
                 .offsets
                 .store(Some(Arc::new(StoredOffsets::Loaded(offsets)))),
         }
-        *rescanned = true;
+        self.rescanned.store(true, Release);
         Ok(())
     }
 
     /// Whether [`rescan`](Self::rescan) was called for.
     pub(crate) fn was_rescanned(&self) -> bool {
-        *self.rescanned.lock()
+        self.rescanned.load(Acquire)
     }
 }
 
@@ -373,8 +407,9 @@ impl StoredOffsets {
     }
 }
 
-/// As [`scan_offsets`], going on behind damage with the next commit header that can be believed: 0 stands
-/// for what can't be read. Only whole groups count, since a payload can hold what looks like an event.
+/// Finds the frames of events by scanning a segment up to `end`, going on behind damage with the next
+/// commit header that can be believed: 0 stands for what can't be read. Only whole groups count, since a
+/// payload can hold what looks like an event.
 pub(crate) fn find_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
     let first = segment.header.first_sequence;
     let mut work = Work::of(end);
@@ -410,20 +445,49 @@ pub(crate) fn find_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, 
     }
 }
 
-/// Finds every event's frame by scanning a segment up to `end`.
-pub(crate) fn scan_offsets(segment: &SegmentFile, end: u64) -> Result<Vec<u32>, Error> {
-    let first = segment.header.first_sequence;
-    let mut scanner = GroupScanner::new(segment, segment.header_len, first, end);
-    let mut offsets = Vec::new();
-    loop {
-        match scanner.next() {
-            Ok(group) => offsets.extend(group.events.iter().map(|event| event.offset as u32)),
-            Err(ScanStop::End) => return Ok(offsets),
-            Err(ScanStop::Damage { offset, detail, .. }) => {
-                return Err(segment.damage(offset, detail).into());
-            }
-            Err(ScanStop::Failed(error)) => return Err(error),
+/// Where the events of a segment stand, as far as it was scanned.
+#[derive(Debug)]
+pub(crate) struct OffsetsScan {
+    pub(crate) segment: SegmentFile,
+    /// Where the next group starts, and where the last one ends.
+    next: u64,
+    end: u64,
+    pub(crate) offsets: Vec<u32>,
+}
+
+impl OffsetsScan {
+    pub(crate) fn new(segment: SegmentFile, end: u64) -> Self {
+        Self {
+            next: segment.header_len,
+            segment,
+            end,
+            offsets: Vec::new(),
         }
+    }
+
+    /// Scans some bytes further, to the end of a group. Returns whether that was the last.
+    ///
+    /// # Errors
+    /// `segment.corrupt` where there is no whole group.
+    pub(crate) fn step(&mut self, bytes: u64) -> Result<bool, Error> {
+        let enough = self.next.saturating_add(bytes);
+        let sequence = self.segment.header.first_sequence + self.offsets.len() as u64;
+        let mut scanner = GroupScanner::new(&self.segment, self.next, sequence, self.end);
+        while self.next < enough {
+            match scanner.next() {
+                Ok(group) => {
+                    let events = group.events.iter();
+                    self.offsets.extend(events.map(|event| event.offset as u32));
+                    self.next = group.end;
+                }
+                Err(ScanStop::End) => return Ok(true),
+                Err(ScanStop::Damage { offset, detail, .. }) => {
+                    return Err(self.segment.damage(offset, detail).into());
+                }
+                Err(ScanStop::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 }
 

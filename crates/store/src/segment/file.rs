@@ -5,8 +5,8 @@ use std::{
 };
 
 use factlog_format::{
-    CrcSeed, EventFrame, FormatError, Frame, FrameType, FullStub, GroupKey, JournalId,
-    MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
+    CrcSeed, EventFrame, FRAME_HEADER_LEN, FormatError, Frame, FrameType, FullStub, GroupKey,
+    JournalId, MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
 };
 use factlog_fs::{FileMap, OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
@@ -14,6 +14,8 @@ use crate::{Damage, Error};
 
 /// Most event frames fit in one read of this size.
 const FIRST_READ: usize = 1024;
+/// The most that is read of a frame before its own length is known.
+const MOST_GUESSED: usize = 64 << 10;
 
 /// `{first:016x}-{generation:08x}.seg`
 pub(crate) fn segment_name(first: u64, generation: u32) -> String {
@@ -156,8 +158,19 @@ impl SegmentFile {
         offset: u64,
         buffer: &mut Vec<u8>,
     ) -> Result<(FrameType, std::ops::Range<usize>), Error> {
+        self.read_frame_of(offset, FIRST_READ, buffer)
+    }
+
+    /// As [`read_frame`](Self::read_frame) of a frame that is likely to be as long as `most`, or a little
+    /// shorter.
+    pub(crate) fn read_frame_of(
+        &self,
+        offset: u64,
+        most: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(FrameType, std::ops::Range<usize>), Error> {
         let io = || Error::io("read", &self.path);
-        buffer.resize(FIRST_READ, 0);
+        buffer.resize(most.clamp(FRAME_HEADER_LEN, MOST_GUESSED), 0);
         let got = read_up_to(self.file.as_ref(), buffer, offset).map_err(io())?;
         let bad = |error: FormatError| Error::from(self.damage(offset, error.to_string()));
         let len = Frame::peek_len(buffer.get(..got).unwrap_or_default()).map_err(bad)?;
@@ -174,7 +187,7 @@ impl SegmentFile {
             buffer.truncate(len);
         }
         let frame = Frame::read(self.seed, buffer).map_err(bad)?;
-        let start = factlog_format::FRAME_HEADER_LEN;
+        let start = FRAME_HEADER_LEN;
         Ok((frame.kind, start..start + frame.body.len()))
     }
 

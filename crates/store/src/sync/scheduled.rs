@@ -4,12 +4,30 @@
 use std::{
     cell::Cell,
     ops::{Deref, DerefMut},
-    sync::{self, PoisonError},
+    sync::{
+        self, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+/// Threads of a scheduler with this name read, and do nothing else.
+pub(crate) const READER: &str = "reader";
+
 thread_local! {
     static SCHEDULED: Cell<bool> = const { Cell::new(false) };
+    /// How often somebody who isn't a reader waited for a lock that a reader held. All threads of a
+    /// scheduler share one thread of the system.
+    static WAITS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often an appender has waited for a reader on this thread of the system.
+pub(crate) fn waits_for_readers() -> u64 {
+    WAITS.get()
+}
+
+fn is_reader() -> bool {
+    shuttle::thread::current().name() == Some(READER)
 }
 
 /// Does something in which locks belong to the scheduler that runs it.
@@ -22,7 +40,11 @@ pub(crate) fn with_scheduler(work: impl FnOnce()) {
 #[derive(Debug)]
 pub(crate) enum Mutex<T> {
     Real(sync::Mutex<T>),
-    Scheduled(shuttle::sync::Mutex<T>),
+    Scheduled {
+        lock: shuttle::sync::Mutex<T>,
+        /// Whether the last one who took it is a reader.
+        by_reader: AtomicBool,
+    },
 }
 
 #[derive(Debug)]
@@ -34,7 +56,10 @@ pub(crate) enum MutexGuard<'g, T> {
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         if SCHEDULED.get() {
-            Self::Scheduled(shuttle::sync::Mutex::new(value))
+            Self::Scheduled {
+                lock: shuttle::sync::Mutex::new(value),
+                by_reader: AtomicBool::new(false),
+            }
         } else {
             Self::Real(sync::Mutex::new(value))
         }
@@ -45,8 +70,20 @@ impl<T> Mutex<T> {
             Self::Real(lock) => {
                 MutexGuard::Real(lock.lock().unwrap_or_else(PoisonError::into_inner))
             }
-            Self::Scheduled(lock) => {
-                MutexGuard::Scheduled(lock.lock().unwrap_or_else(PoisonError::into_inner))
+            Self::Scheduled { lock, by_reader } => {
+                let is_reader = is_reader();
+                let guard = match lock.try_lock() {
+                    Ok(guard) => guard,
+                    Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+                    Err(TryLockError::WouldBlock) => {
+                        if !is_reader && by_reader.load(Relaxed) {
+                            WAITS.set(WAITS.get() + 1);
+                        }
+                        lock.lock().unwrap_or_else(PoisonError::into_inner)
+                    }
+                };
+                by_reader.store(is_reader, Relaxed);
+                MutexGuard::Scheduled(guard)
             }
         }
     }

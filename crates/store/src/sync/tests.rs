@@ -12,7 +12,7 @@ use shuttle::{
     thread,
 };
 
-use super::scheduled::with_scheduler;
+use super::scheduled::{Mutex, READER, waits_for_readers, with_scheduler};
 use crate::{
     Condition, Conflict, Error, Expect, Journal, NewEvent, Query,
     config::{Bug, with},
@@ -177,6 +177,90 @@ fn race() {
         assert_eq!(wins.sum::<u64>(), ROUNDS, "a round has one winner");
         assert_eq!(journal.reader().len(), first + ROUNDS);
     });
+}
+
+/// Appenders, their housekeeper, and readers of every sort in a journal of many small segments.
+fn beside_readers() {
+    with_scheduler(|| {
+        let before = waits_for_readers();
+        let lab = Lab::new(SimFs::new(7), 7);
+        let journal = Arc::new(lab.create().unwrap());
+        let mut threads = Vec::new();
+        for appender in 0..2 {
+            let journal = Arc::clone(&journal);
+            threads.push(thread::spawn(move || {
+                for at in 0..EACH {
+                    let event = Plan::small(1 + appender * EACH + at).event();
+                    journal.append(event).unwrap();
+                }
+                journal.writer().unwrap().roll().unwrap();
+                journal.housekeep().unwrap();
+            }));
+        }
+        for way in 0..3 {
+            let journal = Arc::clone(&journal);
+            let reader = thread::Builder::new().name(READER.to_owned());
+            let read = move || {
+                let reader = journal.reader();
+                match way {
+                    0 => read(&journal),
+                    1 => {
+                        assert!(reader.read(Query::all()).all(|event| event.is_ok()));
+                        reader.stats().unwrap();
+                    }
+                    _ => {
+                        let stream = reader.read(Query::stream(SCOPE, "account-0"));
+                        assert!(stream.into_iter().all(|event| event.is_ok()));
+                        for stream in reader.streams() {
+                            stream.unwrap();
+                        }
+                        reader.receipt(0).unwrap();
+                    }
+                }
+            };
+            threads.push(reader.spawn(read).unwrap());
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let journal = Arc::into_inner(journal).expect("all threads have ended");
+        journal.close().unwrap();
+        assert_eq!(
+            waits_for_readers(),
+            before,
+            "an appender waited for a reader"
+        );
+    });
+}
+
+#[test]
+fn appenders_never_wait_for_a_lock_that_a_reader_holds() {
+    explore(RandomScheduler::new_from_seed(8, 500), beside_readers);
+    explore(PctScheduler::new_from_seed(9, 3, 500), beside_readers);
+}
+
+#[test]
+fn an_appender_who_waits_for_a_reader_is_counted() {
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        explore(RandomScheduler::new_from_seed(10, 200), || {
+            with_scheduler(|| {
+                let before = waits_for_readers();
+                let lock = Arc::new(Mutex::new(0));
+                let held = Arc::clone(&lock);
+                let reader = thread::Builder::new().name(READER.to_owned());
+                let reads = move || {
+                    let guard = held.lock();
+                    thread::yield_now();
+                    drop(guard);
+                };
+                let reader = reader.spawn(reads).unwrap();
+                *lock.lock() += 1;
+                reader.join().unwrap();
+                assert_eq!(waits_for_readers(), before);
+            });
+        });
+    }));
+    assert!(found.is_err(), "no wait was counted in 200 orders");
 }
 
 fn explore(scheduler: impl Scheduler + 'static, scene: fn()) {

@@ -1,12 +1,13 @@
 use factlog_format::{
     Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch, HashSort,
-    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
+    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, category_of, event_hashes,
+    section_hash,
 };
 use factlog_proof::{Hash, leaf_hash};
 use uuid::Uuid;
 
 use crate::{
-    index::{CORRELATION, KIND, TAG, correlation_name},
+    index::{CATEGORY, CORRELATION, KIND, TAG, correlation_name, kind_of_category},
     segment::SegmentFile,
 };
 
@@ -170,6 +171,8 @@ impl EventChecks {
         let facts = &frame.facts;
         self.names
             .push(facts.scope.as_bytes(), facts.entity.as_bytes());
+        self.names
+            .push(CATEGORY.as_bytes(), category_of(facts.kind).as_bytes());
         self.names.push(KIND.as_bytes(), facts.kind.as_bytes());
         for tag in facts.tags.iter() {
             self.names.push(TAG.as_bytes(), tag.as_bytes());
@@ -231,7 +234,8 @@ impl EventChecks {
             .filter_map(|event| event.passed.keys.as_mut())
         {
             keys.coordinate = next();
-            keys.kind = next();
+            let category = next();
+            keys.kind = kind_of_category(&category, &next());
             for tag in &mut keys.tags {
                 *tag = next();
             }

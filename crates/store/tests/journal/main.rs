@@ -7,6 +7,7 @@ mod follow;
 mod groups;
 mod project;
 mod reads;
+mod space;
 mod tickets;
 
 use std::sync::Arc;

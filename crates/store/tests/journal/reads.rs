@@ -13,7 +13,7 @@ use factlog::{
     Clock, Condition, Encoding, Error, Event, Events, Journal, NewEvent, Options, Query, Uuid,
     VerifyOptions, verify,
 };
-use factlog_fs::{MemFs, StoreFs};
+use factlog_fs::{MemFs, OpenMode, StoreFs, read_file};
 
 const EVENTS: u64 = 3000;
 
@@ -291,4 +291,57 @@ fn events_of_one_correlation_are_found_forbidden_and_indexed_again() {
     journal.append(fresh()).unwrap();
     journal.close().unwrap();
     verified();
+}
+
+/// What is found through the index isn't looked for among other events: damage to one of them is not met.
+#[test]
+fn events_of_a_category_are_found_without_reading_the_others() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", super::options(&fs)).unwrap();
+    let of = |number: u64, kind: &'static str, payload: &[u8]| {
+        NewEvent::new("bank", format!("a-{}", number % 9), kind)
+            .data(Encoding::Raw, payload.to_vec())
+    };
+    let marker = b"the one event that is going to be damaged";
+    let kinds = [
+        "account.opened",
+        "account",
+        "accounts.opened",
+        "account.moved",
+    ];
+    let events: Vec<_> = (0..400)
+        .map(|number| of(number, kinds[number as usize % 4], b"x"))
+        .collect();
+    journal.append_batch(&events[..300]).unwrap();
+    journal.append(of(0, "loan.granted", marker)).unwrap();
+    journal.append_batch(&events[300..]).unwrap();
+    let segments = Path::new("j/segments");
+    let entries = fs.list(segments).unwrap();
+    let segment = entries
+        .iter()
+        .map(|entry| segments.join(&entry.name))
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .unwrap();
+    let bytes = read_file(fs.as_ref(), &segment, usize::MAX).unwrap();
+    let at = bytes
+        .windows(marker.len())
+        .position(|bytes| bytes == marker)
+        .unwrap();
+    let file = fs.open(&segment, OpenMode::Write).unwrap();
+    file.write_at(b"T", at as u64).unwrap();
+    let count = |query: Query<'static>| {
+        let events: Result<Vec<_>, Error> = journal.reader().read(query).collect();
+        events.map(|events| events.len())
+    };
+    assert!(count(Query::all()).is_err(), "the damage is there");
+    assert_eq!(count(Query::all().category("account")).unwrap(), 300);
+    assert_eq!(
+        count(Query::all().category("account").reverse().limit(7)).unwrap(),
+        7
+    );
+    assert_eq!(
+        count(Query::all().category("accounts").or().kind("account")).unwrap(),
+        200
+    );
+    assert_eq!(count(Query::all().category("nothing")).unwrap(), 0);
 }
