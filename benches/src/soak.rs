@@ -25,13 +25,20 @@ const RECORDS: u64 = 100_000;
 /// Events of a bulk append, and the pause after each: some thousand events a second.
 const BULK: usize = 200;
 const PAUSE: Duration = Duration::from_millis(100);
+/// Appended at first, so that what is kept in memory of a journal, and of open files, is at its bound
+/// when the measurement begins.
+const BEFORE: u64 = 5_000_000;
+const SEGMENT: u64 = 8 << 20;
 /// What grows until then is warming up.
 const WARM: u32 = 3;
 
 /// Mixed work for some minutes: durable appends by turns with a raw file's, bulk appends, reads by sequence
 /// and of streams. Says whether memory and handles grew, and how long the slowest appends took.
 pub(crate) fn run(scratch: &Path, minutes: u32) -> anyhow::Result<Vec<(String, String)>> {
-    let journal = Journal::create(scratch.join("soaked"), Options::new())?;
+    // Small segments, so that there are more of them than are kept open.
+    let options = Options::new().segment_len(SEGMENT);
+    let journal = Journal::create(scratch.join("soaked"), options)?;
+    fill(&journal)?;
     let raw = File::create_new(scratch.join("raw"))?;
     raw.write_all_at(&vec![0; RECORD * RECORDS as usize], 0)?;
     raw.sync_all()?;
@@ -136,6 +143,14 @@ fn durable(journal: &Journal, raw: &File, stop: &AtomicBool) -> anyhow::Result<S
         thread::sleep(Duration::from_millis(1));
     }
     Ok((ours, raws))
+}
+
+fn fill(journal: &Journal) -> anyhow::Result<()> {
+    for number in (0..BEFORE).step_by(1000) {
+        let batch: Vec<_> = (0..1000).map(|at| event(number + at)).collect();
+        journal.append_batch(&batch)?;
+    }
+    Ok(())
 }
 
 fn bulk(journal: &Journal, stop: &AtomicBool) -> anyhow::Result<()> {

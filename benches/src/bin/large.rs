@@ -21,7 +21,9 @@ const LOOKS: u64 = 200_000;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let events: u64 = arguments.next().map_or(Ok(10_000_000), |text| text.parse())?;
+    let events: u64 = arguments
+        .next()
+        .map_or(Ok(10_000_000), |text| text.parse())?;
     let streams: u64 = arguments.next().map_or(Ok(10_000), |text| text.parse())?;
     let scratch = tempfile::tempdir_in(arguments.next().map_or(PathBuf::from("."), PathBuf::from))?;
     let dir = scratch.path().join("journal");
@@ -48,9 +50,18 @@ fn write(dir: &Path, events: u64, streams: u64) -> Result<()> {
     let taken = (bytes.segments + bytes.derived + bytes.other) as f64 / appended as f64;
     let written = of_process("io", "wchar:")? / appended as f64;
     println!("| appended | {:.0} k/s |", appended as f64 / seconds / 1e3);
-    println!("| the writer's peak memory | {:.0} MiB |", of_process("status", "VmHWM:")? / 1024.0);
-    println!("| on the disk, per event | {taken:.0} bytes, {:.0} besides the payload |", taken - 256.0);
-    println!("| written, per event | {written:.0} bytes, {:.2} times as much |", written / taken);
+    println!(
+        "| the writer's peak memory | {:.0} MiB |",
+        of_process("status", "VmHWM:")? / 1024.0
+    );
+    println!(
+        "| on the disk, per event | {taken:.0} bytes, {:.0} besides the payload |",
+        taken - 256.0
+    );
+    println!(
+        "| written, per event | {written:.0} bytes, {:.2} times as much |",
+        written / taken
+    );
     Ok(())
 }
 
@@ -59,7 +70,14 @@ fn read(dir: &Path, streams: u64, mapped: bool) -> Result<()> {
         true => Options::new().map_segments(true),
         false => Options::new(),
     };
-    println!("{}:", if mapped { "segments mapped" } else { "by position" });
+    println!(
+        "{}:",
+        if mapped {
+            "segments mapped"
+        } else {
+            "by position"
+        }
+    );
     let start = Instant::now();
     let journal = Journal::open(dir, options())?;
     println!("| open | {:.1} ms |", start.elapsed().as_secs_f64() * 1e3);

@@ -4,7 +4,7 @@ use std::{
     sync::{
         Arc, OnceLock, Weak,
         atomic::{
-            AtomicBool, AtomicU32, AtomicUsize,
+            AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -131,17 +131,17 @@ enum StoredOffsets {
 
 /// Bytes of offsets of sealed segments that are kept in memory: those of some four million events. The
 /// others are read from their files.
-const RESIDENT: usize = 16 << 20;
+const RESIDENT: u64 = 16 << 20;
 
-/// So many sealed segments' files are open at once, and as many offsets files, however many there are: a
-/// process may have about a thousand of all sorts.
-const MOST_OPEN: usize = 64;
+/// So many files of sealed segments are open at once, offsets files included, however many there are: a
+/// process may have about a thousand of all sorts. Opening one again takes many times as long as a read.
+const MOST_OPEN: usize = 256;
 
 /// What the segments of a journal may keep for their readers, all together.
 #[derive(Debug)]
 pub(crate) struct Resident {
     /// How many bytes of offsets there is still room for.
-    offsets: AtomicUsize,
+    offsets: AtomicU64,
     /// Whose files are open, in a ring: no lock, since appenders open files, too, and must not wait for
     /// readers.
     open: [ArcSwapOption<Weak<Open>>; MOST_OPEN],
@@ -154,15 +154,15 @@ pub(crate) struct Resident {
 impl Resident {
     pub(crate) fn new(maps: bool) -> Self {
         Self {
-            offsets: AtomicUsize::new(RESIDENT),
+            offsets: AtomicU64::new(RESIDENT),
             open: [const { ArcSwapOption::const_empty() }; MOST_OPEN],
             opened: AtomicUsize::new(0),
             maps,
         }
     }
 
-    fn takes(&self, bytes: usize) -> bool {
-        let left = |left: usize| left.checked_sub(bytes);
+    fn takes(&self, bytes: u64) -> bool {
+        let left = |left: u64| left.checked_sub(bytes);
         self.offsets.fetch_update(Relaxed, Relaxed, left).is_ok()
     }
 
@@ -323,7 +323,7 @@ impl Segment {
         resident: &Resident,
     ) -> Result<StoredOffsets, Error> {
         // A view from before the segment was sealed doesn't know its count; its file is complete.
-        let complete = |len| self.sealed.is_none_or(|(count, _)| len as u64 == count);
+        let complete = |len: u64| self.sealed.is_none_or(|(count, _)| len == count);
         let path = self
             .path
             .with_file_name(offsets_name(self.first, self.generation));
@@ -336,14 +336,15 @@ impl Segment {
         let Ok(Some(reader)) = OffsetsReader::open(fs, &path, of) else {
             return Ok(StoredOffsets::Loaded(self.scan(fs, journal, resident)?));
         };
+        let Some(len) = reader.len().ok().filter(|len| complete(*len)) else {
+            return Ok(StoredOffsets::Loaded(self.scan(fs, journal, resident)?));
+        };
+        if !resident.takes(len * size_of::<u32>() as u64) {
+            // A hole in it is noticed by who comes upon it.
+            return Ok(StoredOffsets::File(reader));
+        }
         match reader.read_all() {
-            Ok(offsets) if complete(offsets.len()) => {
-                Ok(if resident.takes(size_of_val(offsets.as_slice())) {
-                    StoredOffsets::Loaded(offsets)
-                } else {
-                    StoredOffsets::File(reader)
-                })
-            }
+            Ok(offsets) if complete(offsets.len() as u64) => Ok(StoredOffsets::Loaded(offsets)),
             _ => Ok(StoredOffsets::Loaded(self.scan(fs, journal, resident)?)),
         }
     }

@@ -240,6 +240,12 @@ impl OffsetsReader {
         offset(bytes).map(Some).ok_or_else(|| damage().into())
     }
 
+    /// How many offsets the file has room for, whatever stands there.
+    pub(crate) fn len(&self) -> Result<u64, Error> {
+        let len = self.file.len().map_err(Error::io("measure", &self.path))?;
+        Ok(len.saturating_sub(HEADER as u64) / OFFSET)
+    }
+
     /// The offsets up to the first that wasn't written or is not above the one before.
     pub(crate) fn read_all(&self) -> Result<Vec<u32>, Error> {
         let mut all = Vec::new();
