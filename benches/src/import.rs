@@ -78,7 +78,7 @@ fn write_lines(path: &Path, lines: u64) -> anyhow::Result<()> {
 }
 
 /// Runs the command with a home of its own. Returns seconds and the peak resident memory in MiB.
-fn run_command(
+pub(crate) fn run_command(
     command: &Path,
     home: &Path,
     arguments: &[&std::ffi::OsStr],

@@ -7,6 +7,7 @@
 mod cell;
 mod chart;
 mod event;
+mod evidence;
 mod group;
 mod import;
 mod machine;
@@ -29,7 +30,7 @@ use crate::{cell::Cell, matrix::Matrix, report::Page, store::Setup};
 /// Measures factlog beside the raw machine and other stores
 #[derive(Parser)]
 struct Args {
-    /// What to run: machine, verification, soak, import, a workload, the start of a cell's name, or any whole one
+    /// What to run: machine, verification, evidence, soak, import, a workload, the start of a cell's name, or any whole one
     name: Option<String>,
     /// The whole matrix: takes hours
     #[arg(long)]
@@ -109,6 +110,10 @@ fn main() -> anyhow::Result<()> {
             (_, true) => 5_000_000,
         };
         page.add("verification", &verification::run(scratch.path(), events)?);
+    }
+    if let Some(command) = args.command.as_deref().filter(|_| wants("evidence")) {
+        let events = if args.quick { 10_000 } else { 1_000_000 };
+        page.add("evidence", &evidence::run(command, scratch.path(), events)?);
     }
     let cells = chosen(&args)?;
     let failed = Matrix::new(scratch.path(), &args).run(&cells, &mut page)?;

@@ -124,6 +124,7 @@ impl Page {
         let mut names = Workload::ALL.iter().map(|(_, name)| *name).chain([
             "machine",
             "verification",
+            "evidence",
             "import",
         ]);
         let whole = args

@@ -51,6 +51,12 @@ pub(crate) fn run(scratch: &Path, events: u64) -> anyhow::Result<Vec<(String, St
 
 fn fill(dir: &Path, events: u64) -> anyhow::Result<()> {
     let journal = Journal::create(dir, Options::new())?;
+    fill_with(&journal, events)?;
+    Ok(journal.close()?)
+}
+
+/// Events of 256 bytes in 1,000 streams.
+pub(crate) fn fill_with(journal: &Journal, events: u64) -> anyhow::Result<()> {
     let names: Vec<String> = (0..STREAMS)
         .map(|stream| format!("stream-{stream}"))
         .collect();
@@ -64,7 +70,7 @@ fn fill(dir: &Path, events: u64) -> anyhow::Result<()> {
         let batch: Vec<_> = (0..1000).map(event).collect();
         journal.append_batch(&batch)?;
     }
-    Ok(journal.close()?)
+    Ok(())
 }
 
 fn verified(dir: &Path, events: u64, threads: NonZero<usize>) -> anyhow::Result<f64> {

@@ -79,6 +79,12 @@ export class Cut {
     return text;
   }
 
+  reason() {
+    const text = textOf(this.take(this.u16()), "a reason");
+    need(text !== "" && !CONTROL.test(text) && utf8Bytes(text).length <= 1024, "a reason");
+    return text;
+  }
+
   /** A counted list of entries that take at least so many bytes. */
   list(least, read) {
     const count = this.u32();

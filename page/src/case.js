@@ -4,6 +4,9 @@ import { caseFileHash, eventHash, factsHash } from "./hashes.js";
 import { Checkpoint } from "./note.js";
 
 const NOWHERE = (1n << 64n) - 1n;
+const TIME_FOLLOWS = 0xffffffff;
+/** One past the last. */
+const MOST_TIME = 1n << 63n;
 
 export class Facts {
   constructor(bytes) {
@@ -57,26 +60,21 @@ class Record {
   constructor(cut, journal, sequence, streams) {
     this.sequence = sequence;
     const flags = cut.u8();
-    const [facts, payload, erased] = [flags & 1, flags & 2, flags & 4];
-    const allowed = facts ? payload || !erased : !payload && erased;
-    need(flags < 8 && allowed, "flags of an event");
+    need(flags === 0 || flags === 1 || flags === 3, "flags of an event");
     this.place(cut, streams);
-    this.recorded = cut.i64();
-    this.facts = null;
-    let hash;
-    if (facts) {
+    this.recorded = recorded(cut, streams.time);
+    streams.time = this.recorded;
+    [this.facts, this.erasedBy, this.sections] = [null, null, null];
+    if (flags & 1) {
       const salt = cut.take(16);
       const bytes = cut.take(cut.u16());
       this.facts = new Facts(bytes);
-      hash = factsHash(salt, bytes);
+      this.factsHash = factsHash(salt, bytes);
     } else {
-      hash = cut.take(32);
+      this.factsHash = cut.take(32);
+      this.erasedBy = cut.u64();
     }
-    this.factsHash = hash;
-    this.erasedBy = erased ? cut.u64() : null;
-    this.sections = payload ? this.facts.sections.map((row) => section(cut, row)) : null;
-    const gone = (this.sections ?? []).some((one) => one.state === 4);
-    need(!facts || gone === Boolean(erased), "erased sections of an event");
+    if (flags & 2) this.sections = this.facts.sections.map((row) => section(cut, row));
     this.hash = eventHash(this.spine(journal));
     streams.last.set(this.number, this);
   }
@@ -113,6 +111,13 @@ class Record {
     return spine;
   }
 
+  /** Sequences of the events that ordered something of it erased, each once, with what they left. */
+  get erased() {
+    if (this.erasedBy !== null) return [[this.erasedBy, 2]];
+    const by = (this.sections ?? []).filter(({ state }) => state === 4).map((one) => one.by);
+    return [...new Set(by)].map((one) => [one, 1]);
+  }
+
   get own() {
     return this.facts?.scope === "$journal";
   }
@@ -122,10 +127,21 @@ class Record {
   }
 }
 
+/** As microseconds since the event before in the case, or, where that is too long or negative, by itself. */
+const recorded = (cut, last) => {
+  const fits = (since) => since !== null && since >= 0n && since < BigInt(TIME_FOLLOWS);
+  const since = cut.u32();
+  const time = since === TIME_FOLLOWS ? cut.i64() : (last ?? MOST_TIME) + BigInt(since);
+  const written = fits(last === null ? null : time - last);
+  need(written === (since !== TIME_FOLLOWS) && time < MOST_TIME, "time of an event");
+  return time;
+};
+
 const section = (cut, row) => {
   const state = cut.u8();
   need(state >= 1 && state <= 4 && (row.suite !== 0 || state !== 2), "state of a section");
-  if (state > 2) return { state };
+  if (state === 4) return { state, by: cut.u64() };
+  if (state === 3) return { state };
   const secret = cut.take(row.suite === 0 ? 16 : 24);
   const stored = cut.take(row.length);
   return { state, secret, stored, key: state === 2 ? cut.take(32) : null };
@@ -159,9 +175,9 @@ export class Statement {
     this.selected = cut.u64();
     this.unknown = cut.u64();
     this.kindCounts = cut.list(11, () => ({ kind: cut.name(), count: cut.u64() }));
-    this.streamCounts = cut.list(8, () => cut.u64());
+    this.streamCounts = cut.list(4, () => BigInt(cut.u32()));
     this.erased = cut.list(20, () => ({
-      by: cut.u64(), level: cut.u8(), reason: cut.name(), events: cut.u64(),
+      by: cut.u64(), level: cut.u8(), reason: cut.reason(), events: cut.u64(),
     }));
     cut.end();
     const pairs = (one, other) => compare(one[0], other[0]) || compare(one[1], other[1]);
@@ -194,12 +210,15 @@ export class Case {
   constructor(bytes) {
     need(bytes.length <= 1 << 30, "it is too long");
     let cut = new Cut(bytes);
-    need(same(cut.take(8), utf8Bytes("FACTCASE")), "it is no evidence case");
+    const begins = (text) => same(bytes.subarray(0, text.length), utf8Bytes(text));
+    need(!begins("c2sp.org/tlog-proof"), "it is a receipt and no evidence case");
+    need(begins("FACTCASE"), "it is no evidence case: it begins otherwise than every one of them");
+    cut.take(8);
     known(cut.u8() === 0, "the case");
     need(bytes.length >= 32, "it ends too early");
     const body = bytes.subarray(0, bytes.length - 32);
     if (!same(caseFileHash(body), bytes.subarray(body.length))) {
-      throw new Bad("case.damaged", "the hash at its end is not that of the file: it is damaged");
+      throw new Bad("case.damaged", "the hash at its end is not that of the file: it was damaged, likely on its way to you");
     }
     need(body.length >= cut.at, "it ends too early");
     cut = new Cut(body, cut.at);
@@ -219,13 +238,13 @@ export class Case {
     this.manifest = manifest === NOWHERE ? null : manifest;
     need(this.manifest !== null || isZero(this.salt), "salt of an unlogged export");
     this.records = [];
-    const streams = { last: new Map(), ids: new Set() };
+    const streams = { last: new Map(), ids: new Set(), time: null };
     let least = 0n;
     for (let runs = cut.u32(); runs > 0; runs--) {
       const [first, count] = [cut.u64(), cut.u32()];
       const end = first + BigInt(count);
       need(count > 0 && first >= least && end < NOWHERE, "a run of events");
-      need(count * 45 <= cut.left, "it ends too early");
+      need(count * 27 <= cut.left, "it ends too early");
       for (let sequence = first; sequence < end; sequence++) {
         this.records.push(new Record(cut, this.journal, sequence, streams));
       }

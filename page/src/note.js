@@ -52,6 +52,11 @@ export class Key {
     return key;
   }
 
+  /** Whether a signature says that it is of this key. */
+  made({ name, id }) {
+    return name === this.name && same(id, this.id);
+  }
+
   verifies(text, signature) {
     return verifies(this.bytes, utf8Bytes(text), signature);
   }
@@ -86,7 +91,7 @@ export class Checkpoint {
   }
 
   by(key) {
-    return this.signatures.filter(({ name, id }) => name === key.name && same(id, key.id));
+    return this.signatures.filter((signature) => key.made(signature));
   }
 
   /** Whether the log's key has signed it, once. */

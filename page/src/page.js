@@ -1,9 +1,10 @@
 // What people see. Text of the case goes in as text alone, never as markup.
-import { Bad, base64, hex } from "./bytes.js";
+import { Bad, base64, hex, same } from "./bytes.js";
+import { pathDrawing, timeline } from "./draw.js";
 import { sha256 } from "./hashes.js";
 import { Key } from "./note.js";
 import { climb, verify } from "./verify.js";
-import { pathDrawing, timeline } from "./draw.js";
+import { beginning, keyless, meanings, paper, period, population, proven, query, sample, time } from "./words.js";
 
 const PAGE = 100;
 const $ = (id) => document.getElementById(id);
@@ -14,14 +15,6 @@ const make = (tag, attributes = {}, ...children) => {
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
-};
-
-const time = (micros) => {
-  const millis = micros / 1000n - (micros % 1000n < 0n ? 1n : 0n);
-  const date = new Date(Number(millis));
-  if (Number.isNaN(date.getTime())) return `${micros} µs`;
-  const rest = String(micros - (micros / 1_000_000n - (micros % 1_000_000n < 0n ? 1n : 0n)) * 1_000_000n);
-  return date.toISOString().slice(0, 19).replace("T", " ") + "." + rest.padStart(6, "0") + " UTC";
 };
 
 /** Control characters and those that turn the direction of writing are spelled out. */
@@ -39,6 +32,9 @@ const verdictWord = (verdict) => {
 };
 
 let report = null;
+let before = null;
+let vkey = "";
+let drawn = null;
 let view = [];
 let at = 0;
 let bad = new Set();
@@ -56,8 +52,20 @@ $("ask").addEventListener("submit", async (event) => {
     return refuse(error.message);
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
+  before = null;
+  if ($("after").files[0]) {
+    const [name, kept] = [$("after").files[0].name, new Uint8Array(await $("after").files[0].arrayBuffer())];
+    if (same(kept, bytes)) return refuse("The case before is the same file as the case.");
+    const found = verify(kept, key);
+    if (found.outcome !== "holds") {
+      const why = found.findings[0];
+      return refuse(`The case before, ${name}, does not hold${why ? `: ${why.code}, ${why.detail}` : ""}.`);
+    }
+    before = { name, case: found.case };
+  }
+  vkey = $("vkey").value.trim();
   const started = performance.now();
-  report = verify(bytes, key);
+  report = verify(bytes, key, before?.case.checkpoint);
   report.took = performance.now() - started;
   report.file = `${file.name}, ${bytes.length} bytes, SHA-256 ${hex(sha256(bytes))}`;
   bad = new Set(report.findings.filter((found) => !found.undecided).map((found) => found.sequence));
@@ -76,13 +84,8 @@ const showAnswer = () => {
   answer.className = report.outcome;
   answer.dataset.milliseconds = Math.round(report.took);
   const [sign, word] = WORDS[report.outcome];
-  const meaning = {
-    integrity: "Is every byte what the journal's checkpoint commits to?",
-    authenticity: "Is the checkpoint signed by the key you typed, or one that took its place?",
-    completeness: "Is no event of the period missing, by the query run again here?",
-  };
-  const rows = Object.entries(meaning).flatMap(([name, question]) => [
-    make("dt", {}, name), make("dd", {}, verdictWord(report[name])), make("dd", {}, question),
+  const rows = meanings(report).flatMap(([name, verdict, meaning]) => [
+    make("dt", {}, name), make("dd", {}, verdictWord(verdict)), make("dd", {}, meaning),
   ]);
   const findings = report.findings.slice(0, 50).map((found) => {
     const where = found.sequence === null ? "" : `event ${found.sequence}: `;
@@ -94,39 +97,36 @@ const showAnswer = () => {
     make("dl", { class: "verdicts" }, ...rows),
     findings.length ? make("ul", { class: "findings" }, ...findings) : "",
     report.case && report.outcome !== "holds"
-      ? make("p", {}, "What follows is what the case says of itself. Don't rely on it.") : "",
+      ? make("p", {}, "What follows is what the case says of itself. It proves nothing.") : "",
   );
 };
 
-const edge = ({ time: micros, sequence }) => (micros === undefined ? `sequence ${sequence}` : time(micros));
-
 const showCase = () => {
   const { statement: said, checkpoint, manifest, earlier } = report.case;
-  const query = [
-    said.kinds.length ? `kind ${said.kinds.join(" or ")}` : null,
-    said.streams.length ? `stream ${said.streams.map((one) => one.join("/")).join(" or ")}` : null,
-    said.tags.length ? `tag ${said.tags.join(" and ")}` : null,
-  ].filter(Boolean).join(", ") || "everything but events of the journal itself";
-  const events = said.end - said.first;
+  const sealed = keyless(report.case);
   const rows = [
     ["File", report.file],
     ["Journal", checkpoint.origin],
     ["Checkpoint", `${checkpoint.size} events, root ${base64(checkpoint.root)}`],
     ["Signed by", report.signers.map((key) => `key ${hex(key.id)}`).join(", ") || "NOBODY WHOM YOU NAMED"],
-    ["Period", `from ${edge(said.from)} to before ${edge(said.until)}: ${events === 0n ? "no event at all" : `events ${said.first} to ${said.end - 1n}`}`],
-    ["Asked for", query],
-    ["Population", said.selected === 0n ? `EMPTY: of the ${events} events of the period none is what was asked for`
-      : `${said.selected} events, of ${events} in the period`],
+    ["Period", period(report.case)],
+    beginning(report.case) ? ["Note", beginning(report.case)] : null,
+    ["Asked for", query(said)],
+    ["Population", population(report.case)],
     said.unknown > 0n ? ["Unknown", `${said.unknown} events were erased, so that nobody knows whether they belong to it`] : null,
-    ...said.erased.map(({ by, reason, events: count }) => ["Erased", `${count} events, by event ${by}: ${reason}`]),
+    ...said.erased.map(({ by, level, reason, events: count }) => ["Erased", `${level === 1 ? "sections" : "all"} of ${count} events, by event ${by}: ${reason}`]),
     said.redacted.length ? ["Left out", `sections ${said.redacted.join(", ")}`] : null,
-    said.after ? ["Follows", `a case of ${said.after.size} events`] : null,
+    sealed > 0 ? ["Encrypted", `${sealed} sections are in the case without the keys that open them`] : null,
+    said.after ? ["Follows", `a case of ${said.after.size} events, as it says`] : null,
     earlier.length ? ["Earlier checkpoints", earlier.map((one) => `${one.checkpoint.size} events`).join(", ")] : null,
     ["Logged", manifest === null ? "NO: an unlogged export; the journal says nothing of it" : `the journal says so itself, at event ${manifest}`],
     ["Made", `${time(said.madeAt)} by ${said.tool}`],
   ].filter(Boolean);
+  $("about-head").textContent = report.outcome === "holds" ? "What it is" : "What the case says of itself: don't rely on it";
   $("about").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, plain(value))]));
-  $("proven").replaceChildren(...proven().map((line) => make("li", {}, plain(line))));
+  const people = "Facts name people, also in events that were not asked for. Pass the case on only to who may see them.";
+  const lines = [...proven(report, before), people];
+  $("proven").replaceChildren(...lines.map((line) => make("li", {}, plain(line))));
   $("counts").replaceChildren(countTable("By kind", said.kindCounts.map(({ kind, count }) => [kind, count])),
     countTable("By stream", streamCounts()));
   $("timeline").replaceChildren(timeline(report.case, time));
@@ -134,26 +134,10 @@ const showCase = () => {
   $("kind").replaceChildren(make("option", { value: "" }, "any"), ...kinds.map((kind) => make("option", { value: kind }, plain(kind))));
   $("which").value = said.selected > 0n ? "selected" : "all";
   $("text").value = "";
+  forgetSample();
   $("detail").hidden = true;
   $("content").hidden = false;
   filter();
-};
-
-const proven = () => {
-  const { statement: said, checkpoint, manifest } = report.case;
-  const closed = said.until.time !== undefined && said.end < checkpoint.size;
-  const holds = report.outcome === "holds";
-  return [
-    holds ? `Proven: these are all events of the period that ${checkpoint.origin} held when it had ${checkpoint.size} events, as its key says, unchanged since.`
-      : "Nothing is proven: the case does not hold, or can't be decided.",
-    closed ? "The period is closed: an event after it is in the case."
-      : said.until.time !== undefined ? "The journal ended before an event followed the period: a later case shows whether more came."
-        : `The period ends at sequence ${said.end} because the query says so, not at a time.`,
-    manifest === null ? "This is an unlogged export: whoever made it chose period and query, and the journal tells of neither." : null,
-    "Not proven: that what was recorded is true, that all that happened was recorded, or that the clock was right.",
-    "Not proven: that the journal is the only one of its kind. Keep this case, and ask for the next one with --after.",
-    "Facts name people, also in events that were not asked for. Pass the case on only to who may see them.",
-  ].filter(Boolean);
 };
 
 const streamCounts = () => {
@@ -201,6 +185,7 @@ const filter = () => {
   view = records.filter((record) => {
     if (which === "selected" && !(said.covers(record) && said.takes(record) !== false)) return false;
     if (which === "period" && !said.covers(record)) return false;
+    if (which === "sample" && !drawn.has(record.sequence)) return false;
     if (kind && record.facts?.kind !== kind) return false;
     if (!text) return true;
     const { facts } = record;
@@ -214,6 +199,31 @@ for (const id of ["which", "kind", "text"]) $(id).addEventListener("input", filt
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("back").addEventListener("click", () => { at = Math.max(0, at - PAGE); list(); });
 $("on").addEventListener("click", () => { at += PAGE; list(); });
+
+const forgetSample = () => {
+  drawn = null;
+  $("sample-option").disabled = true;
+  $("paper").hidden = true;
+  $("save").hidden = true;
+  $("draw").disabled = report.outcome !== "holds";
+  $("no-sample").hidden = report.outcome === "holds";
+};
+$("sample").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [n, seed] = [Number($("n").value), $("seed").value];
+  if (report.outcome !== "holds" || !Number.isInteger(n) || n < 1 || seed.trim() === "") return;
+  const records = sample(report.case, n, seed);
+  drawn = new Set(records.map(({ sequence }) => sequence));
+  const checked = BigInt(Date.now()) * 1000n;
+  $("paper").textContent = plain(paper(report, before, { drawn: records, n, seed, vkey, checked }));
+  $("save").href = URL.createObjectURL(new Blob([$("paper").textContent], { type: "text/plain" }));
+  for (const id of ["paper", "save"]) $(id).hidden = false;
+  $("sample-option").disabled = false;
+  $("which").value = "sample";
+  $("kind").value = "";
+  $("text").value = "";
+  filter();
+});
 
 const list = () => {
   const rows = [];
@@ -266,14 +276,14 @@ const show = (record) => {
     facts?.tags.length ? ["Tags", facts.tags.join(", ")] : null,
     facts?.correlation ? ["Correlation", uuid(facts.correlation)] : null,
     facts?.causation ? ["Caused by", uuid(facts.causation)] : null,
-    record.erasedBy !== null ? ["Erased", `${facts ? "in part" : "all but its place"}, by event ${record.erasedBy}`] : null,
+    ...record.erased.map(([by, level]) => ["Erased", `${level === 1 ? "in part" : "all but its place"}, by event ${by}`]),
     ["Event hash", hex(record.hash)],
   ].filter(Boolean);
   const sections = (record.sections ?? []).flatMap((section, place) => {
     const row = facts.sections[place];
     const head = make("h3", {}, plain(`Section ${row.name}`));
     if (section.state === 3) return [head, make("p", {}, `Left out of this case. It is in the journal: ${row.length} bytes with the hash ${hex(row.hash)}.`)];
-    if (section.state === 4) return [head, make("p", {}, `Erased by event ${record.erasedBy}. Its hash was ${hex(row.hash)}.`)];
+    if (section.state === 4) return [head, make("p", {}, `${row.suite === 0 ? "Erased" : "Erased: its key was destroyed"}, by event ${section.by}. Its hash was ${hex(row.hash)}.`)];
     if (row.suite !== 0) return [head, make("p", {}, `Encrypted. ${section.key ? "Its own key is in the case and is the right one unless a finding says otherwise; this page doesn't decrypt." : "Its key is not in the case."}`)];
     return [head, make("pre", {}, plain(content(row, section.stored)))];
   });

@@ -1,5 +1,5 @@
 // The checks of docs/evidence.md, in their order.
-import { Bad, Cut, hex, known, need, same, textOf, utf8Bytes } from "./bytes.js";
+import { Bad, Cut, hex, known, need, same } from "./bytes.js";
 import { Case } from "./case.js";
 import {
   caseCommitment, keyCommitment, leafHash, nextKeyHash, nodeHash, sealedHash, sectionHash,
@@ -8,8 +8,9 @@ import { Key } from "./note.js";
 
 const MOST = (1n << 64n) - 1n;
 
-/** Verdicts, findings and the case, of bytes and the key of whoever looks at them. */
-export const verify = (bytes, key) => {
+/** Verdicts, findings and the case, of bytes, the key of whoever looks at them, and, if they kept one, the
+ * checkpoint of the case before. */
+export const verify = (bytes, key, after = null) => {
   const report = { findings: [], case: null, signers: [] };
   const say = (question, code, sequence, detail, undecided = false) =>
     report.findings.push({ question, code: `case.${code}`, sequence, detail, undecided });
@@ -29,8 +30,8 @@ export const verify = (bytes, key) => {
   }
   const governing = checkIntegrity(report.case, say);
   const integrity = verdict("integrity");
-  checkCompleteness(report.case, governing, say);
-  report.signers = checkAuthenticity(report.case, integrity === "fails" ? [] : governing, key, say);
+  checkCompleteness(report.case, governing, after, say);
+  report.signers = checkAuthenticity(report.case, integrity === "fails" ? null : governing, key, say);
   const authenticity = verdict("authenticity");
   const completeness = verdict("completeness", integrity);
   const all = [integrity, authenticity, completeness];
@@ -193,13 +194,6 @@ const readKey = (cut) => {
   return cut.take(32);
 };
 
-const readReason = (cut) => {
-  const text = textOf(cut.take(cut.u16()), "a reason");
-  const plain = text !== "" && !/[\u0000-\u001f\u007f-\u009f]/.test(text);
-  need(plain && utf8Bytes(text).length <= 1024, "a reason");
-  return text;
-};
-
 const readIds = (cut) => {
   const ids = cut.list(16, () => hex(cut.take(16)));
   need(ids.length <= 65536 && ids.every((id, at) => id > (ids[at - 1] ?? "0".repeat(32))), "ids");
@@ -210,7 +204,7 @@ const READ = {
   "shred.intended": (cut) => {
     const domain = cut.u8();
     known(domain >= 1 && domain <= 6, "key domain");
-    const value = { reason: readReason(cut), keys: readIds(cut) };
+    const value = { reason: cut.reason(), keys: readIds(cut) };
     need(value.keys.length > 0, "a shred of no key");
     return value;
   },
@@ -223,8 +217,8 @@ const READ = {
     need(count <= 16 && (grade === 1 || !fates.includes(0)), "recipients");
     return {};
   },
-  "hold.placed": (cut) => ({ reason: readReason(cut), domains: readIds(cut) }),
-  "hold.lifted": (cut) => ({ hold: cut.u64(), reason: readReason(cut) }),
+  "hold.placed": (cut) => ({ reason: cut.reason(), domains: readIds(cut) }),
+  "hold.lifted": (cut) => ({ hold: cut.u64(), reason: cut.reason() }),
   "journal.created": (cut) => {
     const value = { journal: cut.take(16), created: cut.i64() };
     const policy = cut.u8();
@@ -276,7 +270,7 @@ const readOwn = (kind, bytes) => {
   return value;
 };
 
-const checkCompleteness = (found, governing, say) => {
+const checkCompleteness = (found, governing, after, say) => {
   const wrong = (code, sequence, detail) => say("completeness", code, sequence, detail);
   const { statement: said, records, bySequence } = found;
   const size = found.checkpoint.size;
@@ -300,13 +294,7 @@ const checkCompleteness = (found, governing, say) => {
   for (const record of records) if (!record.own) checkShown(said, record, wrong);
   const counted = count(found);
   if (counted !== null) wrong("counts", null, `the counts that the case states are not those of its events: ${counted} are selected`);
-  for (const record of records) {
-    if (record.erasedBy === null) continue;
-    const by = bySequence.get(record.erasedBy);
-    if (!by?.own || !by.facts.kind.startsWith("erasure.") || record.erasedBy <= record.sequence) {
-      wrong("stub", record.sequence, `it is said to be erased by event ${record.erasedBy}, which erases nothing`);
-    }
-  }
+  checkErased(found, governing, wrong);
   if (found.manifest !== null) {
     const event = governing.find(({ sequence }) => sequence === found.manifest);
     const value = event?.kind === "case.exported" && found.manifest >= said.end ? event.value : null;
@@ -317,9 +305,60 @@ const checkCompleteness = (found, governing, say) => {
         + "query, period, counts or redactions were changed");
     }
   }
-  const shown = ({ checkpoint }) => checkpoint.size === said.after.size && same(checkpoint.root, said.after.root);
-  if (said.after && !found.earlier.some(shown)) {
-    wrong("after", null, "the checkpoint of the case that this one says it follows is not in it");
+  checkAgainst(found, after, say);
+};
+
+/** What is erased is so by an event of the journal that comes later, and for the reason that it gives. */
+const checkErased = ({ statement: said, records, bySequence }, governing, wrong) => {
+  const intended = governing.filter(({ kind }) => kind === "shred.intended");
+  const shreds = new Map(intended.map(({ sequence, value }) => [sequence, { ...value, keys: new Set(value.keys) }]));
+  const erases = (by) => {
+    const order = bySequence.get(by);
+    return Boolean(order?.own) && order.facts.kind.startsWith("erasure.");
+  };
+  for (const record of records) {
+    const sections = (record.sections ?? []).map((section, at) => [section, record.facts.sections[at]]);
+    const parts = sections.filter(([{ state }]) => state === 4).map(([{ by }, { keyId }]) => [by, keyId]);
+    const orders = record.erasedBy === null ? parts : [[record.erasedBy, undefined]];
+    for (const [by, key] of orders) {
+      const shredded = key !== undefined && Boolean(shreds.get(by)?.keys.has(hex(key)));
+      if (by > record.sequence && (shredded || erases(by))) continue;
+      wrong("stub", record.sequence, `it is said to be erased by event ${by}, which doesn't do that`);
+    }
+  }
+  for (const { by, reason } of said.erased) {
+    if ((shreds.get(by)?.reason ?? reason) === reason) continue;
+    wrong("stub", by, "the case gives another reason for an erasure than the event that ordered it");
+  }
+};
+
+/** What the case says that it follows, and the checkpoint of the case before that the reader kept. */
+const checkAgainst = (found, after, say) => {
+  const wrong = (code, detail) => say("completeness", code, null, detail);
+  const { statement: said, checkpoint } = found;
+  const shown = (size) => [...found.earlier.map((one) => one.checkpoint), checkpoint].find((one) => one.size === size);
+  if (said.after) {
+    const own = shown(said.after.size);
+    if (!own || !same(own.root, said.after.root)) {
+      wrong("after", "the checkpoint of the case that this one says it follows is not in it");
+    }
+  }
+  if (!after) return;
+  const own = shown(after.size);
+  if (after.origin !== checkpoint.origin) {
+    wrong("after", "the case that was given as the one before is of another journal");
+  } else if (after.size > checkpoint.size) {
+    wrong("after", `the case that was given as the one before speaks of ${after.size} events, and this one of `
+      + `${checkpoint.size}: it is a later one, or the journal has lost events since`);
+  } else if (!own) {
+    say("completeness", "not_compared", null, said.after
+      ? `the case follows one of ${said.after.size} events, so that it can't be compared with the one that was given, `
+        + `of ${after.size}: give the one directly before`
+      : "the case was made without --after, so that it can't be compared with the one that was given: "
+        + "ask for it to be made again with that one", true);
+  } else if (!same(own.root, after.root)) {
+    wrong("forked", `the checkpoint of ${after.size} events that was kept elsewhere has another root than the case's: `
+      + "the journal's history was rewritten, or it is another journal's");
   }
 };
 
@@ -371,7 +410,7 @@ const count = ({ statement: said, records }) => {
     if (!said.covers(record)) continue;
     const taken = said.takes(record);
     add(streams, record.number, taken === true ? 1n : 0n);
-    if (record.erasedBy !== null) add(erased, `${record.erasedBy} ${record.facts ? 1 : 2}`);
+    for (const [by, level] of record.erased) add(erased, `${by} ${level}`);
     if (taken === null) unknown += 1n;
     if (taken !== true) continue;
     selected += 1n;
@@ -385,7 +424,9 @@ const count = ({ statement: said, records }) => {
   return right ? null : selected;
 };
 
-const checkAuthenticity = (found, governing, given, say) => {
+/** `own` is null if the events don't lead to the checkpoint, and so say nothing of keys. */
+const checkAuthenticity = (found, own, given, say) => {
+  const governing = own ?? [];
   const { checkpoint } = found;
   const shown = [...found.earlier.map((one) => one.checkpoint), checkpoint];
   const revoked = governing.filter(({ kind }) => kind === "key.revoked");
@@ -407,19 +448,32 @@ const checkAuthenticity = (found, governing, given, say) => {
       keys.push({ key: new Key(checkpoint.origin, value.key), most: limit(value.key) });
     }
   }
+  // All that the reader or the journal itself names, whether their signatures count or not.
+  const named = new Map(given.name === checkpoint.origin ? [[hex(given.bytes), given]] : []);
+  for (const { kind, value } of governing) {
+    const keys = { "journal.created": value.keys, "key.rotated": [value.old, value.key] }[kind] ?? [];
+    for (const key of keys) if (!named.has(hex(key))) named.set(hex(key), new Key(checkpoint.origin, key));
+  }
   let bad = false;
+  const strangers = [];
   for (const one of shown) {
-    for (const { key } of keys) {
-      for (const signature of one.by(key)) {
-        if (key.verifies(one.text, signature.bytes)) continue;
+    for (const signature of one.signatures) {
+      const by = [...named.values()].filter((key) => key.made(signature));
+      if (by.length === 0) {
+        // Cosignatures are longer; what others sign in other ways is no matter of ours.
+        if (signature.bytes.length === 64) strangers.push([signature.name, one.size]);
+      } else if (!by.some((key) => key.verifies(one.text, signature.bytes))) {
         bad = true;
-        say("authenticity", "signature", null, `the signature of ${key.name} under the checkpoint of ${one.size} events does not verify`);
+        say("authenticity", "signature", null, `the signature of ${signature.name} under the checkpoint of ${one.size} events does not verify`);
       }
     }
   }
   const signers = keys.filter((key) => counts(checkpoint, key)).map(({ key }) => key);
   if (signers.length === 0 && !bad) {
     say("authenticity", "not_signed", null, "the checkpoint is not signed by the key that was given, nor by one that took its place");
+  }
+  for (const [name, size] of own ? strangers : []) {
+    say("authenticity", "unknown_signature", null, `${name} has signed the checkpoint of ${size} events with a key that is none of the journal's`);
   }
   return signers;
 };

@@ -45,8 +45,9 @@ await page.goto(page_);
 await context.setOffline(true);
 const vkey = readFileSync(join(cases, "log.vkey"), "utf8").trim();
 
-const check = async (file, key = vkey) => {
+const check = async (file, key = vkey, after = []) => {
   await page.setInputFiles("#file", file);
+  await page.setInputFiles("#after", after);
   await page.fill("#vkey", key);
   await page.evaluate(() => document.getElementById("answer").replaceChildren());
   await page.click("#check");
@@ -58,9 +59,11 @@ const check = async (file, key = vkey) => {
       headline: answer.querySelector(".headline").textContent,
       colour: getComputedStyle(answer).borderTopColor,
       verdicts: [...answer.querySelectorAll(".verdicts dd:nth-of-type(odd)")].map((cell) => cell.firstElementChild?.className.split("-")[0]),
-      code: answer.querySelector(".findings code")?.textContent ?? "-",
+      code: (answer.querySelector(".findings li:not(.open) code") ?? answer.querySelector(".findings code"))?.textContent ?? "-",
       milliseconds: Number(answer.dataset.milliseconds),
       rows: document.querySelectorAll("#events tbody tr").length,
+      proven: document.getElementById("content").hidden ? "" : document.getElementById("proven").textContent,
+      sample: !document.getElementById("draw").disabled,
     };
   });
 };
@@ -80,16 +83,62 @@ for (const line of readFileSync(join(cases, "table.txt"), "utf8").trim().split("
     expect(found.headline.includes("does not hold"), `${name}: no word of it: ${found.headline}`);
     red += 1;
   }
+  // Nothing is claimed of what doesn't hold, and nothing is drawn from it.
+  const claims = found.proven.startsWith("Proven: ");
+  expect(claims === (outcome === "holds"), `${name}: ${found.proven.slice(0, 80)}`);
+  if (outcome !== "holds") {
+    const more = ["The period is closed", "The period ends", "Compared with"].filter((words) => found.proven.includes(words));
+    expect(more.length === 0, `${name} claims: ${more}`);
+  }
   checked += 1;
 }
 expect(checked > 60 && red >= 10, `${checked} vectors, ${red} in red`);
 
-// A key that isn't the journal's, and one that is mistyped.
+// A key that is mistyped, and one that isn't the journal's.
+const anotherKey = "example.com/ledger/0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c+5de9519c+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
 const stranger = await check(join(cases, "good-everything.case"), "example.com/other+d9b5e0a6+AQ==");
 expect(stranger.outcome === "undecided" && stranger.headline.includes("Nothing was checked"), "a mistyped key");
 
+const foreign = await check(join(cases, "good-everything.case"), anotherKey);
+expect(foreign.verdicts.join() === "holds,fails,holds", `another key: ${foreign.verdicts}`);
+const cautious = await page.textContent("#answer");
+expect(cautious.split("for which nobody you named vouches").length === 3, `another key: ${cautious}`);
+expect(!foreign.sample, "no sample of a checkpoint that nobody signed");
+
+// Beside the case before.
+const [before, after, alone] = ["good-before", "good-after", "good-everything"].map((name) => join(cases, `${name}.case`));
+const compared = await check(after, vkey, before);
+expect(compared.proven.includes("Compared with your good-before.case"), `beside the case before: ${compared.proven}`);
+expect(compared.proven.includes("NOTE: this period begins at event 1"), `an overlap: ${compared.proven}`);
+const bare = await check(after);
+expect(!bare.proven.includes("Compared with") && bare.proven.includes("not compared"), `by itself: ${bare.proven}`);
+const open = await check(alone, vkey, before);
+expect(open.outcome === "undecided" && open.code === "case.not_compared", `made without: ${open.code}`);
+const swapped = await check(before, vkey, after);
+expect(swapped.outcome === "fails" && swapped.code === "case.after", `the other way round: ${swapped.code}`);
+const itself = await check(after, vkey, after);
+expect(itself.headline.includes("Nothing was checked"), `beside itself: ${itself.headline}`);
+
+// The same sample as the command draws, with its statement.
+const holding = await check(alone);
+expect(holding.sample, "a sample can be drawn of what holds");
+await page.fill("#n", "3");
+await page.fill("#seed", "3516426251");
+await page.click("#draw");
+const paper = await page.textContent("#paper");
+const sampled = paper.split("\n\n")[0].split("\n").map((line) => Number(line.trim().split(" ")[0]));
+expect(sampled.join() === "2,6,7", `drawn: ${sampled}`);
+for (const words of ["SHA-256 ", vkey, "3 of 6 events, drawn by the seed", "Proven: the population is all"]) {
+  expect(paper.includes(words), `the statement lacks ${words}: ${paper}`);
+}
+const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+expect(readFileSync(await download.path(), "utf8") === paper, "what is saved is what is shown");
+expect((await page.$$("#events tbody tr")).length === 3, "the table shows the sample");
+
 // By keyboard alone: from the key's field to the proof of an event.
-await page.setInputFiles("#file", join(cases, "good-everything.case"));
+await check(before);
+await page.evaluate(() => { document.getElementById("answer").className = ""; });
+await page.setInputFiles("#file", alone);
 await page.fill("#vkey", vkey);
 await page.focus("#vkey");
 await page.keyboard.press("Enter");
@@ -127,6 +176,11 @@ if (shots) {
   await check(join(cases, "good-redacted.case"));
   await page.click('button[aria-label="Proof of event 3"]');
   await (await page.$("#detail")).screenshot({ path: join(shots, "page-proof.png") });
+  await check(join(cases, "good-deposits.case"));
+  await page.fill("#n", "3");
+  await page.fill("#seed", "3516426251");
+  await page.click("#draw");
+  await (await page.$('section[aria-labelledby="sample-head"]')).screenshot({ path: join(shots, "page-sample.png") });
   await check(join(cases, "payload-changed.case"));
   await page.click('button[aria-label="Proof of event 5"]');
   await page.screenshot({ path: join(shots, "page-wrong-event.png"), fullPage: true });

@@ -7,7 +7,7 @@ use crate::run::{cargo, root, step};
 /// What to measure, and beside what.
 #[derive(clap::Args)]
 pub(crate) struct Bench {
-    /// machine, import, a workload such as durable, or a cell such as durable-256-1000-10000-1; all of
+    /// machine, verification, evidence, import, a workload such as durable, or a cell such as durable-256-1000-10000-1; all of
     /// the core if none is named
     name: Option<String>,
     /// Measures other stores, too

@@ -152,17 +152,28 @@ fn key_file(
 
 /// Reads a verifier key: the key itself, or the name of a file that holds it.
 pub(crate) fn verifier_key(text: &str) -> Result<VerifierKey> {
-    let parse = |text: &str| {
-        VerifierKey::parse(text).map_err(|error| misused(format!("not a verifier key: {error}")))
-    };
     // A vkey always has a `+`; a file of that name would be a strange one.
     let path = Path::new(text);
-    if text.matches('+').count() >= 2 || !files::exists(path) {
-        return parse(text);
+    if text.matches('+').count() >= 2 {
+        return VerifierKey::parse(text)
+            .map_err(|error| misused(format!("not a verifier key: {error}")));
+    }
+    if !files::exists(path) {
+        let message = format!(
+            "there is no file {}, and it is no verifier key either, which is NAME+HASH+KEY on one line",
+            paths::shown(path)
+        );
+        return Err(misused(message));
     }
     let bytes = files::read(path, 1 << 10)?;
     let text = String::from_utf8_lossy(&bytes);
-    parse(text.trim_end())
+    let key = VerifierKey::parse(text.trim_end());
+    key.map_err(|error| {
+        misused(format!(
+            "{} holds no verifier key: {error}",
+            paths::shown(path)
+        ))
+    })
 }
 
 /// A journal's id as people see it.

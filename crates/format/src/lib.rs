@@ -46,8 +46,8 @@ mod segment;
 mod spine;
 
 pub use case::{
-    CaseEdge, CaseErased, CaseFile, CaseRecord, CaseSection, CaseStatement, EarlierCheckpoint,
-    MAX_CASE_LEN,
+    CASE_MAGIC, CaseEdge, CaseErased, CaseFile, CaseRecord, CaseSection, CaseStatement,
+    EarlierCheckpoint, MAX_CASE_LEN,
 };
 pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;

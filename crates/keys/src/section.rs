@@ -4,7 +4,7 @@ use blake3::{
     Hash, Hasher,
     hazmat::{ContextKey, HasherExt, hash_derive_key_context},
 };
-use factlog_format::{Digest, EventId, FORMAT_VERSION, JournalId};
+use factlog_format::{Digest, EventId, FORMAT_VERSION, JournalId, key_commitment};
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -31,7 +31,6 @@ macro_rules! context {
 context!(KEY_ID, "factlog 1 key id");
 context!(NONCE_KEY, "factlog 1 nonce key");
 context!(SECTION_KEY, "factlog 1 section key");
-context!(COMMITMENT, "factlog 1 key commitment");
 context!(SECTION_AAD, "factlog 1 section aad");
 
 fn derive(context: &ContextKey, bytes: &[u8]) -> Digest {
@@ -234,7 +233,7 @@ impl SectionKey {
     /// What the section table commits to.
     #[must_use]
     pub fn commitment(&self) -> Digest {
-        derive(&COMMITMENT, self.0.as_ref())
+        key_commitment(&self.0)
     }
 
     /// Decrypts the section that this is the key of, as [`DataKey::open`] does.

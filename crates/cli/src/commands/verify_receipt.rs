@@ -7,14 +7,12 @@ use factlog_proof::{ReceiptError, SuppliedSection};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::trust::publish;
+use super::{evidence, trust::publish};
 use crate::event::{self, Parts};
 use crate::exit::{ClosedPipe, Exit, Problem};
 use crate::output::{BAD, DIM, GOOD, OPEN, Output, shown, styled};
 use crate::{files, opening, paths, time};
 
-/// Receipts are at most 64 KiB.
-const MAX_RECEIPT: u64 = 64 << 10;
 /// An event of the largest payload as `show --json` prints it: base64, and the payload once more.
 const MAX_EVENT: u64 = 128 << 20;
 
@@ -86,7 +84,7 @@ struct Supplied {
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let key = opening::verifier_key(&args.vkey)?;
     let policy = Policy::from(key.clone()).refuse_unknown_signatures();
-    let bytes = files::read(&args.file, MAX_RECEIPT)?;
+    let bytes = evidence::read_receipt(&args.file)?;
     let event = args.event.as_deref().map(read_event).transpose()?;
     let sections = event.as_ref().map_or(&[][..], |(_, sections)| sections);
     let verified = check(

@@ -46,6 +46,13 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether a file that can be read begins like this.
+pub(crate) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
+    let mut found = vec![0; bytes.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut found));
+    read.is_ok() && found == bytes
+}
+
 /// Reads a file that holds a private key: only its owner may have access, a link is not followed, and what
 /// was read is wiped.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>> {

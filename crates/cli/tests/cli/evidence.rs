@@ -4,7 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::support::Place;
 
@@ -68,6 +70,35 @@ fn a_case_continues_the_one_before_and_none_of_another_journal() {
     );
     let alone = verified(&place, "one", &["--after", "two"], 3);
     assert_eq!(alone["findings"][0]["code"], "case.after");
+    // What was not asked of it is no sign of tampering, and what was not compared is not said.
+    make(&place, &["--from", "4", "-o", "lone"]);
+    let lone = verified(&place, "lone", &["--after", "one"], 4);
+    assert_eq!(lone["findings"][0]["code"], "case.not_compared");
+    let says = |args: &[&str]| {
+        let args = [&["verify-evidence"], args, &["--vkey", "vkey"]].concat();
+        place.run(&args).exits(0).stdout
+    };
+    assert!(says(&["two", "--after", "one"]).contains("Compared with your one"));
+    for lines in [says(&["two"]), says(&["two", "--after", "one"])] {
+        assert!(lines.contains("only one of its kind"), "{lines}");
+    }
+    assert!(says(&["two"]).contains("not compared with one of yours"));
+    assert!(says(&["two", "--after", "one"]).contains("begins where that of one ended"));
+    make(
+        &place,
+        &["--from", "5", "--kind", "k", "--after", "one", "-o", "gap"],
+    );
+    let gap = says(&["gap", "--after", "one"]);
+    assert!(
+        gap.contains("1 events, 4 to 4, are in neither case"),
+        "{gap}"
+    );
+    assert!(gap.contains("asked for something else"), "{gap}");
+    make(&place, &["--from", "2", "--after", "one", "-o", "over"]);
+    let over = says(&["over", "--after", "one"]);
+    assert!(over.contains("before that of one ended"), "{over}");
+    let same = ["verify-evidence", "one", "--vkey", "vkey", "--after", "one"];
+    place.run(&same).exits(2);
     let other = ledger();
     fs::copy(place.path("one"), other.path("foreign")).unwrap();
     let args = [
@@ -101,8 +132,12 @@ fn an_empty_period_is_a_positive_statement() {
         .run(&["verify-evidence", "c", "--vkey", "vkey"])
         .exits(0);
     assert!(page.stdout.contains("EMPTY"), "{}", page.stdout);
+    // Nor is it taken for a period in which nothing happened.
     assert!(
-        page.stdout.contains("The period is closed") || page.stdout.contains("no event at all")
+        page.stdout
+            .contains("after this period: it can't hold anything"),
+        "{}",
+        page.stdout
     );
 }
 
@@ -152,16 +187,31 @@ fn tables_and_samples_are_made_of_cases_that_hold_and_of_no_others() {
     verified(&place, "c", &["--csv", "c.csv"], 0);
     let table = fs::read_to_string(place.path("c.csv")).unwrap();
     assert_eq!(table.lines().count(), 6);
-    let draw = |seed: &str| {
+    let sample = |n: &str, seed: &str| {
         let args = [
-            "sample", "c", "--vkey", "vkey", "--n", "2", "--seed", seed, "--json",
+            "sample", "c", "--vkey", "vkey", "--n", n, "--seed", seed, "--json",
         ];
-        let drawn = place.run(&args).exits(0).objects();
-        drawn
-            .iter()
-            .map(|event| event["sequence"].as_u64().unwrap())
-            .collect::<Vec<_>>()
+        place.run(&args)
     };
+    let draw = |seed: &str| {
+        let drawn = sample("2", seed).exits(0).objects();
+        let events = drawn.iter().filter_map(|event| event["sequence"].as_u64());
+        events.collect::<Vec<_>>()
+    };
+    let all = sample("99", "s").exits(0).objects();
+    let said = all.last().unwrap();
+    assert_eq!(
+        (&said["drawn"], &said["wanted"], &said["population"]),
+        (&5.into(), &99.into(), &5.into())
+    );
+    let bytes = fs::read(place.path("c")).unwrap();
+    assert_eq!(said["sha256"], HEXLOWER.encode(&Sha256::digest(&bytes)));
+    let words = said["statement"].to_string();
+    for word in ["99 were wanted", "drawn by the seed \\\"s\\\"", "Proven: "] {
+        assert!(words.contains(word), "{words}");
+    }
+    sample("2", " ").exits(2);
+    sample("0", "s").exits(2);
     assert_eq!(draw("s").len(), 2);
     assert_eq!(draw("s"), draw("s"));
     assert!((0..20).any(|seed: u8| draw(&seed.to_string()) != draw("s")));
@@ -177,6 +227,148 @@ fn tables_and_samples_are_made_of_cases_that_hold_and_of_no_others() {
 }
 
 #[test]
+fn numbers_add_up_and_nothing_is_claimed_of_a_checkpoint_that_nobody_signed() {
+    let place = ledger();
+    make(
+        &place,
+        &["--kind", "account.deposited", "--redact", "data", "-o", "c"],
+    );
+    let page = |vkey: &str, code| {
+        let args = ["verify-evidence", "c", "--vkey", vkey];
+        place.run(&args).exits(code).stdout
+    };
+    let good = page("vkey", 0);
+    for words in [
+        "4 events, of 6 in the period; 1 are the journal's own, 1 are not what was asked for",
+        "of what was asked for (kind account.deposited)",
+        "Not shown: the sections data",
+        "where the journal did when the case was made",
+        "(events 0 to 5, recorded 2",
+        "SHA-256",
+    ] {
+        let words = words.replace("(events", "events");
+        assert!(good.contains(&words), "{words}: {good}");
+    }
+    let other = place.run(&["init", "other", "--json"]).exits(0).object();
+    let bad = page(other["vkey"].as_str().unwrap(), 3);
+    for words in ["Proven", "no event of the period is missing"] {
+        assert!(!bad.contains(words), "{bad}");
+    }
+    assert_eq!(
+        bad.matches("for which nobody you named vouches").count(),
+        2,
+        "{bad}"
+    );
+    make(&place, &["--to", "3", "-o", "c"]);
+    assert!(page("vkey", 0).contains("because whoever asked said so"));
+}
+
+#[test]
+fn checkpoints_that_were_kept_or_cosigned_elsewhere_are_put_in_and_compared() {
+    let place = ledger();
+    place.run(&["checkpoint", "j", "-o", "kept"]).exits(0);
+    let cosigned = |request: &str, file: &str| {
+        place.run(&["witness", "ask", "j", "-o", request]).exits(0);
+        place
+            .run(&["witness", "cosign", "w", request, "-o", file])
+            .exits(0);
+    };
+    let key = fs::read_to_string(place.path("vkey")).unwrap();
+    let args = [
+        "witness",
+        "init",
+        "w",
+        "--name",
+        "witness.example/w",
+        "--json",
+    ];
+    let witness = place.run(&args).exits(0).object();
+    place.run(&["witness", "trust", "w", &key]).exits(0);
+    cosigned("request", "seen");
+    let policy = format!(
+        "witness w {}\nquorum w\n",
+        witness["vkey"].as_str().unwrap()
+    );
+    place.write("policy", policy);
+    place.append("bank/a", "account.deposited", "{\"n\":6}");
+    make(&place, &["--to", "5", "-o", "bare"]);
+    let found = |case: &str, args: &[&str], code| {
+        let report = verified(&place, case, args, code);
+        finding(&report).to_owned()
+    };
+    assert_eq!(
+        found("bare", &["--checkpoint", "kept"], 4),
+        "case.not_compared"
+    );
+    assert_eq!(found("bare", &["--policy", "policy"], 3), "case.no_quorum");
+    make(
+        &place,
+        &[
+            "--to", "5", "--anchor", "kept", "--anchor", "seen", "-o", "c",
+        ],
+    );
+    assert_eq!(
+        found("c", &["--checkpoint", "kept", "--policy", "policy"], 0),
+        "-"
+    );
+    let args = [
+        "verify-evidence",
+        "c",
+        "--vkey",
+        "vkey",
+        "--policy",
+        "policy",
+    ];
+    let page = place.run(&args).exits(0).stdout;
+    assert!(page.contains("Witness witness.example/w saw"), "{page}");
+    // Seen before the period was over.
+    make(&place, &["--anchor", "seen", "-o", "late"]);
+    assert_eq!(found("late", &["--policy", "policy"], 3), "case.no_quorum");
+    let other = ledger();
+    fs::copy(place.path("kept"), other.path("foreign")).unwrap();
+    let args = ["evidence", "j", "--anchor", "foreign", "-o", "c", "--json"];
+    assert_eq!(other.run(&args).exits(3).error()["code"], "history.forked");
+    assert!(!other.path("c").exists());
+}
+
+#[test]
+fn whoever_knows_any_key_of_the_journal_can_check_a_case_from_after_its_rotations() {
+    let place = ledger();
+    make(&place, &["-o", "before"]);
+    let rotate = || {
+        let rotated = place
+            .run(&["keys", "rotate", "j", "--json"])
+            .exits(0)
+            .object();
+        place.append("bank/a", "account.deposited", "{\"n\":7}");
+        rotated["vkey"].as_str().unwrap().to_owned()
+    };
+    let (second, third) = (rotate(), rotate());
+    make(&place, &["--from", "6", "--after", "before", "-o", "c"]);
+    let check = |vkey: &str, more: &[&str]| {
+        let args = [&["verify-evidence", "c", "--json", "--vkey", vkey], more].concat();
+        let report = place.run(&args).object();
+        (
+            finding(&report).to_owned(),
+            report["case"]["signers"][0].clone(),
+        )
+    };
+    for vkey in ["vkey", &second, &third] {
+        assert_eq!(
+            check(vkey, &[]),
+            ("-".to_owned(), third.clone().into()),
+            "{vkey}"
+        );
+    }
+    assert_eq!(check("vkey", &["--after", "before"]).0, "-");
+    let other = place.run(&["init", "other", "--json"]).exits(0).object();
+    assert_eq!(
+        check(other["vkey"].as_str().unwrap(), &[]).0,
+        "case.not_signed"
+    );
+}
+
+#[test]
 fn a_receipt_is_explained_up_to_the_root() {
     let place = ledger();
     place.run(&["receipt", "j", "3", "-o", "r"]).exits(0);
@@ -189,6 +381,40 @@ fn a_receipt_is_explained_up_to_the_root() {
     assert_eq!(told["steps"][0]["side"], "leaf");
     let page = place.run(&["explain", "r"]).exits(4);
     assert!(page.stdout.contains("which is the root"), "{}", page.stdout);
+    // A key that didn't sign vouches for nothing.
+    place.run(&["init", "other"]).exits(0);
+    let vkey = place.run(&["init", "third", "--json"]).exits(0).object();
+    let args = ["explain", "r", "--vkey", vkey["vkey"].as_str().unwrap()];
+    let page = place.run(&args).exits(3).stdout;
+    assert!(page.contains("doesn't vouch for that"), "{page}");
+    assert!(!page.contains("its signature says"), "{page}");
+    assert!(page.contains("The payload is not in a receipt"), "{page}");
+    make(&place, &["-o", "c"]);
+    for args in [
+        ["explain", "c"],
+        ["verify-evidence", "j"],
+        ["verify-evidence", "r"],
+    ] {
+        let ran = place.run(&[&args[..], &["--vkey", "vkey"]].concat());
+        let said = ran.stdout + &ran.stderr;
+        let hint = if args[1] == "r" {
+            "verify-receipt"
+        } else {
+            "verify"
+        };
+        assert!(ran.code != 0 && said.contains(hint), "{args:?}: {said}");
+    }
+    let missing = place.run(&["verify-evidence", "c", "--vkey", "nowhere.vkey"]);
+    let said = missing.exits(2).stderr;
+    assert!(said.contains("there is no file nowhere.vkey"), "{said}");
+}
+
+/// The code of the first finding that decides; of the first, if none does.
+fn finding(report: &Value) -> &str {
+    let findings = report["findings"].as_array().unwrap();
+    let decides = findings.iter().find(|found| found["undecided"] != true);
+    let first = decides.or(findings.first());
+    first.map_or("-", |found| found["code"].as_str().unwrap())
 }
 
 #[test]
@@ -203,9 +429,7 @@ fn the_command_says_of_every_vector_what_is_to_be_said() {
         let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
         let ran = place.run(&["verify-evidence", file, "--vkey", key, "--json"]);
         let report = ran.object();
-        let code = report["findings"]
-            .get(0)
-            .map_or("-", |finding| finding["code"].as_str().unwrap());
+        let code = finding(&report);
         let found = ["integrity", "authenticity", "completeness"]
             .map(|name| report[name].as_str().unwrap());
         assert_eq!((&found[..], code), (&words[1..4], words[4]), "{row}");
@@ -218,6 +442,14 @@ fn the_command_says_of_every_vector_what_is_to_be_said() {
         };
         assert_eq!(ran.code, exit, "{row}");
     }
+    // What the page draws, too.
+    let (case, key) = (cases.join("good-everything.case"), cases.join("log.vkey"));
+    let (case, key) = (case.to_str().unwrap(), key.to_str().unwrap());
+    let seed = ["--n", "3", "--seed", "3516426251", "--json"];
+    let args = [&["sample", case, "--vkey", key][..], &seed].concat();
+    let drawn = place.run(&args).exits(0).objects();
+    let drawn: Vec<u64> = drawn.iter().filter_map(|event| event["sequence"].as_u64()).collect();
+    assert_eq!(drawn, [2, 6, 7]);
 }
 
 fn workspace() -> PathBuf {
@@ -284,9 +516,7 @@ fn the_verifier_in_python_says_of_every_vector_what_is_to_be_said() {
         let words: Vec<&str> = row.split(' ').collect();
         let found =
             ["integrity", "authenticity", "completeness"].map(|name| said[name].as_str().unwrap());
-        let code = said["findings"]
-            .get(0)
-            .map_or("-", |finding| finding["code"].as_str().unwrap());
+        let code = finding(&said);
         assert_eq!((&found[..], code), (&words[1..4], words[4]), "{row}");
     }
 }

@@ -187,6 +187,11 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["evidence", "j", "-o", "c", "--stream", "a/1"], 0);
     run(&["evidence", "j", "-o", "d", "--unlogged"], 0);
     run(&["verify-evidence", "c", "--vkey", &vkey], 0);
+    run(&["evidence", "j", "-o", "e", "--after", "c"], 0);
+    run(
+        &["verify-evidence", "e", "--vkey", &vkey, "--after", "c"],
+        0,
+    );
     run(&["verify-evidence", "raw", "--vkey", &vkey], 3);
     run(&["sample", "c", "--vkey", &vkey, "--seed", "s"], 0);
     run(&["witness", "init", "w", "--name", "witness.example/w"], 0);

@@ -10,11 +10,12 @@ use crate::{
 pub use record::{CaseRecord, CaseSection};
 pub use statement::{CaseEdge, CaseErased, CaseStatement};
 
-use record::Streams;
+use record::Met;
 
 /// The longest case file, in bytes (1 GiB).
 pub const MAX_CASE_LEN: usize = 1 << 30;
-const MAGIC: &[u8; 8] = b"FACTCASE";
+/// What every case file begins with.
+pub const CASE_MAGIC: [u8; 8] = *b"FACTCASE";
 const VERSION: u8 = 0;
 const DIGEST_LEN: usize = 32;
 /// Stands for "not in the journal"; no event can have it as its sequence.
@@ -64,7 +65,7 @@ impl<'a> CaseFile<'a> {
             return Err(TOO_LONG);
         }
         let mut input = Cursor::new(bytes, "case");
-        if input.array::<8>()? != *MAGIC {
+        if input.array::<8>()? != CASE_MAGIC {
             return Err(FormatError::Invalid("case"));
         }
         if input.u8()? != VERSION {
@@ -122,7 +123,7 @@ impl<'a> CaseFile<'a> {
     /// too long, sequences that don't ascend, an event that doesn't follow the one before in its stream.
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         let mut out = Vec::with_capacity(self.estimate());
-        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&CASE_MAGIC);
         out.extend_from_slice(&[VERSION, 0, 0, 0, 0, 0, 0, 0]);
         out.extend_from_slice(&self.journal);
         put_note(&mut out, self.checkpoint)?;
@@ -174,7 +175,7 @@ fn decode_runs<'a>(
 ) -> Result<Vec<CaseRecord<'a>>, FormatError> {
     let runs = input.u32()?;
     let mut records = Vec::new();
-    let mut streams = Streams::default();
+    let mut met = Met::default();
     let mut least = 0;
     for _ in 0..runs {
         let first = input.u64()?;
@@ -184,7 +185,7 @@ fn decode_runs<'a>(
         let end = end.ok_or(FormatError::Invalid("run of a case"))?;
         input.bounded(count as usize, record::MIN_LEN)?;
         for sequence in first..end {
-            records.push(CaseRecord::decode(input, journal, sequence, &mut streams)?);
+            records.push(CaseRecord::decode(input, journal, sequence, &mut met)?);
         }
         least = end + 1;
     }
@@ -196,7 +197,7 @@ fn encode_runs(records: &[CaseRecord<'_>], out: &mut Vec<u8>) -> Result<(), Form
         .chunk_by(|one, next| one.spine.sequence.checked_add(1) == Some(next.spine.sequence))
         .collect();
     put_len(out, runs.len())?;
-    let mut streams = Streams::default();
+    let mut met = Met::default();
     let mut least = 0;
     for run in runs {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
@@ -209,7 +210,7 @@ fn encode_runs(records: &[CaseRecord<'_>], out: &mut Vec<u8>) -> Result<(), Form
         out.extend_from_slice(&first.to_le_bytes());
         put_len(out, run.len())?;
         for record in run {
-            record.encode(&mut streams, out)?;
+            record.encode(&mut met, out)?;
         }
         least = last + 2;
     }

@@ -1,6 +1,6 @@
 //! One event of a case.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::hash_of;
 use crate::{
@@ -10,15 +10,17 @@ use crate::{
 
 const FACTS: u8 = 1;
 const PAYLOAD: u8 = 2;
-const ERASED: u8 = 4;
+
+/// In place of the time since the event before: the time itself follows.
+const TIME_FOLLOWS: u32 = u32::MAX;
 
 const DISCLOSED: u8 = 1;
 const DISCLOSED_WITH_KEY: u8 = 2;
 const REDACTED: u8 = 3;
 const SECTION_ERASED: u8 = 4;
 
-/// Flags, stream, time and a facts hash: no record is shorter.
-pub(super) const MIN_LEN: usize = 1 + 4 + 8 + 32;
+/// Flags, stream, time, and salt and length of facts: no record is shorter.
+pub(super) const MIN_LEN: usize = 1 + 4 + 4 + 16 + 2;
 
 /// An event of a case: its spine, its facts, and what the case shows of its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub struct CaseRecord<'a> {
     pub spine: Spine,
     /// Salt and facts; `None` if an erasure took them.
     pub facts: Option<([u8; 16], &'a [u8])>,
-    /// Sequence of the event by which this one, or a section of it, was erased.
+    /// Sequence of the event by which the facts, and all else but the spine, were erased; there if and
+    /// only if the facts aren't.
     pub erased_by: Option<u64>,
     /// One for each row of the section table; `None` if the case shows nothing of the payload.
     pub sections: Option<Vec<CaseSection<'a>>>,
@@ -49,16 +52,20 @@ pub enum CaseSection<'a> {
     },
     /// It was left out, and is in the journal.
     Redacted,
-    /// An erasure took it.
-    Erased,
+    /// It was erased, or its key was destroyed.
+    Erased {
+        /// Sequence of the event that ordered it.
+        by: u64,
+    },
 }
 
-/// The streams met so far, each with the spine of its last event. What follows from the event before in
-/// the same stream isn't written, so that it can't be wrong.
+/// What was met so far: the streams, each with the spine of its last event, and the time of the last
+/// event. What follows from the event before in the same stream isn't written, so that it can't be wrong.
 #[derive(Default)]
-pub(super) struct Streams {
+pub(super) struct Met {
     last: Vec<Spine>,
     by_id: HashMap<StreamId, u32>,
+    time: Option<i64>,
 }
 
 impl<'a> CaseRecord<'a> {
@@ -88,6 +95,19 @@ impl<'a> CaseRecord<'a> {
             .and_then(|(_, facts)| FactsRef::decode(facts).ok())
     }
 
+    /// The sequences of the events that ordered something of it erased, each once, with what they left: 1
+    /// the facts, 2 the spine alone.
+    pub fn erased(&self) -> impl Iterator<Item = (u64, u8)> {
+        let whole = self.erased_by.map(|by| (by, 2));
+        let sections = self.sections.iter().flatten();
+        let parts = sections.filter_map(|section| match section {
+            CaseSection::Erased { by } => Some((*by, 1)),
+            _ => None,
+        });
+        let orders: BTreeSet<(u64, u8)> = whole.into_iter().chain(parts).collect();
+        orders.into_iter()
+    }
+
     /// About how long it is.
     pub(super) fn len(&self) -> usize {
         let sections = self.sections.iter().flatten().map(|section| match section {
@@ -102,41 +122,29 @@ impl<'a> CaseRecord<'a> {
         input: &mut Cursor<'a>,
         journal: &JournalId,
         sequence: u64,
-        streams: &mut Streams,
+        met: &mut Met,
     ) -> Result<Self, FormatError> {
         let flags = input.u8()?;
-        let has = |bit| flags & bit != 0;
-        // Erased are facts, or sections of a payload that is shown.
-        let consistent = match (has(FACTS), has(PAYLOAD)) {
-            (true, true) => true,
-            (true, false) => !has(ERASED),
-            (false, shows) => !shows && has(ERASED),
-        };
-        if flags > FACTS | PAYLOAD | ERASED || !consistent {
+        if flags == PAYLOAD || flags > FACTS | PAYLOAD {
             return Err(FormatError::Invalid("flags of a case's event"));
         }
-        let (place, stream, revision, previous) = streams.decode(input)?;
-        let recorded_at = input.i64()?;
-        let (facts, facts_hash) = if has(FACTS) {
+        let (place, stream, revision, previous) = met.decode_stream(input)?;
+        let recorded_at = met.decode_time(input)?;
+        let (facts, facts_hash, erased_by) = if flags & FACTS != 0 {
             let salt = input.array()?;
             let len = usize::from(input.u16()?);
             let facts = input.take(len)?;
             FactsRef::decode(facts)?;
-            (Some((salt, facts)), facts_hash(&salt, facts))
+            (Some((salt, facts)), facts_hash(&salt, facts), None)
         } else {
-            (None, input.array()?)
+            (None, input.array()?, Some(input.u64()?))
         };
-        let erased_by = has(ERASED).then(|| input.u64()).transpose()?;
         let sections = match facts {
-            Some((_, facts)) if has(PAYLOAD) => {
+            Some((_, facts)) if flags & PAYLOAD != 0 => {
                 Some(decode_sections(input, &FactsRef::decode(facts)?)?)
             }
             _ => None,
         };
-        let any_erased = sections.iter().flatten().any(CaseSection::is_erased);
-        if facts.is_some() && any_erased != erased_by.is_some() {
-            return Err(FormatError::Invalid("erased sections of a case's event"));
-        }
         let spine = Spine {
             journal: *journal,
             sequence,
@@ -147,34 +155,27 @@ impl<'a> CaseRecord<'a> {
             facts_hash,
         };
         let record = Self::new(spine, facts, erased_by, sections);
-        streams.put(place, &record.spine);
+        met.put(place, &record.spine);
         Ok(record)
     }
 
-    pub(super) fn encode(
-        &self,
-        streams: &mut Streams,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FormatError> {
+    pub(super) fn encode(&self, met: &mut Met, out: &mut Vec<u8>) -> Result<(), FormatError> {
         let bit = |is: bool, bit| if is { bit } else { 0 };
-        out.push(
-            bit(self.facts.is_some(), FACTS)
-                | bit(self.sections.is_some(), PAYLOAD)
-                | bit(self.erased_by.is_some(), ERASED),
-        );
-        streams.encode(&self.spine, out)?;
-        out.extend_from_slice(&self.spine.recorded_at.to_le_bytes());
-        match &self.facts {
-            Some((salt, facts)) => {
+        out.push(bit(self.facts.is_some(), FACTS) | bit(self.sections.is_some(), PAYLOAD));
+        met.encode_stream(&self.spine, out)?;
+        met.encode_time(self.spine.recorded_at, out);
+        match (&self.facts, self.erased_by) {
+            (Some((salt, facts)), None) => {
                 out.extend_from_slice(salt);
                 let len = u16::try_from(facts.len()).map_err(|_| FormatError::Invalid("facts"))?;
                 out.extend_from_slice(&len.to_le_bytes());
                 out.extend_from_slice(facts);
             }
-            None => out.extend_from_slice(&self.spine.facts_hash),
-        }
-        if let Some(by) = self.erased_by {
-            out.extend_from_slice(&by.to_le_bytes());
+            (None, Some(by)) if self.sections.is_none() => {
+                out.extend_from_slice(&self.spine.facts_hash);
+                out.extend_from_slice(&by.to_le_bytes());
+            }
+            _ => return Err(FormatError::Invalid("erased facts of a case's event")),
         }
         for section in self.sections.iter().flatten() {
             section.encode(out);
@@ -184,10 +185,6 @@ impl<'a> CaseRecord<'a> {
 }
 
 impl CaseSection<'_> {
-    fn is_erased(&self) -> bool {
-        matches!(self, Self::Erased)
-    }
-
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Disclosed {
@@ -201,7 +198,10 @@ impl CaseSection<'_> {
                 out.extend(key.iter().flatten());
             }
             Self::Redacted => out.push(REDACTED),
-            Self::Erased => out.push(SECTION_ERASED),
+            Self::Erased { by } => {
+                out.push(SECTION_ERASED);
+                out.extend_from_slice(&by.to_le_bytes());
+            }
         }
     }
 }
@@ -233,16 +233,16 @@ fn decode_sections<'a>(
                 }
             }
             REDACTED => CaseSection::Redacted,
-            SECTION_ERASED => CaseSection::Erased,
+            SECTION_ERASED => CaseSection::Erased { by: input.u64()? },
             _ => return Err(FormatError::Invalid("section of a case's event")),
         });
     }
     Ok(sections)
 }
 
-impl Streams {
+impl Met {
     /// Which stream an event is of, its id, and the event's revision and previous hash.
-    fn decode(
+    fn decode_stream(
         &self,
         input: &mut Cursor<'_>,
     ) -> Result<(usize, StreamId, u64, Digest), FormatError> {
@@ -264,7 +264,7 @@ impl Streams {
         Ok((place, stream, revision, previous))
     }
 
-    fn encode(&mut self, spine: &Spine, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    fn encode_stream(&mut self, spine: &Spine, out: &mut Vec<u8>) -> Result<(), FormatError> {
         let known = self.by_id.get(&spine.stream).copied();
         let place = known.unwrap_or(self.last.len() as u32);
         out.extend_from_slice(&place.to_le_bytes());
@@ -286,6 +286,40 @@ impl Streams {
         }
         self.put(place as usize, spine);
         Ok(())
+    }
+
+    /// How long an event was recorded after the one before, if that can be written.
+    fn since(&self, time: i64) -> Option<u32> {
+        let since = time.checked_sub(self.time?)?;
+        u32::try_from(since)
+            .ok()
+            .filter(|since| *since != TIME_FOLLOWS)
+    }
+
+    fn decode_time(&mut self, input: &mut Cursor<'_>) -> Result<i64, FormatError> {
+        const BAD: FormatError = FormatError::Invalid("time of a case's event");
+        let since = input.u32()?;
+        let time = if since == TIME_FOLLOWS {
+            let time = input.i64()?;
+            if self.since(time).is_some() {
+                return Err(BAD);
+            }
+            time
+        } else {
+            let last = self.time.ok_or(BAD)?;
+            last.checked_add(since.into()).ok_or(BAD)?
+        };
+        self.time = Some(time);
+        Ok(time)
+    }
+
+    fn encode_time(&mut self, time: i64, out: &mut Vec<u8>) {
+        let since = self.since(time);
+        out.extend_from_slice(&since.unwrap_or(TIME_FOLLOWS).to_le_bytes());
+        if since.is_none() {
+            out.extend_from_slice(&time.to_le_bytes());
+        }
+        self.time = Some(time);
     }
 
     fn put(&mut self, place: usize, spine: &Spine) {

@@ -6,6 +6,7 @@ use super::CaseRecord;
 use crate::{
     Digest, FormatError, StreamId, check_scope,
     cursor::Cursor,
+    journal_event::{check_reason, decode_reason, encode_reason},
     name::{decode_name, encode_name},
 };
 
@@ -66,7 +67,7 @@ pub struct CaseStatement {
     /// How many of each kind are selected; sorted by kind, none is 0.
     pub kind_counts: Vec<(String, u64)>,
     /// How many of each stream are selected, by the streams' first events in the period; 0 too.
-    pub stream_counts: Vec<u64>,
+    pub stream_counts: Vec<u32>,
     /// What was erased; sorted by sequence and level, none is 0.
     pub erased: Vec<CaseErased>,
 }
@@ -105,7 +106,7 @@ impl CaseStatement {
     pub fn counted(mut self, records: &[CaseRecord<'_>]) -> Self {
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
         let mut places: HashMap<StreamId, usize> = HashMap::new();
-        let mut streams: Vec<u64> = Vec::new();
+        let mut streams: Vec<u32> = Vec::new();
         let mut erased: BTreeMap<(u64, u8), u64> = BTreeMap::new();
         let (mut selected, mut unknown) = (0, 0);
         for record in records {
@@ -116,15 +117,15 @@ impl CaseStatement {
                 streams.push(0);
                 streams.len() - 1
             });
-            if let Some(by) = record.erased_by {
-                let level = if record.facts.is_some() { 1 } else { 2 };
-                *erased.entry((by, level)).or_default() += 1;
+            for order in record.erased() {
+                *erased.entry(order).or_default() += 1;
             }
             match self.takes(record) {
                 None => unknown += 1,
                 Some(false) => {}
                 Some(true) => {
                     selected += 1;
+                    // A case holds fewer events than u32 has numbers.
                     if let Some(count) = streams.get_mut(place) {
                         *count += 1;
                     }
@@ -213,7 +214,7 @@ impl CaseStatement {
         for erased in &self.erased {
             out.extend_from_slice(&erased.by.to_le_bytes());
             out.push(erased.level);
-            encode_name(&erased.reason, "reason", &mut out)?;
+            encode_reason(&erased.reason, &mut out);
             out.extend_from_slice(&erased.events.to_le_bytes());
         }
         Ok(out)
@@ -248,12 +249,12 @@ impl CaseStatement {
             selected: input.u64()?,
             unknown: input.u64()?,
             kind_counts: list(&mut input, 11, |input| Ok((name(input)?, input.u64()?)))?,
-            stream_counts: list(&mut input, 8, Cursor::u64)?,
+            stream_counts: list(&mut input, 4, Cursor::u32)?,
             erased: list(&mut input, 20, |input| {
                 Ok(CaseErased {
                     by: input.u64()?,
                     level: input.u8()?,
-                    reason: name(input)?,
+                    reason: decode_reason(input)?,
                     events: input.u64()?,
                 })
             })?,
@@ -266,6 +267,9 @@ impl CaseStatement {
     fn check(&self) -> Result<(), FormatError> {
         for (scope, _) in &self.streams {
             check_scope(scope)?;
+        }
+        for erased in &self.erased {
+            check_reason(&erased.reason)?;
         }
         let sorted = ascends(&self.streams)
             && ascends(&self.kinds)

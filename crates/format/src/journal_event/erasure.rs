@@ -150,7 +150,7 @@ pub struct HoldLifted {
     pub reason: String,
 }
 
-fn check_reason(reason: &str) -> Result<(), FormatError> {
+pub(crate) fn check_reason(reason: &str) -> Result<(), FormatError> {
     if reason.len() > MAX_REASON {
         return Err(FormatError::Limit {
             what: "reason",
@@ -177,12 +177,12 @@ fn check_ids(ids: &[[u8; 16]]) -> Result<(), FormatError> {
     Ok(())
 }
 
-fn encode_reason(reason: &str, out: &mut Vec<u8>) {
+pub(crate) fn encode_reason(reason: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&(reason.len() as u16).to_le_bytes());
     out.extend_from_slice(reason.as_bytes());
 }
 
-fn decode_reason(input: &mut Cursor<'_>) -> Result<String, FormatError> {
+pub(crate) fn decode_reason(input: &mut Cursor<'_>) -> Result<String, FormatError> {
     let len = usize::from(input.u16()?);
     let reason = str::from_utf8(input.take(len)?).map_err(|_| FormatError::Invalid("reason"))?;
     check_reason(reason)?;

@@ -7,6 +7,7 @@ pub use erasure::{
     Encryption, HoldLifted, HoldPlaced, KeyDomain, SecretFate, ShredCompleted, ShredGrade,
     ShredIntended,
 };
+pub(crate) use erasure::{check_reason, decode_reason, encode_reason};
 pub use keys::{KeyRevoked, KeyRotated};
 
 const VERSION: u8 = 1;

@@ -5,15 +5,19 @@ use factlog_format::{JournalEvent, next_key_hash};
 use super::{About, CaseQuestion, CaseTrust, Findings, Governing, VerifiedCase};
 use crate::{SignedCheckpoint, VerifierKey};
 
+/// Of an Ed25519 signature, as logs make them.
+const SIGNATURE_LEN: usize = 64;
+
 /// A key that counts, and up to which tree size its signatures do.
 struct Counting {
     key: VerifierKey,
     most: u64,
 }
 
+/// `governing` is `None` if the events don't lead to the checkpoint, and so say nothing of keys.
 pub(super) fn check(
     case: &mut VerifiedCase<'_>,
-    governing: &[Governing],
+    governing: Option<&[Governing]>,
     trust: &CaseTrust,
     findings: &mut Findings,
 ) {
@@ -21,23 +25,29 @@ pub(super) fn check(
         findings,
         question: CaseQuestion::Authenticity,
     };
-    let keys = counting(case, governing, trust);
-    let mut bad = false;
+    let keys = counting(case, governing.unwrap_or_default(), trust);
+    let named = named(case, governing.unwrap_or_default(), trust);
+    let (mut bad, mut strangers) = (false, Vec::new());
     for checkpoint in case.earlier.iter().chain([&case.checkpoint]) {
+        let text = checkpoint.claimed().to_string();
         for signature in checkpoint.signatures() {
-            let named = |counting: &&Counting| {
-                counting.key.key_id() == signature.key_id()
-                    && counting.key.name() == signature.name()
+            let of = |key: &&VerifierKey| {
+                (key.key_id(), key.name()) == (signature.key_id(), signature.name())
             };
-            let mut named = keys.iter().filter(named).peekable();
-            let text = checkpoint.claimed().to_string();
-            let is_known = named.peek().is_some();
-            if is_known && !named.any(|one| one.key.verifies(text.as_bytes(), signature.bytes())) {
+            let mut by = named.iter().filter(of).peekable();
+            let size = checkpoint.claimed().size();
+            let name = signature.name();
+            if by.peek().is_none() {
+                // Cosignatures are longer; what others sign in other ways is no matter of ours.
+                if signature.bytes().len() == SIGNATURE_LEN {
+                    strangers.push(format!(
+                        "{name} has signed the checkpoint of {size} events with a key that is none of the journal's"
+                    ));
+                }
+            } else if !by.any(|key| key.verifies(text.as_bytes(), signature.bytes())) {
                 bad = true;
-                let size = checkpoint.claimed().size();
                 let detail = format!(
-                    "the signature of {} under the checkpoint of {size} events does not verify",
-                    signature.name()
+                    "the signature of {name} under the checkpoint of {size} events does not verify"
                 );
                 about.wrong("case.signature", None, detail);
             }
@@ -50,7 +60,31 @@ pub(super) fn check(
                       nor by one that took its place";
         about.wrong("case.not_signed", None, detail);
     }
+    if governing.is_some() {
+        for detail in strangers {
+            about.wrong("case.unknown_signature", None, detail);
+        }
+    }
     check_witnesses(case, trust, &mut about);
+}
+
+/// All keys of the log that the caller or the journal itself names, whether their signatures count or not.
+fn named(case: &VerifiedCase<'_>, governing: &[Governing], trust: &CaseTrust) -> Vec<VerifierKey> {
+    let origin = case.checkpoint.claimed().origin();
+    let own = governing.iter().flat_map(|own| match &own.event {
+        JournalEvent::Created(created) => created.keys.clone(),
+        JournalEvent::KeyRotated(rotated) => vec![rotated.old, rotated.new],
+        _ => Vec::new(),
+    });
+    let own = own.filter_map(|key| VerifierKey::new(origin, &key).ok());
+    let given = trust.keys.iter().filter(|key| key.name() == origin);
+    let mut named: Vec<VerifierKey> = Vec::new();
+    for key in given.cloned().chain(own) {
+        if !named.contains(&key) {
+            named.push(key);
+        }
+    }
+    named
 }
 
 /// The caller's keys, and those that took their place: believed as soon as the key before has signed a

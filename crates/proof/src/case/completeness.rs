@@ -1,15 +1,20 @@
 //! Whether a case leaves nothing of its period out: the query is run again.
 
+use std::collections::HashMap;
+
 use factlog_format::{
-    CaseEdge, CaseRecord, CaseSection, CaseStatement, JournalEvent, case_commitment,
+    CaseEdge, CaseRecord, CaseSection, CaseStatement, JournalEvent, ShredIntended, case_commitment,
 };
 
-use super::{About, CaseQuestion, CaseTrust, Findings, VerifiedCase, find, hash, is_own};
-use crate::Checkpoint;
+use super::{
+    About, CaseQuestion, CaseTrust, Findings, Governing, VerifiedCase, find, hash, is_own,
+};
+use crate::{Checkpoint, SignedCheckpoint};
 
 /// Checks it, and says of each record whether it is what was asked for.
 pub(super) fn check(
     case: &VerifiedCase<'_>,
+    governing: &[Governing],
     trust: &CaseTrust,
     findings: &mut Findings,
 ) -> Vec<bool> {
@@ -21,7 +26,7 @@ pub(super) fn check(
     check_edges(case, &mut about);
     let selected = check_selection(case, &mut about);
     check_counts(case, &mut about);
-    check_erased(case, &mut about);
+    check_erased(case, governing, &mut about);
     check_manifest(case, &mut about);
     check_against(case, trust, &mut about);
     selected
@@ -142,20 +147,47 @@ fn check_counts(case: &VerifiedCase<'_>, about: &mut About<'_>) {
     }
 }
 
-/// What is erased is so by an event of the journal that comes later.
-fn check_erased(case: &VerifiedCase<'_>, about: &mut About<'_>) {
-    for record in &case.file.records {
-        let Some(by) = record.erased_by else {
-            continue;
-        };
+/// What is erased is so by an event of the journal that comes later, and for the reason that it gives.
+fn check_erased(case: &VerifiedCase<'_>, governing: &[Governing], about: &mut About<'_>) {
+    let shreds: HashMap<u64, &ShredIntended> = governing
+        .iter()
+        .filter_map(|own| match &own.event {
+            JournalEvent::ShredIntended(shred) => Some((own.sequence, shred)),
+            _ => None,
+        })
+        .collect();
+    let erases = |by: u64| {
         let order = find(&case.file, by).filter(|order| is_own(order));
-        let kind = order
-            .and_then(|order| order.facts())
-            .map(|facts| facts.kind);
-        let ordered = kind.is_some_and(|kind| kind.starts_with("erasure."));
-        if !ordered || by <= record.spine.sequence {
-            let detail = format!("it is said to be erased by event {by}, which erases nothing");
-            about.wrong("case.stub", Some(record.spine.sequence), detail);
+        let kind = order.and_then(|order| Some(order.facts()?.kind));
+        kind.is_some_and(|kind| kind.starts_with("erasure."))
+    };
+    for record in &case.file.records {
+        let sequence = record.spine.sequence;
+        let facts = record.facts();
+        let rows = facts.iter().flat_map(|facts| facts.sections.iter());
+        let sections = rows.zip(record.sections.iter().flatten());
+        let sections = sections.filter_map(|(row, section)| match section {
+            CaseSection::Erased { by } => Some((*by, row.sealed.map(|sealed| sealed.key_id))),
+            _ => None,
+        });
+        let whole = record.erased_by.map(|by| (by, None));
+        for (by, key) in whole.into_iter().chain(sections) {
+            let shredded = key
+                .zip(shreds.get(&by))
+                .is_some_and(|(key, shred)| shred.keys.binary_search(&key).is_ok());
+            if by <= sequence || !(shredded || erases(by)) {
+                let detail =
+                    format!("it is said to be erased by event {by}, which doesn't do that");
+                about.wrong("case.stub", Some(sequence), detail);
+            }
+        }
+    }
+    for erased in &case.statement.erased {
+        let said = shreds.get(&erased.by);
+        if said.is_some_and(|shred| shred.reason != erased.reason) {
+            let detail =
+                "the case gives another reason for an erasure than the event that ordered it";
+            about.wrong("case.stub", Some(erased.by), detail);
         }
     }
 }
@@ -189,45 +221,70 @@ fn check_manifest(case: &VerifiedCase<'_>, about: &mut About<'_>) {
     }
 }
 
-/// What the caller kept: the case before this one, and checkpoints.
+/// What the case says that it follows, and what the caller kept: the case before this one, and checkpoints.
 fn check_against(case: &VerifiedCase<'_>, trust: &CaseTrust, about: &mut About<'_>) {
-    let shown = || case.earlier.iter().chain([&case.checkpoint]);
-    let own = case.checkpoint.claimed();
-    if let Some((size, root)) = &case.statement.after {
-        let mut shown = case.earlier.iter().map(|earlier| earlier.claimed());
-        if !shown.any(|earlier| earlier.size() == *size && earlier.root() == hash(root)) {
+    let size = case.checkpoint.claimed().size();
+    if let Some((after, root)) = case.statement.after {
+        let shown = shown_of(case, after).is_some_and(|shown| shown.root() == hash(&root));
+        if !shown {
             let detail = "the checkpoint of the case that this one says it follows is not in it";
             about.wrong("case.after", None, detail);
         }
     }
     if let Some(after) = &trust.after {
-        let stated = case.statement.after;
-        let same =
-            stated.is_some_and(|(size, root)| (after.size(), after.root()) == (size, hash(&root)));
-        if !same || after.origin() != own.origin() {
-            let detail = "it does not follow the case that was given as the one before";
+        let (given, origin) = (after.size(), case.checkpoint.claimed().origin());
+        if after.origin() != origin {
+            let detail = "the case that was given as the one before is of another journal";
             about.wrong("case.after", None, detail);
+        } else if given > size {
+            let detail = format!(
+                "the case that was given as the one before speaks of {given} events, and this one of \
+                 {size}: it is a later one, or the journal has lost events since"
+            );
+            about.wrong("case.after", None, detail);
+        } else {
+            let missing = match case.statement.after {
+                None => {
+                    "the case was made without --after, so that it can't be compared with the one \
+                     that was given: ask for it to be made again with that one"
+                        .to_owned()
+                }
+                Some((stated, _)) => format!(
+                    "the case follows one of {stated} events, so that it can't be compared with the \
+                     one that was given, of {given}: give the one directly before"
+                ),
+            };
+            compare(case, after, missing, about);
         }
     }
     for anchor in &trust.anchors {
-        let same_size = |shown: &&crate::SignedCheckpoint| shown.claimed().size() == anchor.size();
-        let found = shown().find(same_size).map(|shown| shown.claimed());
-        let same =
-            |found: &Checkpoint| found.root() == anchor.root() && found.origin() == anchor.origin();
-        match found {
-            Some(found) if same(found) => {}
-            Some(_) => {
-                let detail = "a checkpoint that was kept elsewhere has another root at its size: \
-                              the journal's history was rewritten";
-                about.wrong("case.forked", None, detail);
-            }
-            None => {
-                let detail = format!(
-                    "the case holds no checkpoint of {} events to compare the given one with",
-                    anchor.size()
-                );
-                about.open("case.not_compared", None, detail);
-            }
-        }
+        let missing = format!(
+            "the case holds no checkpoint of {} events to compare the given one with",
+            anchor.size()
+        );
+        compare(case, anchor, missing, about);
     }
+}
+
+/// Compares a checkpoint of the caller's with the one of its size, if there is one.
+fn compare(case: &VerifiedCase<'_>, kept: &Checkpoint, missing: String, about: &mut About<'_>) {
+    match shown_of(case, kept.size()) {
+        Some(shown) if (shown.root(), shown.origin()) == (kept.root(), kept.origin()) => {}
+        Some(_) => {
+            let detail = format!(
+                "the checkpoint of {} events that was kept elsewhere has another root than the \
+                 case's: the journal's history was rewritten, or it is another journal's",
+                kept.size()
+            );
+            about.wrong("case.forked", None, detail);
+        }
+        None => about.open("case.not_compared", None, missing),
+    }
+}
+
+/// The checkpoint of so many events that the case brings.
+fn shown_of<'c>(case: &'c VerifiedCase<'_>, size: u64) -> Option<&'c Checkpoint> {
+    let shown = case.earlier.iter().chain([&case.checkpoint]);
+    let mut shown = shown.map(SignedCheckpoint::claimed);
+    shown.find(|shown| shown.size() == size)
 }

@@ -7,7 +7,7 @@ mod sample;
 
 use std::fmt;
 
-use factlog_format::{CaseFile, CaseRecord, CaseStatement, FormatError, JournalEvent};
+use factlog_format::{CASE_MAGIC, CaseFile, CaseRecord, CaseStatement, FormatError, JournalEvent};
 
 use crate::{Checkpoint, Hash, SignedCheckpoint, TrustPolicy, VerifierKey};
 
@@ -221,12 +221,9 @@ fn check<'a>(
 ) -> VerifiedCase<'a> {
     let governing = integrity::check(&case, findings);
     let intact = findings.verdict(CaseQuestion::Integrity, CaseVerdict::Holds);
-    case.selected = completeness::check(&case, trust, findings);
+    case.selected = completeness::check(&case, &governing, trust, findings);
     // What the events say of keys is worth nothing before they lead to the checkpoint.
-    let governing = match intact {
-        CaseVerdict::Fails => &[][..],
-        _ => &governing[..],
-    };
+    let governing = (intact != CaseVerdict::Fails).then_some(&governing[..]);
     authenticity::check(&mut case, governing, trust, findings);
     case
 }
@@ -238,11 +235,19 @@ fn read(bytes: &[u8]) -> Result<VerifiedCase<'_>, Refused> {
     let refused = |error: FormatError| match error {
         FormatError::Unsupported(_) => ("case.unsupported", true, error.to_string()),
         FormatError::Checksum("case") => {
-            let detail = "the hash at its end is not that of the file: it is damaged";
+            let detail = "the hash at its end is not that of the file: it was damaged, \
+                          likely on its way to you";
             ("case.damaged", false, detail.to_owned())
         }
         error => ("case.malformed", false, error.to_string()),
     };
+    if !bytes.starts_with(&CASE_MAGIC) {
+        let what = match bytes.starts_with(b"c2sp.org/tlog-proof") {
+            true => "it is a receipt and no evidence case: verify-receipt checks it",
+            false => "it is no evidence case: it begins otherwise than every one of them",
+        };
+        return Err(("case.malformed", false, what.to_owned()));
+    }
     let note = |note: &str| {
         SignedCheckpoint::parse(note.as_bytes())
             .map_err(|error| ("case.malformed", false, error.to_string()))

@@ -35,6 +35,11 @@ pub(crate) fn part(name: &'static str, stored: &'static [u8]) -> Part {
     Part { name, stored, key }
 }
 
+pub(crate) fn encrypted(name: &'static str, stored: &'static [u8], key: u8) -> Part {
+    let key = Some([key; 32]);
+    Part { name, stored, key }
+}
+
 #[derive(Clone)]
 pub(crate) struct Lab {
     pub(crate) id: [u8; 16],
@@ -95,15 +100,10 @@ impl Lab {
 
     /// With a plain and two encrypted sections.
     pub(crate) fn transfer(&mut self, time: i64, account: &str) -> u64 {
-        let sealed = |name, stored: &'static [u8], key| Part {
-            name,
-            stored,
-            key: Some([key; 32]),
-        };
         let parts = [
             part("data", b"{\"to\":\"b\"}"),
-            sealed("customer", &[0xc5; 32], 7),
-            sealed("note", &[0xc6; 48], 8),
+            encrypted("customer", &[0xc5; 32], 7),
+            encrypted("note", &[0xc6; 48], 8),
         ];
         self.append("bank", account, "account.transferred", time, &parts)
     }
@@ -263,6 +263,36 @@ impl Lab {
             records: records.collect(),
             proof: Vec::new(),
         };
+        lab.prove(&mut case);
+        (lab, case)
+    }
+
+    /// The logged case of one who has only what an erasure left.
+    pub(crate) fn export_erased(
+        &self,
+        statement: CaseStatement,
+        reason: &str,
+        change: &dyn Fn(&mut Case),
+    ) -> (Self, Case) {
+        let (mut lab, mut case) = self.export(statement, false);
+        change(&mut case);
+        recount(&mut case);
+        restate(&mut case, |statement| {
+            for erased in &mut statement.erased {
+                reason.clone_into(&mut erased.reason);
+            }
+        });
+        let counted = CaseStatement::decode(case.statement).unwrap();
+        let exported = JournalEvent::CaseExported(CaseExported {
+            first: counted.first,
+            end: counted.end,
+            selected: counted.selected,
+            commitment: case_commitment(&[0x33; 16], case.statement),
+        });
+        let sequence = lab.own(3000, &exported);
+        (case.salt, case.manifest) = ([0x33; 16], Some(sequence));
+        case.records.push(lab.records[sequence as usize].clone());
+        case.checkpoint = note(&lab.signed(lab.size(), &[&key(&lab.origin, 1)]));
         lab.prove(&mut case);
         (lab, case)
     }

@@ -2,8 +2,8 @@
 //! command, the page and the verifier in Python.
 
 use factlog_format::{
-    CaseEdge, CaseErased, CaseSection, CaseStatement, JournalEvent, KeyRevoked, KeyRotated,
-    SectionSecret, case_commitment, next_key_hash,
+    CaseEdge, CaseErased, CaseExported, CaseSection, CaseStatement, JournalEvent, KeyDomain,
+    KeyRevoked, KeyRotated, SectionSecret, ShredIntended, case_commitment, next_key_hash,
 };
 use factlog_proof::{Checkpoint, SigningKey};
 
@@ -18,7 +18,7 @@ pub(crate) struct Vector {
     pub(crate) bytes: Vec<u8>,
     /// Integrity, authenticity and completeness.
     pub(crate) verdicts: [&'static str; 3],
-    /// The first finding.
+    /// The first finding that decides; the first, if none does.
     pub(crate) code: &'static str,
 }
 
@@ -132,7 +132,17 @@ fn good(vectors: &mut Vectors) {
         HOLDS,
         "",
     );
+    let mut young = Lab::ledger();
+    young.records.truncate(6);
+    let (_, before) = young.export(by_sequence(1, 6), false);
+    vectors.add("good-before", &before, HOLDS, "");
     vectors.add("good-after", &after().1, HOLDS, "");
+    let (lab, mut case) = lab.export(period(), false);
+    let claimed = lab.signed(lab.size(), &[&log_key()]).claimed().clone();
+    restate(&mut case, |statement| {
+        statement.after = Some((claimed.size(), *claimed.root().as_bytes()))
+    });
+    vectors.add("good-after-one-of-the-same-checkpoint", &case, HOLDS, "");
 }
 
 fn by_sequence(first: u64, end: u64) -> CaseStatement {
@@ -434,6 +444,51 @@ fn populations(vectors: &mut Vectors) {
     let mut case = good.clone();
     case.manifest = Some(99);
     vectors.add("manifest-nowhere", &case, INCOMPLETE, "case.manifest");
+    // The words of a manifest, from one who may only append events of their own.
+    let mut forger = Lab::ledger();
+    let (_, mut case) = forger.export(by_sequence(1, 10), false);
+    let statement = CaseStatement::decode(case.statement).unwrap();
+    let said = JournalEvent::CaseExported(CaseExported {
+        first: statement.first,
+        end: statement.end,
+        selected: statement.selected,
+        commitment: case_commitment(&[0x33; 16], case.statement),
+    });
+    let words = keep(said.encode());
+    let sequence = forger.append("bank", "z", "case.exported", 2900, &[part("data", words)]);
+    let mut forged = forger.records[sequence as usize].clone();
+    forged.sections = None;
+    case.records.push(forged);
+    (case.salt, case.manifest) = ([0x33; 16], Some(sequence));
+    case.checkpoint = note(&forger.signed(forger.size(), &[&log_key()]));
+    forger.prove(&mut case);
+    vectors.add(
+        "manifest-of-another-scope",
+        &case,
+        INCOMPLETE,
+        "case.manifest",
+    );
+    let mut keeper = Lab::ledger();
+    let (_, mut case) = keeper.export(period(), false);
+    let words = keep(case.checkpoint.as_bytes());
+    let sequence = keeper.append(
+        "$journal",
+        "journal",
+        "case.exported",
+        2900,
+        &[part("data", words)],
+    );
+    case.records.push(keeper.records[sequence as usize].clone());
+    (case.salt, case.manifest) = ([0x33; 16], Some(sequence));
+    case.checkpoint = note(&keeper.signed(keeper.size(), &[&log_key()]));
+    keeper.prove(&mut case);
+    vectors.add(
+        "checkpoint-shaped-as-a-manifest",
+        &case,
+        ["undecided", "holds", "fails"],
+        "case.manifest",
+    );
+
     let (more, _) = lab.export(deposits(), true);
     let mut case = good.clone();
     case.records.push(more.records[11].clone());
@@ -456,8 +511,7 @@ fn disclosures(vectors: &mut Vectors) {
     let (_, good) = Lab::ledger().export(redacted(), true);
     let (lab, open) = logged();
     let mut case = good.clone();
-    at(&mut case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased;
-    at(&mut case, 3).erased_by = Some(4);
+    at(&mut case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased { by: 4 };
     recount(&mut case);
     vectors.add("redacted-shown-as-erased", &case, INCOMPLETE, "case.stub");
     let mut case = good.clone();
@@ -561,40 +615,15 @@ fn erasures(vectors: &mut Vectors) {
         let record = at(case, sequence);
         (record.facts, record.sections, record.erased_by) = (None, None, Some(by));
     };
-    // The one who exports has only the stubs.
     let export = |change: &dyn Fn(&mut Case), statement: CaseStatement| {
-        let (with, mut case) = lab.export(statement.clone(), false);
-        change(&mut case);
-        recount(&mut case);
-        restate(&mut case, |statement| {
-            statement
-                .erased
-                .iter_mut()
-                .for_each(|erased| erased.reason = "retention".into());
-        });
-        let counted = CaseStatement::decode(case.statement).unwrap();
-        let mut logged = with.clone();
-        let exported = JournalEvent::CaseExported(factlog_format::CaseExported {
-            first: counted.first,
-            end: counted.end,
-            selected: counted.selected,
-            commitment: case_commitment(&[0x33; 16], case.statement),
-        });
-        let sequence = logged.own(3000, &exported);
-        case.salt = [0x33; 16];
-        case.manifest = Some(sequence);
-        case.records.push(logged.records[sequence as usize].clone());
-        case.checkpoint = note(&logged.signed(logged.size(), &[&log_key()]));
-        logged.prove(&mut case);
-        (logged, case)
+        lab.export_erased(statement, "retention", change)
     };
     let (_, case) = export(&|case| fully(case, 5), period());
     vectors.add("erased-whole-event", &case, OPEN, "case.unsupported_event");
     let (logged, case) = export(&|case| fully(case, 5), deposits());
     vectors.add("erased-and-unknown", &case, OPEN, "case.unsupported_event");
     let one = |case: &mut Case| {
-        at(case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased;
-        at(case, 3).erased_by = Some(by);
+        at(case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased { by };
     };
     vectors.add(
         "erased-section",
@@ -609,30 +638,17 @@ fn erasures(vectors: &mut Vectors) {
     recount(&mut gone);
     logged.prove(&mut gone);
     let fails = ["undecided", "holds", "fails"];
-    vectors.add(
-        "erased-shown-as-never-there",
-        &gone,
-        fails,
-        "case.unsupported_event",
-    );
+    vectors.add("erased-shown-as-never-there", &gone, fails, "case.gap");
     let mut less = case.clone();
     restate(&mut less, |statement| statement.unknown = 0);
-    vectors.add(
-        "unknown-not-counted",
-        &less,
-        fails,
-        "case.unsupported_event",
-    );
+    vectors.add("unknown-not-counted", &less, fails, "case.counts");
     let mut more = case;
     restate(&mut more, |statement| {
         statement.erased = vec![erased(by, 2, 2)]
     });
-    vectors.add(
-        "erased-counted-twice",
-        &more,
-        fails,
-        "case.unsupported_event",
-    );
+    vectors.add("erased-counted-twice", &more, fails, "case.counts");
+
+    shreds(vectors);
 
     let (_, mut case) = Lab::ledger().export(period(), true);
     let record = at(&mut case, 5);
@@ -644,6 +660,104 @@ fn erasures(vectors: &mut Vectors) {
     (record.facts, record.sections, record.erased_by) = (None, None, Some(77));
     recount(&mut case);
     vectors.add("erased-by-nothing", &case, INCOMPLETE, "case.stub");
+}
+
+/// A ledger whose transfer was shredded by event 10, of keys that begin with this byte, and its case.
+pub(crate) fn shredded(key: u8, reason: &str, change: &dyn Fn(&mut Case)) -> (Lab, Case) {
+    let mut lab = Lab::ledger();
+    lab.own(2200, &shred_of(key));
+    lab.export_erased(period(), reason, change)
+}
+
+pub(crate) fn shred_of(key: u8) -> JournalEvent {
+    JournalEvent::ShredIntended(ShredIntended {
+        domain: KeyDomain::Stream,
+        reason: "request 17".into(),
+        keys: vec![[key; 16]],
+    })
+}
+
+/// The encrypted sections of event 3 read as erased.
+pub(crate) fn both_erased(case: &mut Case, by: u64) {
+    for section in &mut at(case, 3).sections.as_mut().unwrap()[1..] {
+        *section = CaseSection::Erased { by };
+    }
+}
+
+fn shreds(vectors: &mut Vectors) {
+    let both = |case: &mut Case| both_erased(case, 10);
+    let (_, good) = shredded(0x77, "request 17", &both);
+    vectors.add("good-shredded", &good, HOLDS, "");
+    let mut case = good.clone();
+    restate(&mut case, |statement| statement.erased.clear());
+    vectors.add("shredded-not-counted", &case, INCOMPLETE, "case.counts");
+    let mut case = good;
+    at(&mut case, 3).sections.as_mut().unwrap().pop();
+    let kept = at(&mut case, 3).sections.clone();
+    let mut other = Lab::ledger();
+    other.records.truncate(3);
+    other.append(
+        "bank",
+        "a",
+        "account.transferred",
+        1200,
+        &[
+            part("data", b"{\"to\":\"b\"}"),
+            crate::lab::encrypted("customer", &[0xc5; 32], 7),
+        ],
+    );
+    let record = at(&mut case, 3);
+    (record.facts, record.sections) = (other.records[3].facts, kept);
+    vectors.add("shredded-shown-as-never-there", &case, BROKEN, "case.root");
+
+    let (_, case) = shredded(0x78, "request 17", &both);
+    vectors.add(
+        "shredded-by-a-shred-of-other-keys",
+        &case,
+        INCOMPLETE,
+        "case.stub",
+    );
+    let (_, case) = shredded(0x77, "another reason", &both);
+    vectors.add(
+        "shredded-for-another-reason",
+        &case,
+        INCOMPLETE,
+        "case.stub",
+    );
+    let plain = |case: &mut Case| {
+        at(case, 3).sections.as_mut().unwrap()[0] = CaseSection::Erased { by: 10 };
+    };
+    let (_, case) = shredded(0x77, "request 17", &plain);
+    vectors.add(
+        "plain-section-shown-as-shredded",
+        &case,
+        INCOMPLETE,
+        "case.stub",
+    );
+    let whole = |case: &mut Case| {
+        let record = at(case, 3);
+        (record.facts, record.sections, record.erased_by) = (None, None, Some(10));
+    };
+    let (_, case) = shredded(0x77, "request 17", &whole);
+    vectors.add("shred-shown-as-erasure", &case, INCOMPLETE, "case.stub");
+    let mut lab = Lab::new(JOURNAL, ORIGIN, &log_key());
+    lab.own(900, &shred_of(0x77));
+    lab.deposit(1000, "a", b"1");
+    lab.transfer(1100, "a");
+    lab.deposit(2000, "b", b"2");
+    let earlier = |case: &mut Case| both_erased(case, 1);
+    let statement = CaseStatement {
+        first: 2,
+        end: 4,
+        ..period()
+    };
+    let (_, case) = lab.export_erased(statement, "request 17", &earlier);
+    vectors.add(
+        "shredded-before-it-was-recorded",
+        &case,
+        INCOMPLETE,
+        "case.stub",
+    );
 }
 
 fn histories(vectors: &mut Vectors) {
@@ -786,6 +900,14 @@ fn keys(vectors: &mut Vectors) {
     let mut case = good.clone();
     case.checkpoint = note(&lab.signed(size, &[&stranger]));
     vectors.add("signed-by-a-stranger", &case, FOREIGN, "case.not_signed");
+    let mut case = good.clone();
+    case.checkpoint = note(&lab.signed(size, &[&log_key(), &stranger]));
+    vectors.add(
+        "signed-by-a-stranger-too",
+        &case,
+        FOREIGN,
+        "case.unknown_signature",
+    );
 
     let mut case = good.clone();
     let text = case.checkpoint;
@@ -870,7 +992,7 @@ pub(crate) fn second() -> SigningKey {
     key(ORIGIN, 2)
 }
 
-fn rotation(lab: &Lab, next: Option<[u8; 32]>) -> JournalEvent {
+pub(crate) fn rotation(lab: &Lab, next: Option<[u8; 32]>) -> JournalEvent {
     let signed = lab.signed(lab.size(), &[&second()]);
     JournalEvent::KeyRotated(KeyRotated {
         old: *log_key().verifier().public_key(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use factlog_format::{Encryption, JournalId};
 
-use super::SealedSections;
+use super::{Sealed, SealedSections};
 use crate::{
     Error, Event, NewEvent, Options, Random,
     event::Opened,
@@ -49,6 +49,15 @@ impl Keys {
     }
 
     pub(crate) fn open_sections(&self, _: &Arc<Shared>, _: &Arc<View>, _: &Event) -> Vec<Opened> {
+        match *self {}
+    }
+
+    pub(crate) fn section_keys(
+        &self,
+        _: &Arc<Shared>,
+        _: &Arc<View>,
+        _: &Event,
+    ) -> Vec<Option<Result<[u8; 32], Sealed>>> {
         match *self {}
     }
 

@@ -1,6 +1,6 @@
 //! Opening sections, on the reader's thread.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use factlog_format::{EventFrame, JournalEvent, SectionRow, SectionSecret};
 use factlog_keys::{DataKey, KeyId, SectionPlace, Suite};
@@ -31,6 +31,33 @@ impl Keys {
             Some(key.and_then(|key| open(&self.journal, &frame, index, &row, secret, stored, &key)))
         });
         opened.collect()
+    }
+
+    /// The key of each encrypted section alone, or why there is none.
+    pub(crate) fn section_keys(
+        &self,
+        shared: &Arc<Shared>,
+        view: &Arc<View>,
+        event: &Event,
+    ) -> Vec<Option<Result<[u8; 32], Sealed>>> {
+        let Some(frame) = event.frame() else {
+            return Vec::new();
+        };
+        let keys = (0u8..)
+            .zip(frame.sections())
+            .map(|(index, (row, content))| {
+                let sealed = row.sealed.as_ref()?;
+                let (SectionSecret::Nonce(nonce), _) = content? else {
+                    return None;
+                };
+                let key = self.key(shared, view, &sealed.key_id);
+                Some(key.map(|key| {
+                    *key.section_key(&frame.facts.event_id, index, &nonce)
+                        .bytes()
+                        .deref()
+                }))
+            });
+        keys.collect()
     }
 
     /// The key of an id, or why there is none.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use factlog_format::{
     CaseEdge, CaseFile, CaseRecord, CaseSection, CaseStatement, Digest, EarlierCheckpoint,
+    JournalEvent,
 };
 use factlog_proof::{Hash, SignedCheckpoint, consistency_path, set_proof};
 
 use super::{Query, Reader};
-use crate::{Damage, Error, Event, Misuse, event::own};
+use crate::{Damage, Error, Event, Misuse, event::own, keys::Sealed};
 
 /// What an evidence case is to hold: a period, what is asked for in it, and what it is compared with.
 ///
@@ -211,9 +212,31 @@ impl Reader {
         let events = self.read(Query::all().from(first).until(end));
         let events = events.collect::<Result<Vec<Event>, _>>()?;
         let records = self.records(events.iter(), &statement)?;
-        let statement = statement.counted(&records);
+        let mut statement = statement.counted(&records);
         drop(records);
+        for erased in &mut statement.erased {
+            if let Some(reason) = self.reason_of(erased.by)? {
+                erased.reason = reason;
+            }
+        }
         Ok(Draft { statement, events })
+    }
+
+    /// The keys of an event's encrypted sections, each of one section alone, or why there is none.
+    fn section_keys(&self, event: &Event) -> Vec<Option<Result<[u8; 32], Sealed>>> {
+        let secrets = self.shared.secrets.as_ref();
+        secrets.map_or_else(Vec::new, |secrets| {
+            secrets.section_keys(&self.shared, &self.shared.view.load_full(), event)
+        })
+    }
+
+    /// Why something was erased, as the event says that ordered it.
+    fn reason_of(&self, by: u64) -> Result<Option<String>, Error> {
+        let event = self.get(by)?;
+        Ok(event.as_ref().and_then(|event| match own::decoded(event) {
+            Some((_, JournalEvent::ShredIntended(shred))) => Some(shred.reason),
+            _ => None,
+        }))
     }
 
     /// The first sequence at or past an edge.
@@ -265,15 +288,23 @@ impl Reader {
                 if !is_own && !asked {
                     return Ok(record);
                 }
+                let keys = self.section_keys(event);
+                let mut keys = keys.iter();
                 let sections = frame.sections().map(|(row, content)| {
                     let left_out = statement.redacted.iter().any(|name| name == row.name);
-                    match content {
-                        Some((secret, stored)) if is_own || !left_out => CaseSection::Disclosed {
+                    // Without a key it is shown as it is stored.
+                    let key = keys.next().and_then(Option::as_ref);
+                    match (content, key) {
+                        _ if left_out && !is_own => CaseSection::Redacted,
+                        (_, Some(Err(Sealed::Shredded { intent }))) => {
+                            CaseSection::Erased { by: *intent }
+                        }
+                        (Some((secret, stored)), _) => CaseSection::Disclosed {
                             secret,
                             stored,
-                            key: None,
+                            key: key.and_then(|key| key.as_ref().ok()).copied(),
                         },
-                        _ => CaseSection::Redacted,
+                        (None, _) => CaseSection::Redacted,
                     }
                 });
                 record.sections = Some(sections.collect());
@@ -309,6 +340,10 @@ impl Reader {
         let before = around.range(..statement.first).map(|(_, event)| event);
         let after = around.range(statement.end..).map(|(_, event)| event);
         let records = self.records(before.chain(&draft.events).chain(after), statement)?;
+        if statement.clone().counted(&records) != *statement {
+            let why = "keys were destroyed while the case was made; make it again";
+            return Err(Misuse::Case(why).into());
+        }
         let (signed, earlier) = self.earlier(query, signed)?;
         let notes: Vec<String> = earlier.iter().map(ToString::to_string).collect();
         let paths = earlier.iter().map(|earlier| {

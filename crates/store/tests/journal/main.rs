@@ -2,6 +2,8 @@
 
 mod cursors;
 #[cfg(feature = "encryption")]
+mod disclosed;
+#[cfg(feature = "encryption")]
 mod encrypted;
 mod follow;
 mod groups;

@@ -8,9 +8,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Problem};
 use crate::output::{BAD, GOOD, OPEN, Output, shown, styled};
-use crate::{files, opening, time};
-
-const MAX_RECEIPT: u64 = 64 << 10;
+use crate::{opening, time};
 
 /// Explain a receipt step by step: what it claims, and how each step of it can be checked
 #[derive(clap::Args)]
@@ -48,7 +46,7 @@ struct Step {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
-    let bytes = files::read(&args.file, MAX_RECEIPT)?;
+    let bytes = super::read_receipt(&args.file)?;
     let refuse = |code, why: String| Problem::new(Exit::NotHolding, code, why);
     let proof =
         TlogProof::parse(&bytes).map_err(|error| refuse(error.code(), error.to_string()))?;
@@ -100,7 +98,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         Some(Ok(_)) => styled(GOOD, "The receipt holds."),
         Some(Err(error)) => styled(
             BAD,
-            format!("The receipt does not hold: {error} ({}).", error.code()),
+            format!(
+                "The receipt does not hold: {error} ({}). What follows is what it claims.",
+                error.code()
+            ),
         ),
     })?;
     let what = record.facts().map_or_else(
@@ -135,12 +136,19 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let led = steps.last().is_some_and(|step| step.hash == root);
     let led = if led { "which is" } else { "which is NOT" };
     out.line(format!("   {led} the root of the checkpoint: {root}"))?;
-    out.line(format!(
-        "5. The checkpoint says that {} had {} events; its signature says that the",
-        shown(claimed.origin()),
-        claimed.size()
-    ))?;
-    out.line("   holder of the key says so.")?;
+    let says = format!("{} had {} events", shown(claimed.origin()), claimed.size());
+    out.line(match &verified {
+        Some(Ok(_)) => format!(
+            "5. The checkpoint says that {says}; its signature says that the holder of the key says so."
+        ),
+        Some(Err(_)) => {
+            format!("5. The checkpoint claims that {says}. The key given doesn't vouch for that.")
+        }
+        None => format!("5. The checkpoint claims that {says}. No signature was checked."),
+    })?;
+    out.line(
+        "The payload is not in a receipt, and was not checked: verify-receipt --event does that.",
+    )?;
     out.line("It doesn't say that what was recorded is true, or that nothing else was recorded.")?;
     Ok(exit)
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use factlog::{CaseQuery, CaseTrust, CaseVerdict, verify_case};
 use serde::Serialize;
 
-use super::{Tables, checkpoint_of_case, exit, read_checkpoint, report, tables};
+use super::{Before, Tables, exit, read_checkpoint, report, tables};
 use crate::exit::{Exit, Problem};
 use crate::opening::WriteArgs;
 use crate::output::{Output, note};
@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 
 fn after(query: CaseQuery, args: &Args, trust: &CaseTrust) -> Result<CaseQuery> {
     Ok(match &args.after {
-        Some(path) => query.after(checkpoint_of_case(path, trust)?),
+        Some(path) => query.after(Before::read(path, trust)?.checkpoint),
         None => query,
     })
 }

@@ -10,14 +10,17 @@ pub(crate) mod verify;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use data_encoding::HEXLOWER;
 use factlog::{CaseTrust, CaseVerdict, SignedCheckpoint, TrustPolicy, verify_case};
-use factlog_format::MAX_CASE_LEN;
+use factlog_format::{CaseStatement, MAX_CASE_LEN};
+use sha2::{Digest, Sha256};
 
 use crate::exit::{Exit, Problem};
 use crate::{files, opening, paths};
 
 const MAX_CHECKPOINT: u64 = 64 << 10;
 const MAX_POLICY: u64 = 256 << 10;
+const MAX_RECEIPT: u64 = 64 << 10;
 
 /// What the one who verifies knows from elsewhere.
 #[derive(clap::Args)]
@@ -36,15 +39,41 @@ pub(crate) struct Known {
     policy: Option<PathBuf>,
 }
 
+/// A case, and what it is checked against.
+struct Brought {
+    bytes: Vec<u8>,
+    sha256: String,
+    /// As text.
+    vkey: String,
+    trust: CaseTrust,
+    before: Option<Before>,
+}
+
+/// The case before, which the one who verifies kept. It holds.
+struct Before {
+    file: String,
+    checkpoint: SignedCheckpoint,
+    statement: CaseStatement,
+}
+
 impl Known {
-    fn trust(&self) -> Result<CaseTrust> {
+    fn bring(&self, file: &Path) -> Result<Brought> {
         let key = opening::verifier_key(&self.vkey)?;
+        let vkey = key.to_string();
         let mut trust = CaseTrust {
             keys: vec![key],
             ..CaseTrust::default()
         };
+        let bytes = read_case(file)?;
+        let mut before = None;
         if let Some(path) = &self.after {
-            trust.after = Some(checkpoint_of_case(path, &trust)?.claimed().clone());
+            if read_case(path)? == bytes {
+                let message = "--after takes the case before, and this is the same case";
+                return Err(Problem::usage(message).into());
+            }
+            let kept = Before::read(path, &trust)?;
+            trust.after = Some(kept.checkpoint.claimed().clone());
+            before = Some(kept);
         }
         for path in &self.checkpoint {
             let checkpoint = read_checkpoint(path)?;
@@ -58,11 +87,24 @@ impl Known {
             };
             trust.policy = Some(policy.map_err(refused)?);
         }
-        Ok(trust)
+        Ok(Brought {
+            sha256: HEXLOWER.encode(&Sha256::digest(&bytes)),
+            bytes,
+            vkey,
+            trust,
+            before,
+        })
     }
 }
 
 fn read_case(path: &Path) -> Result<Vec<u8>> {
+    if files::is_dir(path) {
+        let message = format!(
+            "{} is a folder, and no case: a journal is checked with verify",
+            paths::shown(path)
+        );
+        return Err(Problem::new(Exit::Usage, "case.malformed", message).into());
+    }
     files::read(path, MAX_CASE_LEN as u64)
 }
 
@@ -75,20 +117,37 @@ fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint> {
     Ok(SignedCheckpoint::parse(&bytes).map_err(refused)?)
 }
 
-/// The checkpoint of another case, which has to hold by itself.
-fn checkpoint_of_case(path: &Path, trust: &CaseTrust) -> Result<SignedCheckpoint> {
-    let bytes = read_case(path)?;
-    let report = verify_case(&bytes, trust);
-    let holds = report.overall() == CaseVerdict::Holds;
-    match (&report.case, report.findings.first()) {
-        (Some(case), _) if holds => Ok(case.checkpoint.clone()),
-        (_, finding) => {
-            let why = finding.map_or_else(String::new, |finding| format!(": {finding}"));
-            let message = format!("{} does not hold{why}", paths::shown(path));
-            let code = finding.map_or("case.malformed", |finding| finding.code);
-            Err(Problem::new(exit(report.overall()), code, message).into())
+impl Before {
+    /// Another case, which has to hold by itself.
+    fn read(path: &Path, trust: &CaseTrust) -> Result<Self> {
+        let bytes = read_case(path)?;
+        let report = verify_case(&bytes, trust);
+        match report.case {
+            Some(ref case) if report.overall() == CaseVerdict::Holds => Ok(Self {
+                file: paths::shown(path),
+                checkpoint: case.checkpoint.clone(),
+                statement: case.statement.clone(),
+            }),
+            _ => {
+                let finding = report.findings.first();
+                let why = finding.map_or_else(String::new, |finding| format!(": {finding}"));
+                let message = format!("{} does not hold{why}", paths::shown(path));
+                let code = finding.map_or("case.malformed", |finding| finding.code);
+                Err(Problem::new(exit(report.overall()), code, message).into())
+            }
         }
     }
+}
+
+/// Reads a receipt, which a case is not.
+pub(crate) fn read_receipt(path: &Path) -> Result<Vec<u8>> {
+    if files::begins_with(path, b"FACTCASE") {
+        let path = paths::shown(path);
+        let message =
+            format!("{path} is an evidence case and no receipt: verify-evidence checks it");
+        return Err(Problem::usage(message).into());
+    }
+    files::read(path, MAX_RECEIPT)
 }
 
 fn exit(verdict: CaseVerdict) -> Exit {

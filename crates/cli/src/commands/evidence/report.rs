@@ -1,48 +1,90 @@
 //! A case in words: what is in it, what was proven, and what wasn't.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use factlog::{CaseReport, CaseVerdict, VerifiedCase};
-use factlog_format::{CaseEdge, CaseStatement};
+use factlog_format::{CaseEdge, CaseSection, CaseStatement};
 
+use super::{Before, Brought};
 use crate::output::{BAD, GOOD, OPEN, shown, styled};
 use crate::time;
 
+/// This program.
+pub(super) const TOOL: &str = concat!("factlog ", env!("CARGO_PKG_VERSION"));
 /// The most lines of a table.
 const MOST: usize = 20;
 
 /// The three verdicts, each with what it means here.
 pub(super) fn verdicts(report: &CaseReport<'_>) -> Vec<String> {
-    let line = |name: &str, verdict: CaseVerdict, holds: &str| {
-        let word = match verdict {
-            CaseVerdict::Holds => styled(GOOD, format!("{:<9}", verdict.word())),
-            CaseVerdict::Fails => styled(BAD, format!("{:<9}", verdict.word())),
-            CaseVerdict::Undecided => styled(OPEN, format!("{:<9}", verdict.word())),
+    use CaseVerdict::{Fails, Holds, Undecided};
+    let signed = report.authenticity() == Holds;
+    let integrity = match report.integrity() {
+        Holds if signed => "every byte is what the checkpoint commits to",
+        Holds => {
+            "every byte is what this checkpoint commits to, for which nobody you named vouches"
+        }
+        Fails => "the file isn't what its checkpoint commits to: it was changed, or is damaged",
+        Undecided => "it can't be told whether every byte is what the checkpoint commits to",
+    };
+    let authenticity = match report.authenticity() {
+        Holds => "the checkpoint is signed by the key given, or by one that took its place",
+        Fails => "the key given, or a witness that you want, doesn't vouch for the checkpoint",
+        Undecided => "it can't be told who signed",
+    };
+    let completeness = match report.completeness() {
+        Holds if signed => "no event of the period is missing, and the query was run again",
+        Holds => {
+            "no event is missing, as far as this checkpoint goes, for which nobody you named vouches"
+        }
+        Fails => "something is missing, or isn't what the case says of it",
+        Undecided => "it can't be told whether anything is missing",
+    };
+    let line = |name: &str, verdict: CaseVerdict, why: &str| {
+        let style = match verdict {
+            Holds => GOOD,
+            Fails => BAD,
+            Undecided => OPEN,
         };
-        let why = if verdict == CaseVerdict::Holds {
-            holds
-        } else {
-            ""
-        };
-        format!("{name:<13} {word} {why}").trim_end().to_owned()
+        format!(
+            "{name:<13} {} {why}",
+            styled(style, format!("{:<9}", verdict.word()))
+        )
     };
     vec![
-        line(
-            "integrity",
-            report.integrity(),
-            "every byte is what the checkpoint commits to",
-        ),
-        line(
-            "authenticity",
-            report.authenticity(),
-            "the checkpoint is signed by the key given, or by one that took its place",
-        ),
-        line(
-            "completeness",
-            report.completeness(),
-            "no event of the period is missing, and the query was run again",
-        ),
+        line("integrity", report.integrity(), integrity),
+        line("authenticity", report.authenticity(), authenticity),
+        line("completeness", report.completeness(), completeness),
     ]
+}
+
+/// What was checked, and with what: for the papers of the one who checks.
+pub(super) fn identity(brought: &Brought, case: &VerifiedCase<'_>) -> Vec<String> {
+    let claimed = case.checkpoint.claimed();
+    let said = &case.statement;
+    vec![
+        format!(
+            "file          SHA-256 {}, {} bytes",
+            brought.sha256,
+            brought.bytes.len()
+        ),
+        format!("key           {}", shown(&brought.vkey)),
+        format!(
+            "checkpoint    {} events, root {}",
+            claimed.size(),
+            claimed.root()
+        ),
+        format!(
+            "made          {} by {}",
+            time::show(said.made_at),
+            shown(&said.tool)
+        ),
+        format!("checked       {} by {TOOL}", time::show(now())),
+    ]
+}
+
+pub(super) fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 /// What the period was and what is in it.
@@ -53,20 +95,11 @@ pub(super) fn population(case: &VerifiedCase<'_>) -> Vec<String> {
             "journal       {}",
             shown(case.checkpoint.claimed().origin())
         ),
-        format!("period        {}", period(statement)),
-        format!("asked for     {}", query(statement)),
+        format!("period        {}", period(case)),
     ];
-    let events = statement.end - statement.first;
-    if statement.selected == 0 {
-        lines.push(format!(
-            "population    EMPTY: of the {events} events of the period none is what was asked for"
-        ));
-    } else {
-        lines.push(format!(
-            "population    {} events, of {events} in the period",
-            statement.selected
-        ));
-    }
+    lines.extend(beginning(case));
+    lines.push(format!("asked for     {}", query(statement)));
+    lines.push(format!("population    {}", size(case)));
     if statement.unknown > 0 {
         lines.push(format!(
             "unknown       {} events were erased, so that nobody knows whether they belong to it",
@@ -75,7 +108,8 @@ pub(super) fn population(case: &VerifiedCase<'_>) -> Vec<String> {
     }
     for erased in &statement.erased {
         lines.push(format!(
-            "erased        {} events, by event {}: {}",
+            "erased        {} of {} events, by event {}: {}",
+            if erased.level == 1 { "sections" } else { "all" },
             erased.events,
             erased.by,
             shown(&erased.reason)
@@ -84,6 +118,12 @@ pub(super) fn population(case: &VerifiedCase<'_>) -> Vec<String> {
     if !statement.redacted.is_empty() {
         let names: Vec<String> = statement.redacted.iter().map(|name| shown(name)).collect();
         lines.push(format!("left out      sections {}", names.join(", ")));
+    }
+    let sealed = keyless(case);
+    if sealed > 0 {
+        lines.push(format!(
+            "encrypted     {sealed} sections are in the case without the keys that open them"
+        ));
     }
     let mut kinds: Vec<_> = statement.kind_counts.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -131,27 +171,108 @@ pub(super) fn streams(case: &VerifiedCase<'_>) -> Vec<(String, u64)> {
         .filter(|(_, count)| **count > 0)
         .map(|(stream, count)| {
             let name = names.get(stream).cloned().flatten();
-            (name.unwrap_or_else(|| "(erased)".to_owned()), *count)
+            (
+                name.unwrap_or_else(|| "(erased)".to_owned()),
+                u64::from(*count),
+            )
         })
         .collect();
     rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     rows
 }
 
-pub(super) fn period(statement: &CaseStatement) -> String {
+/// The period, in recorded time and in sequences.
+pub(super) fn period(case: &VerifiedCase<'_>) -> String {
+    let statement = &case.statement;
     let edge = |edge: CaseEdge| match edge {
         CaseEdge::Sequence(sequence) => format!("sequence {sequence}"),
         CaseEdge::Recorded(micros) => time::show(micros),
     };
-    let events = match statement.end.checked_sub(1) {
-        Some(last) if statement.first <= last => format!("events {} to {last}", statement.first),
-        _ => "no event at all".to_owned(),
+    let last = statement.end.checked_sub(1);
+    let last = last.filter(|last| statement.first <= *last);
+    let recorded = |sequence| case.record(sequence).map(|event| event.spine.recorded_at);
+    let events = match last {
+        None => "no event at all".to_owned(),
+        Some(last) => {
+            let times = recorded(statement.first).zip(recorded(last));
+            let times = times.map_or_else(String::new, |(from, to)| {
+                format!(", recorded {} to {}", time::show(from), time::show(to))
+            });
+            format!("events {} to {last}{times}", statement.first)
+        }
     };
     format!(
-        "from {} to before {} ({events})",
+        "recorded from {} to before {}: {events}",
         edge(statement.from),
         edge(statement.until)
     )
+}
+
+/// When the journal began, where the period begins before that.
+fn beginning(case: &VerifiedCase<'_>) -> Option<String> {
+    let created = case.record(0)?.spine.recorded_at;
+    let (CaseEdge::Recorded(from), until) = (case.statement.from, case.statement.until) else {
+        return None;
+    };
+    let so = match until {
+        CaseEdge::Recorded(until) if until <= created => {
+            "after this period: it can't hold anything of it"
+        }
+        _ if from < created => "after this period began: what was before isn't in it",
+        _ => return None,
+    };
+    Some(format!(
+        "NOTE          the journal was created at {}, {so}",
+        time::show(created)
+    ))
+}
+
+/// How much of the period was asked for, so that the numbers add up.
+fn size(case: &VerifiedCase<'_>) -> String {
+    let statement = &case.statement;
+    let events = statement.end - statement.first;
+    let own = case.file.records.iter().zip(&case.selected);
+    let own = own.filter(|(record, selected)| {
+        let scope = record.facts().map_or("", |facts| facts.scope);
+        !**selected && statement.covers(record.spine.sequence) && scope.starts_with('$')
+    });
+    let own = own.count() as u64;
+    let others = events.saturating_sub(statement.selected + statement.unknown + own);
+    let mut parts = Vec::new();
+    for (count, what) in [
+        (own, "are the journal's own"),
+        (others, "are not what was asked for"),
+        (statement.unknown, "are unknown"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    let rest = match parts.is_empty() {
+        true => String::new(),
+        false => format!("; {}", parts.join(", ")),
+    };
+    match (events, statement.selected) {
+        (0, _) => "EMPTY: nothing was recorded in the period".to_owned(),
+        (_, 0) => {
+            format!("EMPTY: of the {events} events of the period none is what was asked for{rest}")
+        }
+        (_, selected) => format!("{selected} events, of {events} in the period{rest}"),
+    }
+}
+
+/// How many encrypted sections are shown without the key that opens them.
+fn keyless(case: &VerifiedCase<'_>) -> usize {
+    let events = case.population();
+    let sections = events.flat_map(|event| {
+        let facts = event.facts();
+        let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
+        rows.zip(event.sections.iter().flatten())
+            .filter(|(row, section)| {
+                row.sealed.is_some() && matches!(section, CaseSection::Disclosed { key: None, .. })
+            })
+    });
+    sections.count()
 }
 
 pub(super) fn query(statement: &CaseStatement) -> String {
@@ -170,33 +291,24 @@ pub(super) fn query(statement: &CaseStatement) -> String {
         parts.push(format!("tag {}", list(own(&statement.tags), " and ")));
     }
     if parts.is_empty() {
-        "everything".to_owned()
+        "everything but the journal's own events".to_owned()
     } else {
         parts.join(", ")
     }
 }
 
 /// What a verification that holds says, and what it doesn't.
-pub(super) fn proven(case: &VerifiedCase<'_>) -> Vec<String> {
+pub(super) fn proven(brought: &Brought, case: &VerifiedCase<'_>) -> Vec<String> {
     let statement = &case.statement;
     let claimed = case.checkpoint.claimed();
     let mut lines = vec![format!(
-        "Proven: these are all events of the period that the journal {} held when it had {} events, \
-         as its key says, unchanged since.",
+        "Proven: the population is all that the journal {} recorded in the period of what was asked for \
+         ({}), as of its {} events, as its key says; unchanged since.",
         shown(claimed.origin()),
+        query(statement),
         claimed.size()
     )];
-    lines.push(match (statement.until, case.ends_with_journal()) {
-        (CaseEdge::Recorded(_), false) => {
-            "The period is closed: an event after it is in the case.".to_owned()
-        }
-        (CaseEdge::Recorded(_), true) => "The journal ended before the period was followed by an \
-                                          event: a later case shows whether more came."
-            .to_owned(),
-        (CaseEdge::Sequence(end), _) => {
-            format!("The period ends at sequence {end} because the query says so, not at a time.")
-        }
-    });
+    lines.push(end(case));
     if case.file.manifest.is_none() {
         lines.push(
             "This is an unlogged export: nothing in the journal tells of it, and whoever made it \
@@ -204,15 +316,22 @@ pub(super) fn proven(case: &VerifiedCase<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    match &statement.after {
-        Some((size, _)) => lines.push(format!(
-            "It continues the history of an earlier case, of {size} events."
-        )),
-        None => lines.push(
-            "Not proven: that the journal is the only one of its kind. Keep this case and ask for \
-             the next one with --after."
-                .to_owned(),
-        ),
+    if !statement.redacted.is_empty() {
+        lines.push(format!(
+            "Not shown: the sections {}, which were left out on request. That they are there is proven.",
+            shown(&statement.redacted.join(", "))
+        ));
+    }
+    match &brought.before {
+        Some(before) => lines.extend(compared(before, statement)),
+        None => {
+            if let Some((size, _)) = &statement.after {
+                lines.push(format!(
+                    "The case says that it follows an earlier one, of {size} events. That was not \
+                     compared with one of yours: --after does."
+                ));
+            }
+        }
     }
     for (name, seconds, size) in &case.witnesses {
         let time = i64::try_from(*seconds).unwrap_or_default();
@@ -223,9 +342,69 @@ pub(super) fn proven(case: &VerifiedCase<'_>) -> Vec<String> {
         ));
     }
     lines.push(
+        "Not proven: that the journal is the only one of its kind. Keep this case, ask for the next \
+         one with --after, and compare it with this one."
+            .to_owned(),
+    );
+    lines.push(
         "Not proven: that what was recorded is true, that all that happened was recorded, or that \
          the clock was right."
             .to_owned(),
     );
+    lines
+}
+
+/// Why the period ends where it does.
+fn end(case: &VerifiedCase<'_>) -> String {
+    let statement = &case.statement;
+    match (statement.until, case.ends_with_journal()) {
+        (CaseEdge::Recorded(_), false) => {
+            "The period is closed: an event after it is in the case.".to_owned()
+        }
+        (CaseEdge::Recorded(_), true) => "The journal ended before the period was followed by an \
+                                          event: a later case shows whether more came."
+            .to_owned(),
+        (CaseEdge::Sequence(end), _) if case.file.manifest == Some(end) => {
+            "The period ends where the journal did when the case was made: the event after it is \
+             the one about this case."
+                .to_owned()
+        }
+        (CaseEdge::Sequence(_), true) => {
+            "The period ends where the journal does, as far as this checkpoint goes.".to_owned()
+        }
+        (CaseEdge::Sequence(end), false) => format!(
+            "The period ends at sequence {end} because whoever asked said so: the journal goes on."
+        ),
+    }
+}
+
+/// What came of comparing it with the case before.
+fn compared(before: &Before, statement: &CaseStatement) -> Vec<String> {
+    let file = &before.file;
+    let mut lines = vec![format!(
+        "Compared with your {file}: the journal is the one of that case, and nothing of the {} events \
+         that it had then was rewritten.",
+        before.checkpoint.claimed().size()
+    )];
+    let (then, now) = (before.statement.end, statement.first);
+    lines.push(match then.cmp(&now) {
+        Ordering::Equal => format!("This period begins where that of {file} ended."),
+        Ordering::Less => format!(
+            "NOTE: {} events, {then} to {}, are in neither case: this period begins after that of \
+             {file} ended.",
+            now - then,
+            now - 1
+        ),
+        Ordering::Greater => format!(
+            "NOTE: this period begins at event {now}, before that of {file} ended, with event {}.",
+            then - 1
+        ),
+    });
+    if query(&before.statement) != query(statement) {
+        lines.push(format!(
+            "NOTE: {file} asked for something else: {}.",
+            query(&before.statement)
+        ));
+    }
     lines
 }

@@ -48,7 +48,7 @@ fn json(event: &CaseRecord<'_>) -> Value {
     let sections = rows.zip(shown).map(|(row, shown)| {
         let content = match shown {
             CaseSection::Disclosed { secret, stored, .. } => Some((*secret, *stored)),
-            CaseSection::Redacted | CaseSection::Erased => None,
+            CaseSection::Redacted | CaseSection::Erased { .. } => None,
         };
         Section::shown(row.name, row.encoding, row.hash, content)
     });
@@ -65,7 +65,7 @@ fn json(event: &CaseRecord<'_>) -> Value {
     let sections = value.get_mut("sections").and_then(Value::as_array_mut);
     for (section, state) in sections.into_iter().flatten().zip(states) {
         let left_out = matches!(state, CaseSection::Redacted);
-        let erased = matches!(state, CaseSection::Erased);
+        let erased = matches!(state, CaseSection::Erased { .. });
         if let Some(section) = section.as_object_mut() {
             section.insert("erased".to_owned(), erased.into());
             section.insert("left_out".to_owned(), left_out.into());

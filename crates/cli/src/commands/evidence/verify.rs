@@ -5,7 +5,7 @@ use factlog::{CaseReport, CaseVerdict, VerifiedCase, verify_case};
 use factlog_format::CaseEdge;
 use serde::Serialize;
 
-use super::{Known, Tables, exit, read_case, report, tables};
+use super::{Brought, Known, Tables, exit, report, tables};
 use crate::exit::{ClosedPipe, Exit};
 use crate::output::{BAD, GOOD, OPEN, Output, shown, styled};
 use crate::time;
@@ -32,11 +32,16 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Json {
     schema: &'static str,
+    /// Of the file.
+    sha256: String,
+    vkey: String,
     outcome: &'static str,
     integrity: &'static str,
     authenticity: &'static str,
     completeness: &'static str,
     findings: Vec<FindingJson>,
+    /// The case before that it was compared with.
+    compared: Option<ComparedJson>,
     /// What the case says; not to be believed where the outcome is another than `holds`.
     case: Option<CaseJson>,
 }
@@ -48,6 +53,14 @@ struct FindingJson {
     undecided: bool,
     sequence: Option<u64>,
     detail: String,
+}
+
+#[derive(Serialize)]
+struct ComparedJson {
+    file: String,
+    size: u64,
+    first: u64,
+    end: u64,
 }
 
 #[derive(Serialize)]
@@ -82,16 +95,15 @@ struct Count {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
-    let trust = args.known.trust()?;
-    let bytes = read_case(&args.file)?;
-    let checked = verify_case(&bytes, &trust);
+    let brought = args.known.bring(&args.file)?;
+    let checked = verify_case(&brought.bytes, &brought.trust);
     if let (Some(case), CaseVerdict::Holds) = (&checked.case, checked.overall()) {
         tables::write(&args.tables, case)?;
     }
     let printed = if out.is_json() {
-        out.object(&json(&checked))
+        out.object(&json(&brought, &checked))
     } else {
-        page(&checked, out)
+        page(&brought, &checked, out)
     };
     match printed.and_then(|()| out.flush()) {
         Err(error) if !error.is::<ClosedPipe>() => Err(error),
@@ -99,7 +111,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     }
 }
 
-fn page(checked: &CaseReport<'_>, out: &mut Output) -> Result<()> {
+fn page(brought: &Brought, checked: &CaseReport<'_>, out: &mut Output) -> Result<()> {
     out.line(match checked.overall() {
         CaseVerdict::Holds => styled(GOOD, "The case holds."),
         CaseVerdict::Fails => styled(BAD, "The case does not hold."),
@@ -121,16 +133,15 @@ fn page(checked: &CaseReport<'_>, out: &mut Output) -> Result<()> {
     if checked.overall() != CaseVerdict::Holds {
         return out.line("What the case says of itself is not shown: it is not to be relied on.");
     }
-    for line in report::population(case)
-        .into_iter()
-        .chain(report::proven(case))
-    {
+    let said = report::identity(brought, case).into_iter();
+    let said = said.chain(report::population(case));
+    for line in said.chain(report::proven(brought, case)) {
         out.line(line)?;
     }
     Ok(())
 }
 
-fn json(checked: &CaseReport<'_>) -> Json {
+fn json(brought: &Brought, checked: &CaseReport<'_>) -> Json {
     let findings = checked.findings.iter().map(|finding| FindingJson {
         code: finding.code,
         question: finding.question.word(),
@@ -140,11 +151,19 @@ fn json(checked: &CaseReport<'_>) -> Json {
     });
     Json {
         schema: "factlog.verify-evidence/1",
+        sha256: brought.sha256.clone(),
+        vkey: brought.vkey.clone(),
         outcome: checked.overall().word(),
         integrity: checked.integrity().word(),
         authenticity: checked.authenticity().word(),
         completeness: checked.completeness().word(),
         findings: findings.collect(),
+        compared: brought.before.as_ref().map(|before| ComparedJson {
+            file: before.file.clone(),
+            size: before.checkpoint.claimed().size(),
+            first: before.statement.first,
+            end: before.statement.end,
+        }),
         case: checked.case.as_ref().map(case_json),
     }
 }
