@@ -66,11 +66,11 @@ export const population = ({ statement: said, records }) => {
   const isOwn = (record) => said.covers(record) && record.facts?.scope.startsWith("$") && said.takes(record) !== true;
   const own = BigInt(records.filter(isOwn).length);
   const parts = [
-    [own, "are the journal's own"],
-    [events - said.selected - said.unknown - own, "are not what was asked for"],
-    [said.unknown, "are unknown"],
+    [own, "of the journal's own"],
+    [events - said.selected - said.unknown - own, "not asked for"],
+    [said.unknown, "unknown"],
   ].filter(([count]) => count > 0n).map(([count, what]) => `${count} ${what}`);
-  const rest = parts.length ? `; ${parts.join(", ")}` : "";
+  const rest = parts.length ? `; the rest: ${parts.join(", ")}` : "";
   if (events === 0n) return "EMPTY: nothing was recorded in the period";
   if (said.selected === 0n) return `EMPTY: of the ${events} events of the period none is what was asked for${rest}`;
   return `${said.selected} events, of ${events} in the period${rest}`;

@@ -239,7 +239,7 @@ fn numbers_add_up_and_nothing_is_claimed_of_a_checkpoint_that_nobody_signed() {
     };
     let good = page("vkey", 0);
     for words in [
-        "4 events, of 6 in the period; 1 are the journal's own, 1 are not what was asked for",
+        "4 events, of 6 in the period; the rest: 1 of the journal's own, 1 not asked for",
         "of what was asked for (kind account.deposited)",
         "Not shown: the sections data",
         "where the journal did when the case was made",
@@ -448,7 +448,10 @@ fn the_command_says_of_every_vector_what_is_to_be_said() {
     let seed = ["--n", "3", "--seed", "3516426251", "--json"];
     let args = [&["sample", case, "--vkey", key][..], &seed].concat();
     let drawn = place.run(&args).exits(0).objects();
-    let drawn: Vec<u64> = drawn.iter().filter_map(|event| event["sequence"].as_u64()).collect();
+    let drawn: Vec<u64> = drawn
+        .iter()
+        .filter_map(|event| event["sequence"].as_u64())
+        .collect();
     assert_eq!(drawn, [2, 6, 7]);
 }
 

@@ -240,9 +240,9 @@ fn size(case: &VerifiedCase<'_>) -> String {
     let others = events.saturating_sub(statement.selected + statement.unknown + own);
     let mut parts = Vec::new();
     for (count, what) in [
-        (own, "are the journal's own"),
-        (others, "are not what was asked for"),
-        (statement.unknown, "are unknown"),
+        (own, "of the journal's own"),
+        (others, "not asked for"),
+        (statement.unknown, "unknown"),
     ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));
@@ -250,7 +250,7 @@ fn size(case: &VerifiedCase<'_>) -> String {
     }
     let rest = match parts.is_empty() {
         true => String::new(),
-        false => format!("; {}", parts.join(", ")),
+        false => format!("; the rest: {}", parts.join(", ")),
     };
     match (events, statement.selected) {
         (0, _) => "EMPTY: nothing was recorded in the period".to_owned(),
