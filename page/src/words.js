@@ -29,7 +29,7 @@ export const meanings = ({ integrity, authenticity, completeness }) => {
       holds: signed ? "No event of the period is missing, and the query was run again here."
         : "No event is missing, as far as this checkpoint goes, for which nobody you named vouches.",
       fails: "Something is missing, or isn't what the case says of it.",
-      undecided: "It can't be told whether anything is missing.",
+      undecided: "Not all of it can be decided: what that would take stands below.",
     },
   };
   const found = { integrity, authenticity, completeness };

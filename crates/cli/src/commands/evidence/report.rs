@@ -38,7 +38,7 @@ pub(super) fn verdicts(report: &CaseReport<'_>) -> Vec<String> {
             "no event is missing, as far as this checkpoint goes, for which nobody you named vouches"
         }
         Fails => "something is missing, or isn't what the case says of it",
-        Undecided => "it can't be told whether anything is missing",
+        Undecided => "not all of it can be decided: what that would take stands below",
     };
     let line = |name: &str, verdict: CaseVerdict, why: &str| {
         let style = match verdict {
