@@ -122,7 +122,7 @@ fn of_refusal(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::Locked(_) | Refusal::SignerInUse(_) | Refusal::CursorInUse(_) => Exit::Locked,
         Refusal::KeyMissing => Exit::Undecided,
-        Refusal::HistoryMismatch { .. } => Exit::NotHolding,
+        Refusal::HistoryMismatch { .. } | Refusal::NotAdopted(_) => Exit::NotHolding,
         Refusal::ReadOnly(why) => of_library(why),
         _ => Exit::Failed,
     }

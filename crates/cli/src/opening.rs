@@ -125,7 +125,8 @@ impl ExternalSigner for SigningCommand {
     }
 }
 
-fn key_file(
+/// The journal's private key: the one named, or the one that the known journals name.
+pub(crate) fn key_file(
     dir: &Path,
     args: &WriteArgs,
     known: Option<&KnownJournals>,

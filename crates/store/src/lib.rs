@@ -31,8 +31,8 @@ mod verify;
 
 pub use commit::{Anchor, BatchReceipt, Receipt, Ticket};
 pub use config::{
-    Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy, SystemClock,
-    SystemRandom,
+    ChainVerification, Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy,
+    SystemClock, SystemRandom,
 };
 pub use error::{
     Code, Conflict, Damage, Error, Fault, Misuse, Refusal, SealedCause, WriterFailure, codes,
@@ -75,7 +75,7 @@ pub use read::{
 pub use recover::{
     Inspection, Opens, RecoveryReport, Removed, Salvage, destroy, inspect, repair, reset, salvage,
 };
-pub use signer::{ExternalSigner, LogKey, SigningAgent};
+pub use signer::{Adopted, Adoption, ExternalSigner, LogKey, SigningAgent};
 pub use typed::testing;
 pub use uuid::Uuid;
 pub use verify::{

@@ -237,7 +237,7 @@ fn a_manifest_that_lies_about_keys_is_found_twice() {
 /// One forgery: its name, what it does, and the exits with key alone and with key and checkpoint.
 type Forged = (&'static str, fn(&mut Forgery), (i32, i32));
 
-const FORGED: [Forged; 5] = [
+const FORGED: [Forged; 8] = [
     ("nothing but put together again", |_| (), (UNDECIDED, HOLDS)),
     (
         "a payload rewritten with all hashes",
@@ -250,7 +250,7 @@ const FORGED: [Forged; 5] = [
             rewrite(journal);
             journal.unsign();
         },
-        (UNDECIDED, FAILS),
+        (FAILS, FAILS),
     ),
     (
         "the same, signed by the key itself",
@@ -260,12 +260,51 @@ const FORGED: [Forged; 5] = [
         },
         (UNDECIDED, FAILS),
     ),
+    ("one signature left out", strip, (FAILS, FAILS)),
+    (
+        "one signature left out, as if a session had begun there",
+        |journal| {
+            strip(journal);
+            begin_sessions(journal);
+        },
+        (FAILS, FAILS),
+    ),
+    (
+        "all signatures left out, each commit a session",
+        |journal| {
+            journal.unsign();
+            begin_sessions(journal);
+        },
+        (FAILS, FAILS),
+    ),
     (
         "a stream dropped with all hashes",
         drop_stream,
         (FAILS, FAILS),
     ),
 ];
+
+/// Strips a commit of the signature of the one before, which has events.
+fn strip(journal: &mut Forgery) {
+    let mut groups = journal.segments.iter_mut().flat_map(|s| &mut s.groups);
+    let mut before = groups.next().unwrap().events.len();
+    for group in groups {
+        if before > 0 && group.header.first_sequence > 1 {
+            group.header.signatures.clear();
+            return;
+        }
+        before = group.events.len();
+    }
+    panic!("no commit follows one with events");
+}
+
+fn begin_sessions(journal: &mut Forgery) {
+    let groups = journal.segments.iter_mut().flat_map(|s| &mut s.groups);
+    for (number, group) in (1..).zip(groups) {
+        group.header.incarnation += number;
+    }
+    journal.manifest.incarnation += 1000;
+}
 
 fn rewrite(journal: &mut Forgery) {
     journal.event(1).repay(|bytes| bytes[0] ^= 1);

@@ -26,6 +26,7 @@ Examples:
   factlog verify ledger
   factlog verify ledger --vkey example.com/ledger/0f3c…+1a2b3c4d+AWdl…
   factlog verify ledger --checkpoint ledger.checkpoint --receipt event-42.receipt
+  factlog verify ledger --since last-month.checkpoint
   factlog verify copy --internal --json
   factlog verify --self-test")]
 pub(crate) struct Args {
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "self_test")]
     dir: Option<PathBuf>,
     /// Show that tampering is found, with a small journal in a temporary folder
-    #[arg(long, conflicts_with_all = ["dir", "vkey", "checkpoint", "receipt", "policy", "internal", "known"])]
+    #[arg(long, conflicts_with_all = ["dir", "vkey", "checkpoint", "receipt", "policy", "since", "internal", "known"])]
     self_test: bool,
     /// The journal's verifier key, known to you from elsewhere: the key, or a file that holds it
     #[arg(long, value_name = "KEY")]
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Whom to trust: a policy file of logs and witnesses, and how many of which must have cosigned
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Read only what came since a checkpoint that you hold, and rest on it for all before
+    #[arg(long, value_name = "FILE", conflicts_with = "internal")]
+    since: Option<PathBuf>,
     /// Ask only whether the journal agrees with itself
     #[arg(long)]
     internal: bool,
@@ -61,6 +65,7 @@ pub(crate) struct Evidence {
     pub(crate) checkpoints: Vec<PathBuf>,
     pub(crate) receipts: Vec<PathBuf>,
     pub(crate) policy: Option<TrustPolicy>,
+    pub(crate) since: Option<PathBuf>,
     /// The journal's anchors, as they were added.
     pub(crate) anchors: Vec<String>,
     /// Why it isn't known which there are.
@@ -86,6 +91,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         checkpoints: args.checkpoint.clone(),
         receipts: args.receipt.clone(),
         policy: args.policy.as_deref().map(read_policy).transpose()?,
+        since: args.since.clone(),
         anchors,
         unlisted,
         internal: args.internal,
@@ -126,6 +132,10 @@ pub(crate) fn run_verify(dir: &Path, evidence: &Evidence) -> Result<Report> {
     }
     for path in &evidence.checkpoints {
         options = options.checkpoint(read_checkpoint(path)?);
+    }
+    // It is one checkpoint more, the last.
+    if let Some(path) = &evidence.since {
+        options = options.since(read_checkpoint(path)?);
     }
     for path in &evidence.receipts {
         let bytes = files::read(path, MAX_EVIDENCE)?;
@@ -169,7 +179,7 @@ fn read_policy(path: &Path) -> Result<TrustPolicy> {
     })?)
 }
 
-fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint> {
+pub(crate) fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint> {
     let bytes = files::read(path, MAX_EVIDENCE)?;
     // Evidence that can't be read was changed, or never was evidence.
     Ok(SignedCheckpoint::parse(&bytes).map_err(|error| {
@@ -189,6 +199,9 @@ pub(crate) struct ReportJson<'a> {
     signed_through: Option<u64>,
     completeness: &'static str,
     anchored_through: Option<u64>,
+    anchored_by: Option<String>,
+    keeper_controls: Option<bool>,
+    resumed_from: u64,
     events: u64,
     streams: u64,
     root: String,
@@ -235,6 +248,11 @@ pub(crate) fn report_json<'a>(
         signed_through: report.signed_through,
         completeness: report.completeness.name(),
         anchored_through: report.anchored_through,
+        anchored_by: report.anchored_by.map(|by| evidence_name(by, evidence)),
+        keeper_controls: report
+            .anchored_by
+            .and_then(|by| keeper_controls(by, evidence)),
+        resumed_from: report.resumed_from,
         events: report.events,
         streams: report.streams,
         root: report.root.to_string(),
@@ -262,6 +280,9 @@ fn evidence_name(evidence: factlog::Evidence, given: &Evidence) -> String {
         factlog::Evidence::Journal => "journal".to_owned(),
         factlog::Evidence::Key => "key".to_owned(),
         factlog::Evidence::KnownJournals => "known journals".to_owned(),
+        factlog::Evidence::Checkpoint(index) if index == given.checkpoints.len() => {
+            file("checkpoint", given.since.as_slice(), 0)
+        }
         factlog::Evidence::Checkpoint(index) => file("checkpoint", &given.checkpoints, index),
         factlog::Evidence::Anchor(index) => match given.anchors.get(index) {
             Some(anchor) => format!("anchor {}", anchors::name(anchor, index)),
@@ -272,13 +293,42 @@ fn evidence_name(evidence: factlog::Evidence, given: &Evidence) -> String {
     }
 }
 
+/// Whether the verdict rests on something that the journal's keeper can rewrite, if that is whoever runs this machine;
+/// `None` where it can't be told from here.
+fn keeper_controls(by: factlog::Evidence, given: &Evidence) -> Option<bool> {
+    match by {
+        // Brought by the one who asks.
+        factlog::Evidence::Checkpoint(_) | factlog::Evidence::Receipt(_) => Some(false),
+        factlog::Evidence::KnownJournals => Some(true),
+        factlog::Evidence::Anchor(index) => {
+            let anchor = given.anchors.get(index)?;
+            // A command reaches whatever it reaches; files and witnesses' folders stand on this machine.
+            (!anchor.starts_with("command:")).then_some(true)
+        }
+        _ => None,
+    }
+}
+
+/// What completeness rests on, and whether the journal's keeper controls that.
+fn rests_on(report: &Report, evidence: &Evidence) -> String {
+    let Some(by) = report.anchored_by else {
+        return String::new();
+    };
+    let kept = match keeper_controls(by, evidence) {
+        Some(false) => "which you brought",
+        Some(true) => "which the keeper of this machine controls",
+        None => "worth as much as the keeper's inability to rewrite it",
+    };
+    format!("; rests on {}, {kept}", evidence_name(by, evidence))
+}
+
 /// The report for people: three verdicts, what each rests on, and how to get a better one.
 pub(crate) fn show_report(report: &Report, evidence: &Evidence, out: &mut Output) -> Result<()> {
     out.line(format!(
         "{} events in {} streams, root {}",
         report.events, report.streams, report.root
     ))?;
-    for (name, style, word, why) in verdicts(report) {
+    for (name, style, word, why) in verdicts(report, evidence) {
         let name = format!("{name:<13}");
         let word = styled(style, format!("{word:<14}"));
         out.line(format!("{name} {word} {}", styled(DIM, why)))?;
@@ -328,12 +378,16 @@ fn findings_table(findings: &[Finding], evidence: &Evidence) -> comfy_table::Tab
 
 type Verdict = (&'static str, anstyle::Style, &'static str, String);
 
-fn verdicts(report: &Report) -> [Verdict; 3] {
+fn verdicts(report: &Report, evidence: &Evidence) -> [Verdict; 3] {
     let through = |what: &str, sequence: Option<u64>| match sequence {
         Some(sequence) => format!("{what} through sequence {sequence}"),
         None => String::new(),
     };
     let (integrity, why) = match report.integrity {
+        Integrity::Intact if report.resumed_from > 0 => (
+            GOOD,
+            "every hash and link fits, of what came since the checkpoint",
+        ),
         Integrity::Intact => (GOOD, "every hash, link and file fits every other"),
         Integrity::Damaged => (BAD, "see the findings"),
     };
@@ -371,7 +425,7 @@ fn verdicts(report: &Report) -> [Verdict; 3] {
             "completeness",
             completeness,
             report.completeness.name(),
-            join(against, report.anchored_through),
+            join(against, report.anchored_through) + &rests_on(report, evidence),
         ),
     ]
 }

@@ -205,6 +205,7 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["keys", "rotate", "j"], 0);
     run(&["keys", "revoke", "j", &vkey, "--from", "1"], 0);
     run(&["keys", "list", "j"], 0);
+    run(&["keys", "adopt", "j"], 0);
     run(&["known", "list"], 0);
     run(&["known", "accept", "j"], 0);
     run(&["known", "forget", "j"], 0);

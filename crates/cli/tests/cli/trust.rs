@@ -351,3 +351,101 @@ fn a_command_signs_in_place_of_a_key() {
     assert!(!gone.to_string().contains("SESAME"), "{gone}");
     append("j", &signer, 0);
 }
+
+/// A restored copy that lacks events: it goes on only where what was published proves it a true prefix, and
+/// their number is said. Back on, it is another history for all who saw the rest.
+#[test]
+fn a_restored_journal_is_written_again_only_where_it_is_adopted() {
+    let (place, _) = place();
+    place.copy("j", "backup");
+    for data in ["3", "4"] {
+        place.append("a/1", "x", data);
+    }
+    place.run(&["checkpoint", "j", "-o", "newest"]).exits(0);
+    place.run(&["publish", "j", "out"]).exits(0);
+    fs::rename(place.path("j"), place.path("lost")).unwrap();
+    place.copy("backup", "j");
+    let append = |code: i32| {
+        let args = ["append", "j", "a/1", "x", "--data", "9", "--json"];
+        place.run(&args).exits(code)
+    };
+    let mismatch = append(3).error();
+    assert_eq!(mismatch["code"], "signer.history_mismatch");
+    assert!(mismatch.to_string().contains("factlog keys adopt"));
+    let adopt = |more: &[&str], code: i32| {
+        let args = ["keys", "adopt", "j", "--json"];
+        place.run(&[&args[..], more].concat()).exits(code)
+    };
+    let refused = |more: &[&str], why: &str| {
+        let error = adopt(more, 3).error();
+        assert_eq!(error["code"], "signer.not_adopted");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    refused(&[], "name a newer copy");
+    refused(&["--give-up", "2"], "name a newer copy");
+    refused(&["--newer", "out"], "--give-up 2");
+    refused(&["--newer", "lost"], "--give-up 2");
+    refused(&["--newer", "out", "--give-up", "3"], "--give-up 2");
+    refused(&["--newer", "backup", "--give-up", "2"], "can't be made");
+    append(3);
+    let adopted = adopt(&["--newer", "out", "--give-up", "2"], 0);
+    assert!(
+        adopted.stderr.contains("known accept"),
+        "{}",
+        adopted.stderr
+    );
+    assert_eq!(
+        adopted.object(),
+        json!({"schema": "factlog.keys-adopt/1", "adopted": "gave_up", "events": 2})
+    );
+    assert_eq!(append(3).error()["code"], "history.rolled_back");
+    json(&place, &["known", "accept", "j"], 0);
+    append(0);
+    append(0);
+    append(0);
+    assert_eq!(adopt(&[], 0).object()["adopted"], "continues", "it is done");
+    let seen = json(&place, &["verify", "j", "--checkpoint", "newest"], 3);
+    assert_eq!(seen["completeness"], "forked");
+}
+
+#[test]
+fn a_key_that_lost_its_memory_is_told_what_it_has_signed() {
+    let (place, _) = place();
+    let keys = place.path("config/factlog/keys");
+    let state = crate::support::files(&keys);
+    let state = state
+        .iter()
+        .find(|(path, _)| path.extension().is_some_and(|e| e == "state"));
+    fs::remove_file(&state.unwrap().0).unwrap();
+    let append = |code: i32| {
+        let args = ["append", "j", "a/1", "x", "--data", "9", "--json"];
+        place.run(&args).exits(code)
+    };
+    assert_eq!(append(1).error()["code"], "signer.state_unreadable");
+    let key = crate::support::files(&keys);
+    let key = key
+        .iter()
+        .find(|(path, _)| path.extension().is_some_and(|e| e == "key"));
+    let key = key.unwrap().0.display().to_string();
+    let blind = [
+        "keys",
+        "adopt",
+        "j",
+        "--known",
+        "none",
+        "--signing-key",
+        &key,
+        "--json",
+    ];
+    let refused = place.run(&blind).exits(3).error();
+    assert!(
+        refused.to_string().contains("show a checkpoint"),
+        "{refused}"
+    );
+    let adopted = json(&place, &["keys", "adopt", "j"], 0);
+    assert_eq!(
+        (&adopted["adopted"], &adopted["events"]),
+        (&json!("remembers"), &json!(4))
+    );
+    append(0);
+}

@@ -254,3 +254,56 @@ fn a_walk_back_says_how_it_ended() {
     );
     place.run(&["ancestry", "j", "9"]).exits(7);
 }
+
+#[test]
+fn a_verdict_says_what_it_rests_on_and_who_controls_that() {
+    let (place, vkey) = with_evidence();
+    let rests = |args: &[&str], code: i32| {
+        let report = verify(&place, args, code);
+        let by = report["anchored_by"]
+            .as_str()
+            .unwrap_or("nothing")
+            .to_owned();
+        (by, report["keeper_controls"].clone())
+    };
+    let key = ["j", "--known", "none", "--vkey", &vkey];
+    assert_eq!(rests(&key, 4), ("nothing".to_owned(), json!(null)));
+    assert_eq!(rests(&["j"], 0), ("known journals".to_owned(), json!(true)));
+    let brought = ("checkpoint c".to_owned(), json!(false));
+    assert_eq!(rests(&["j", "--checkpoint", "c"], 0), brought);
+    let since = [&key[..], &["--since", "c"]].concat();
+    assert_eq!(rests(&since, 0), brought);
+    place.run(&["anchor", "add", "j", "file:anchored"]).exits(0);
+    let (by, controlled) = rests(&["j"], 0);
+    assert_eq!((by.starts_with("anchor"), controlled), (true, json!(true)));
+    let command = "command:cat > /dev/null; [ $FACTLOG_ANCHOR = put ] || cat c";
+    place
+        .run(&["anchor", "remove", "j", "file:anchored"])
+        .exits(0);
+    place.run(&["anchor", "add", "j", command]).exits(0);
+    let (by, controlled) = rests(&["j"], 0);
+    assert_eq!((by.starts_with("anchor"), controlled), (true, json!(null)));
+    let shown = place.run(&["verify", "j", "--since", "c"]).exits(0).stdout;
+    assert!(
+        shown.contains("rests on checkpoint c, which you brought"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_came_since_a_checkpoint_is_verified_alone() {
+    let (place, vkey) = with_evidence();
+    place.append("a/1", "x", "9");
+    let key = ["j", "--known", "none", "--vkey", &vkey, "--since", "c"];
+    let report = verify(&place, &key, 0);
+    assert_eq!(report["resumed_from"], 6);
+    assert_eq!(report["signed_through"], 6);
+    assert_eq!(report["notes"][0]["code"], "since.not_read");
+    let unknown = ["j", "--known", "none", "--since", "c"];
+    let report = verify(&place, &unknown, 4);
+    assert_eq!(
+        report["resumed_from"], 0,
+        "nobody vouches for the checkpoint"
+    );
+    place.run(&["verify", "j", "--since", "e"]).exits(3);
+}

@@ -4,7 +4,7 @@ mod options;
 mod planted;
 mod seams;
 
-pub use options::{Dangerous, Options, Recovery, RegistryCheck, SigningPolicy};
+pub use options::{ChainVerification, Dangerous, Options, Recovery, RegistryCheck, SigningPolicy};
 pub(crate) use options::{KeySource, named_after};
 #[cfg(test)]
 pub(crate) use planted::with;

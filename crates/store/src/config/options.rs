@@ -76,6 +76,24 @@ pub enum SigningPolicy {
     Required,
 }
 
+/// How much of a journal is verified each time it is opened for writing, before anything is written.
+///
+/// What doesn't hold opens the journal read-only, with the first finding as the reason. [`verify`](crate::verify()) does
+/// the same at any time, for readers too, and says more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChainVerification {
+    /// Only what any open looks at: the end of the segment that is being written, and all that says how many events
+    /// there must be. Its cost doesn't grow with the journal.
+    #[default]
+    Tail,
+    /// What came since the last open that verified. Its cost grows with what was appended since, and a little with the
+    /// size of the journal's tree. What comes before isn't looked at again. The mark is kept beside the signing key, and
+    /// only who has that key can make one: where the key isn't a file that is here, everything is read.
+    SinceLastVerified,
+    /// Everything. Its cost grows with the journal: about a second for each million of small events and core.
+    Full,
+}
+
 /// What an open does about a torn tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recovery {
@@ -115,6 +133,7 @@ pub struct Options {
     pub(crate) key: KeySource,
     pub(crate) signing: SigningPolicy,
     pub(crate) recovery: Recovery,
+    pub(crate) chain: ChainVerification,
     pub(crate) known: Option<KnownJournals>,
     pub(crate) evidence: Vec<SignedCheckpoint>,
     pub(crate) segment_len: u64,
@@ -149,6 +168,7 @@ impl Options {
             key: KeySource::None,
             signing: SigningPolicy::Optional,
             recovery: Recovery::Normal,
+            chain: ChainVerification::Tail,
             known: None,
             evidence: Vec::new(),
             segment_len: DEFAULT_SEGMENT_LEN,
@@ -237,6 +257,13 @@ impl Options {
     #[must_use]
     pub fn recovery(self, recovery: Recovery) -> Self {
         Self { recovery, ..self }
+    }
+
+    /// How much of the journal an open for writing verifies first; only its tail by default, since the rest costs more
+    /// the longer the journal is.
+    #[must_use]
+    pub fn chain_verification(self, chain: ChainVerification) -> Self {
+        Self { chain, ..self }
     }
 
     /// The user's record of journals: creation pins the new journal in it, an open consults it before

@@ -522,11 +522,16 @@ pub enum Refusal {
         detail: String,
     },
     /// The journal is behind what its signer remembers, or has another history.
-    #[error("the signer remembers {remembered} events, and this journal does not continue them")]
+    #[error(
+        "the signer remembers {remembered} events, and this journal does not continue them; find the newer copy, or see `factlog keys adopt`"
+    )]
     HistoryMismatch {
         /// The size that the signer signed last.
         remembered: u64,
     },
+    /// A key doesn't take the journal for the one that it signs.
+    #[error("the journal is not adopted: {0}")]
+    NotAdopted(String),
     /// A strict open found a tail that would have to be cut.
     #[error("recovery would have to cut a torn tail, and the open is strict: {0}")]
     StrictRecovery(Damage),
@@ -576,6 +581,7 @@ impl Refusal {
             Self::SignerState { .. } => "signer.state_unreadable",
             Self::SignerUnavailable { .. } => "signer.unavailable",
             Self::HistoryMismatch { .. } => "signer.history_mismatch",
+            Self::NotAdopted(_) => "signer.not_adopted",
             Self::StrictRecovery(_) => "recovery.strict",
             Self::DiskFull { .. } => "disk.full",
             Self::CursorInUse(_) => "cursor.in_use",

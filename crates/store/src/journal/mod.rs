@@ -31,7 +31,7 @@ use crate::{
     keys::{Keys, finish},
     layout::{Layout, decode_secret},
     open::{
-        read_view,
+        check_chain, read_view,
         writable::{self, Opened, Signers},
     },
     read::Shared,
@@ -166,7 +166,15 @@ impl Journal {
             Ok(secret) => (Some(secret), None),
             Err(error) => (None, Some(error)),
         };
-        let why = speaks_against_writing(&found, no_signer).or(no_secret);
+        let mut why = speaks_against_writing(&found, no_signer).or(no_secret);
+        let mut verified = None;
+        if why.is_none() && !found.unfinished {
+            match check_chain(&options, &found, signer.as_deref()) {
+                Ok(good) => verified = good,
+                Err(error @ Error::Damaged(_)) => why = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
         // Nothing is written, derived files included.
         let for_reading = |lock, found, why: Option<Error>| {
             let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
@@ -185,7 +193,7 @@ impl Journal {
         let mut refused: Option<Error> = None;
         let retiring = keys::open_retiring(&options, &found, &floors);
         let signers = Signers {
-            live: signer,
+            live: signer.clone(),
             retiring,
         };
         let opened = writable::open(&options, &found, signers, &floors, secret, &mut refused);
@@ -227,6 +235,12 @@ impl Journal {
         }
         journal.writer = Some(writer);
         journal.refused = refused;
+        if let (Some(signer), Some((size, root)), None) = (&signer, verified, &journal.refused)
+            && journal.reader.root_at(size).is_ok_and(|own| own == root)
+        {
+            // Without it the next open reads more.
+            let _ = signer.set_verified(size, root);
+        }
         journal.start(&options)
     }
 

@@ -1,5 +1,6 @@
 //! From what a directory holds to what readers see.
 
+mod chain;
 mod fast;
 pub(crate) mod writable;
 
@@ -9,6 +10,7 @@ use factlog_format::FORMAT_VERSION;
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::{Hash, leaf_hash};
 
+pub(crate) use self::chain::check_chain;
 use self::fast::{FastStart, fast_start, is_settled};
 use crate::{
     Damage, Error,

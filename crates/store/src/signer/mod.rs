@@ -9,9 +9,11 @@
 //! reason; a state without a key, or beside an empty key file, is a creation that was cut short,
 //! and as long as it remembers nothing the next creation takes its place.
 
+mod adopt;
 mod dirs;
 mod external;
 mod history;
+mod mark;
 mod state;
 
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
+pub use adopt::{Adopted, Adoption};
 pub(crate) use dirs::create_private_dirs;
 pub use external::{ExternalSigner, SigningAgent};
 pub(crate) use history::KeyHistory;
@@ -76,6 +79,7 @@ impl Key {
 struct Files {
     fs: Arc<dyn StoreFs>,
     state: PathBuf,
+    mark: PathBuf,
     /// Dropping it ends the exclusion, so it lives as long as the signer.
     _lock: Box<dyn FileLock>,
 }
@@ -123,6 +127,7 @@ impl Signer {
         let files = Some(Files {
             fs,
             state,
+            mark: mark::path_of(key_path),
             _lock: lock,
         });
         Ok(Self {
@@ -155,6 +160,7 @@ impl Signer {
         let files = Some(Files {
             fs,
             state,
+            mark: mark::path_of(key_path),
             _lock: lock,
         });
         Ok(Self {
@@ -273,6 +279,28 @@ impl Signer {
         }
         *memory = Some((size, root));
         Ok(())
+    }
+
+    /// How far the journal was verified, if that is remembered here.
+    #[must_use]
+    pub(crate) fn verified(&self) -> Option<(u64, Hash)> {
+        let (Key::Here(key), Some(files)) = (&self.key, &self.files) else {
+            return None;
+        };
+        mark::read(files.fs.as_ref(), &files.mark, key)
+    }
+
+    /// Remembers how far the journal was verified, where there is a place for it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn set_verified(&self, size: u64, root: Hash) -> Result<(), Error> {
+        match (&self.key, &self.files) {
+            (Key::Here(key), Some(files)) => {
+                mark::write(files.fs.as_ref(), &files.mark, key, (size, root))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_continues(

@@ -25,6 +25,7 @@ use crate::{Error, Refusal};
 const TITLE: &str = "factlog signer state ";
 const VERSION: &str = "1";
 const MAX_STATE: usize = 1024;
+pub(super) const NEWER: &str = "it was written by a newer version";
 
 /// What a signer remembers, read without its lock and without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ fn decode(bytes: &[u8]) -> Result<SignerState, &'static str> {
     match field(TITLE) {
         Some(VERSION) => {}
         Some(version) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
-            return Err("it was written by a newer version");
+            return Err(NEWER);
         }
         _ => return Err("it is not a signer's state"),
     }

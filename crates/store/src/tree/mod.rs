@@ -33,10 +33,10 @@ const HASH: u64 = 32;
 const UPPER: &str = "upper";
 
 /// Levels from one stored level to the next.
-const STEP: u32 = 8;
+pub(crate) const STEP: u32 = 8;
 
 /// Leaves below a node of the lowest stored level.
-const TILE: u64 = 1 << STEP;
+pub(crate) const TILE: u64 = 1 << STEP;
 
 /// Whether a file of this name in `tree/` is one of the tree.
 pub(crate) fn is_own(name: &str) -> bool {

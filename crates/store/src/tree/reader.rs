@@ -37,9 +37,8 @@ impl<'a, F: Fn(u64) -> Result<Hash, Error>> TreeReader<'a, F> {
             .map_err(|e| Damage::new(CODE, self.files.dir(), e.to_string()).into())
     }
 
-    /// The root of the subtree over neighbouring nodes of a stored level (or leaves); a power of two
-    /// of them, within one parent.
-    fn fold(&self, level: u32, first: u64, count: usize) -> Result<Hash, Error> {
+    /// Neighbouring nodes of a stored level (or leaves), within one parent.
+    pub(crate) fn row(&self, level: u32, first: u64, count: usize) -> Result<Vec<Hash>, Error> {
         let read = if level == 0 {
             self.files.leaves(first, count)
         } else {
@@ -55,6 +54,13 @@ impl<'a, F: Fn(u64) -> Result<Hash, Error>> TreeReader<'a, F> {
                 None => self.compute(level, index)?,
             });
         }
+        Ok(row)
+    }
+
+    /// The root of the subtree over neighbouring nodes of a stored level (or leaves); a power of two
+    /// of them, within one parent.
+    fn fold(&self, level: u32, first: u64, count: usize) -> Result<Hash, Error> {
+        let mut row = self.row(level, first, count)?;
         while row.len() > 1 {
             row = row
                 .as_chunks()

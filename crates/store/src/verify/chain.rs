@@ -4,8 +4,15 @@ use factlog_format::{CommitHeader, JournalEvent, JournalId, SegmentHeader};
 use factlog_proof::Hash;
 
 use super::{
-    derived::Derived, events::CheckedEvent, evidence::Trust, findings::Findings,
-    groups::WholeGroup, history::History, ids::Ids, streams::Streams,
+    derived::Derived,
+    events::CheckedEvent,
+    evidence::Trust,
+    findings::Findings,
+    groups::WholeGroup,
+    history::History,
+    ids::Ids,
+    since::{Begin, Since},
+    streams::Streams,
 };
 use crate::{Damage, Error};
 
@@ -20,6 +27,8 @@ pub(super) struct Chain {
     pub(super) streams: Streams,
     pub(super) trust: Trust,
     pub(super) ids: Ids,
+    /// What comes before, where not all was read.
+    pub(super) since: Option<Since>,
     /// Sequences that couldn't be read, ascending.
     pub(super) lost: Vec<Range<u64>>,
     /// The largest number of events that a statement in passing called durable.
@@ -53,6 +62,7 @@ impl Chain {
             streams: Streams::default(),
             trust,
             ids: Ids::new(),
+            since: None,
             lost: Vec::new(),
             durable: 0,
             last: Last {
@@ -66,7 +76,17 @@ impl Chain {
         }
     }
 
-    /// How many events were read.
+    /// Goes on from a checkpoint.
+    pub(super) fn resumed(journal: JournalId, trust: Trust, begin: Begin) -> Self {
+        let mut chain = Self::new(journal, begin.history, trust);
+        chain.next = begin.since.size;
+        chain.last.number = None;
+        chain.last_recorded = begin.last_recorded;
+        chain.since = Some(begin.since);
+        chain
+    }
+
+    /// How many events there are, but for those that couldn't be read.
     pub(super) fn events(&self) -> u64 {
         let lost: u64 = self.lost.iter().map(|range| range.end - range.start).sum();
         self.next.saturating_sub(lost)
@@ -221,6 +241,21 @@ impl Chain {
         };
         for (code, detail) in problems {
             findings.wrong(damage(code, detail));
+        }
+        if let Some(since) = &self.since
+            && let Some(before) = order.previous_sequence.filter(|at| *at < since.size)
+            && !self.streams.knows(&order.stream)
+        {
+            match since.event(before) {
+                Ok(CheckedEvent { passed, .. }) => {
+                    let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
+                    self.streams.recall(&passed.order, passed.hash, coordinate);
+                }
+                Err(why) => {
+                    let detail = format!("the event before in the stream is not as it was: {why}");
+                    findings.wrong(damage("stream.broken", detail));
+                }
+            }
         }
         let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
         for (code, detail) in self

@@ -54,6 +54,37 @@ impl History {
         history
     }
 
+    /// As if the events of this tree had passed. What is wanted of them is answered by whoever knows it.
+    pub(super) fn resumed(frontier: Frontier, sizes: Vec<u64>, events: Vec<u64>) -> Self {
+        let size = frontier.size();
+        let mut history = Self::new(Vec::new(), Vec::new());
+        history.wanted_sizes = sizes.into_iter().filter(|wanted| *wanted >= size).collect();
+        history.wanted_events = events
+            .into_iter()
+            .filter(|wanted| *wanted >= size)
+            .collect();
+        for wanted in [&mut history.wanted_sizes, &mut history.wanted_events] {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        history.frontier = Some(frontier);
+        history.answer_size();
+        history
+    }
+
+    pub(super) fn answer_root(&mut self, size: u64, root: Hash) {
+        let root = PassedRoot {
+            root,
+            assumed: false,
+            stated: None,
+        };
+        self.roots.insert(size, root);
+    }
+
+    pub(super) fn answer_event(&mut self, sequence: u64, hash: Digest) {
+        self.events.insert(sequence, hash);
+    }
+
     /// The tree as it is now; `None` if a lost event makes it unknown.
     pub(super) fn frontier(&self) -> Option<&Frontier> {
         self.frontier.as_ref()

@@ -24,6 +24,7 @@ mod progress;
 mod report;
 mod salvage;
 mod segments;
+mod since;
 mod streams;
 mod tail;
 
@@ -46,6 +47,7 @@ use self::{
     history::History,
     plan::Plan,
     progress::Progress,
+    since::{Begin, Since},
 };
 use crate::{
     Damage, Error,
@@ -76,7 +78,7 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     let fs = options.fs.as_ref();
     let mut findings = Findings::default();
     let directory = Directory::read(fs, &layout, &mut findings)?;
-    let evidence = Gathered::gather(options, &layout, &directory.id, &mut findings)?;
+    let mut evidence = Gathered::gather(options, &layout, &directory.id, &mut findings)?;
     let plans = match &directory.manifest {
         Some(manifest) => plan::named(manifest),
         None => plan::rebuilt(
@@ -89,16 +91,36 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     };
     let names = &directory.segments;
     let orphans_say = plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
-    let history = History::new(evidence.sizes(), evidence.sequences());
-    let trust = Trust::new(
-        evidence.trusted_key(options, &directory.id),
-        evidence.former_keys(),
-    );
     let total = total_len(fs, &layout, &plans)?;
+    let mut derived = Derived::open(Arc::clone(&options.fs), &layout, directory.id)?;
+    let begin = begin(
+        options,
+        &layout,
+        &directory,
+        &plans,
+        &mut evidence,
+        &mut findings,
+    );
+    let (mut first, mut offset) = (0, None);
+    let chain = match begin {
+        Some((begin, trust)) => {
+            derived.skip();
+            (first, offset) = (begin.segment, begin.offset);
+            Chain::resumed(directory.id, trust, begin)
+        }
+        None => {
+            let history = History::new(evidence.sizes(), evidence.sequences());
+            Chain::new(
+                directory.id,
+                history,
+                trust_of(options, &directory, &evidence),
+            )
+        }
+    };
     let mut pass = Pass {
         fs,
-        derived: Derived::open(Arc::clone(&options.fs), &layout, directory.id)?,
-        chain: Chain::new(directory.id, history, trust),
+        derived,
+        chain,
         progress: Progress::new(options.progress.clone(), total),
         layout,
         directory,
@@ -120,8 +142,8 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
             1 => None,
             _ => runs.take().map(|runs| scope.spawn(|| runs.read())),
         };
-        for plan in &plans {
-            segments::pass_segment(&mut pass, plan)?;
+        for plan in plans.iter().skip(first) {
+            segments::pass_segment(&mut pass, plan, offset.take())?;
         }
         let runs = match reading {
             Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -129,6 +151,60 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
         };
         pass.finish(runs)
     })
+}
+
+fn trust_of(options: &VerifyOptions, directory: &Directory, evidence: &Gathered) -> Trust {
+    Trust::new(
+        evidence.trusted_key(options, &directory.id),
+        evidence.former_keys(),
+    )
+}
+
+/// Where reading may begin, if a checkpoint is to be rested on and can be; a note says so, or why not.
+fn begin(
+    options: &VerifyOptions,
+    layout: &Layout,
+    directory: &Directory,
+    plans: &[Plan],
+    evidence: &mut Gathered,
+    findings: &mut Findings,
+) -> Option<(Begin, Trust)> {
+    if options.since.is_none() && options.mark.is_none() {
+        return None;
+    }
+    let mut trust = trust_of(options, directory, evidence);
+    let mut older = Vec::new();
+    let mut find = || {
+        let mark = match (&options.since, options.mark) {
+            (Some(checkpoint), _) => trust.mark(checkpoint)?,
+            (None, Some(mark)) => mark,
+            (None, None) => return Err("there is none".to_owned()),
+        };
+        let manifest = directory.manifest.as_ref().ok_or("there is no MANIFEST")?;
+        let since = Since::new(Arc::clone(&options.fs), layout, directory.id, plans, mark);
+        // What the journal keeps of before was looked at when the checkpoint was made.
+        older = evidence.take_stored_below(mark.0);
+        Begin::find(since, plans, manifest, evidence, &mut trust)
+    };
+    let found = find();
+    let note = |code, detail: String| Damage::new(code, &layout.dir, detail);
+    match found {
+        Ok(begin) => {
+            let size = begin.since.size;
+            let detail = format!(
+                "the first {size} events were not read: that they are as they were rests on the checkpoint"
+            );
+            findings.note(note("since.not_read", detail).sequence(0));
+            Some((begin, trust))
+        }
+        Err(why) => {
+            evidence.anchors.append(&mut older);
+            let detail =
+                format!("everything was read, as the checkpoint can't be rested on: {why}");
+            findings.note(note("since.not_used", detail));
+            None
+        }
+    }
 }
 
 /// Other threads don't pay for a journal with fewer bytes.
@@ -234,6 +310,8 @@ impl Pass<'_> {
             signed_through: trust.signed_through(),
             completeness: anchoring.completeness,
             anchored_through: anchoring.anchored_through,
+            anchored_by: anchoring.anchored_by,
+            resumed_from: self.chain.since.as_ref().map_or(0, |since| since.size),
             events: self.chain.events(),
             streams: self.chain.streams.len(),
             root: self

@@ -1,7 +1,7 @@
 use std::{fmt, num::NonZero, sync::Arc, thread};
 
 use factlog_fs::{RealFs, StoreFs};
-use factlog_proof::{SignedCheckpoint, TrustPolicy, VerifierKey};
+use factlog_proof::{Hash, SignedCheckpoint, TrustPolicy, VerifierKey};
 
 use crate::KnownJournals;
 
@@ -26,6 +26,9 @@ pub struct VerifyOptions {
     pub(super) internal: bool,
     pub(super) progress: Option<Progress>,
     pub(super) threads: Option<NonZero<usize>>,
+    pub(super) since: Option<SignedCheckpoint>,
+    /// As `since`, of a size and root that need no signature.
+    pub(super) mark: Option<(u64, Hash)>,
 }
 
 impl VerifyOptions {
@@ -43,6 +46,8 @@ impl VerifyOptions {
             internal: false,
             progress: None,
             threads: None,
+            since: None,
+            mark: None,
         }
     }
 
@@ -66,6 +71,23 @@ impl VerifyOptions {
     pub fn checkpoint(mut self, checkpoint: SignedCheckpoint) -> Self {
         self.checkpoints.push(checkpoint);
         self
+    }
+
+    /// Rests on a checkpoint for all before it, as it was kept after an earlier verification: what came since is
+    /// read and hashed, and shown to continue it; the bytes of what comes before are not looked at.
+    ///
+    /// It counts only if the key that signed it was given, or is known from outside the journal. Where it doesn't,
+    /// and where the journal isn't seen to continue it, everything is read; a note says why. It is evidence as with
+    /// [`checkpoint`](Self::checkpoint) either way.
+    #[must_use]
+    pub fn since(mut self, checkpoint: SignedCheckpoint) -> Self {
+        self.since = Some(checkpoint.clone());
+        self.checkpoint(checkpoint)
+    }
+
+    /// As [`since`](Self::since), of what this program has verified and nobody else can have written.
+    pub(crate) fn mark(self, mark: Option<(u64, Hash)>) -> Self {
+        Self { mark, ..self }
     }
 
     /// What an anchor of the journal holds: a checkpoint, as with [`checkpoint`](Self::checkpoint), or why it
@@ -153,6 +175,7 @@ impl fmt::Debug for VerifyOptions {
             .field("policy", &self.policy)
             .field("known", &self.known)
             .field("internal", &self.internal)
+            .field("since", &self.since.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -150,9 +150,14 @@ pub struct Report {
     pub completeness: Completeness,
     /// The last sequence under a checkpoint from outside that the journal continues.
     pub anchored_through: Option<u64>,
+    /// The evidence that this rests on: of the same size, rather some that the caller holds.
+    pub anchored_by: Option<Evidence>,
+    /// How many events were not read again, but taken as a checkpoint says; 0 if all were read. Integrity and streams
+    /// are those of the rest.
+    pub resumed_from: u64,
     /// How many events there are, sequence 0 included, and those of which only a stub is left.
     pub events: u64,
-    /// How many streams they belong to.
+    /// How many streams they belong to, as far as they were read.
     pub streams: u64,
     /// Root of the tree of these events; all zeros if lost events make it unknown.
     pub root: Hash,

@@ -17,7 +17,12 @@ use crate::{
 };
 
 /// Reads one segment from its header to its end, reports what is wrong, and goes on behind damage.
-pub(super) fn pass_segment(pass: &mut Pass<'_>, plan: &Plan) -> Result<(), Error> {
+/// With an offset it begins there, at a commit: what stands before isn't looked at.
+pub(super) fn pass_segment(
+    pass: &mut Pass<'_>,
+    plan: &Plan,
+    from: Option<u64>,
+) -> Result<(), Error> {
     if plan.first > pass.chain.next {
         pass.lose_until(plan.first, None);
     }
@@ -39,13 +44,16 @@ pub(super) fn pass_segment(pass: &mut Pass<'_>, plan: &Plan) -> Result<(), Error
     let mut walk = Walk {
         segment: &segment,
         plan,
+        start: from.unwrap_or(segment.header_len).min(end),
         end,
         headers: None,
         statement: None,
         work: Work::of(end),
         damages: 0,
     };
-    if intact {
+    if from.is_some() {
+        // What the header says of the tree before is known better.
+    } else if intact {
         if pass.chain.follows_an_unclean_end(&segment.header) {
             pass.derived.forgive_offsets();
         }
@@ -110,6 +118,8 @@ fn check_row(pass: &mut Pass<'_>, plan: &Plan, segment: &SegmentFile) {
 pub(super) struct Walk<'s> {
     pub(super) segment: &'s SegmentFile,
     plan: &'s Plan,
+    /// Where reading begins, in bytes.
+    start: u64,
     /// Where reading ends, in bytes.
     pub(super) end: u64,
     /// `None` once a header couldn't be read.
@@ -132,8 +142,7 @@ impl<'s> Walk<'s> {
     }
 
     fn groups(&mut self, pass: &mut Pass<'_>) -> Result<(), Error> {
-        let (segment, end) = (self.segment, self.end);
-        let start = segment.header_len.min(end);
+        let (segment, start, end) = (self.segment, self.start, self.end);
         let threads = pass.threads.saturating_sub(1);
         let ahead = Ahead::new(segment, start, end, threads);
         thread::scope(|scope| {

@@ -27,6 +27,27 @@ impl Streams {
         self.heads.len() as u64
     }
 
+    /// Whether a stream was met.
+    pub(super) fn knows(&self, stream: &StreamId) -> bool {
+        self.heads.contains_key(stream)
+    }
+
+    /// An event of a stream of which nothing was read so far, that comes before what is.
+    pub(super) fn recall(&mut self, order: &Ordering, hash: Digest, coordinate: Option<[u8; 16]>) {
+        self.heads.insert(
+            order.stream,
+            Head {
+                revision: order.revision,
+                sequence: order.sequence,
+                hash,
+                coordinate,
+            },
+        );
+        if let Some(coordinate) = coordinate {
+            self.coordinates.entry(coordinate).or_insert(order.stream);
+        }
+    }
+
     /// Links the next event to its stream and says what is wrong with the link. `lost` are the
     /// sequences that couldn't be read: a link into them can't be judged.
     pub(super) fn link(

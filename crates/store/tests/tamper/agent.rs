@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use factlog::{Error, ExternalSigner, Hash, Journal, Options, SignedCheckpoint, SigningAgent};
+use factlog::{
+    Checkpoint, Error, ExternalSigner, Hash, Journal, Options, SignedCheckpoint, SigningAgent,
+};
 use factlog_fs::MemFs;
 use factlog_proof::{SignAnswer, SignRequest};
 
@@ -57,7 +59,7 @@ fn remembered(line: &Line) -> SignAnswer {
     let request = SignRequest {
         old: 0,
         path: Vec::new(),
-        checkpoint: factlog::Checkpoint::new(&origin, 1, Hash::from_bytes([0; 32])).unwrap(),
+        checkpoint: Checkpoint::new(&origin, 1, Hash::from_bytes([0; 32])).unwrap(),
     };
     SignAnswer::parse(&agent.answer(&request.to_string()).unwrap()).unwrap()
 }
@@ -199,4 +201,82 @@ fn what_an_agent_answers_is_checked() {
         let why = journal.read_only_reason().map(Error::code);
         assert_eq!(why, Some("signer.unavailable"), "{number}");
     }
+}
+
+/// What an attacker who reaches an agent asks of it, and what it says. Nothing of it is signed.
+pub(crate) fn asked() -> Vec<(&'static str, &'static str)> {
+    let (lab, line) = held();
+    let journal = Journal::open(DIR, options(&lab, &line)).unwrap();
+    journal.append(event("account-1", "one")).unwrap();
+    let reader = journal.reader();
+    let size = reader.len();
+    let root = reader.root_at(size).unwrap();
+    let path = |from| reader.consistency(from, size).unwrap();
+    let checkpoint = |origin: &str, size, root| Checkpoint::new(origin, size, root).unwrap();
+    let own = lab.key.name();
+    let other = Hash::from_bytes([7; 32]);
+    let request = |old, path, checkpoint| {
+        let request = SignRequest {
+            old,
+            path,
+            checkpoint,
+        };
+        request.to_string()
+    };
+    let good = request(size, Vec::new(), checkpoint(own, size, root));
+    let requests = [
+        (
+            "a second root of the size that it signed last",
+            request(size, Vec::new(), checkpoint(own, size, other)),
+        ),
+        (
+            "a second root, as if it had signed nothing",
+            request(0, Vec::new(), checkpoint(own, size, other)),
+        ),
+        (
+            "a smaller size, with its true root",
+            request(
+                0,
+                Vec::new(),
+                checkpoint(own, 4, reader.root_at(4).unwrap()),
+            ),
+        ),
+        (
+            "more events, with the proof of others",
+            request(size, path(4), checkpoint(own, size + 3, other)),
+        ),
+        (
+            "more events, without a proof",
+            request(size, Vec::new(), checkpoint(own, size + 3, other)),
+        ),
+        (
+            "the checkpoint of another journal",
+            request(0, Vec::new(), checkpoint("example.com/other/1", size, root)),
+        ),
+        (
+            "a text that is no checkpoint",
+            good.replace(&format!("\n{size}\n"), "\nall of it\n"),
+        ),
+        ("a size with a leading zero", good.replace("old ", "old 0")),
+    ];
+    let fs: Arc<MemFs> = Arc::clone(&line.fs);
+    let agent = SigningAgent::open_in(fs, KEY).unwrap();
+    let said = requests.map(|(name, request)| {
+        let said = match agent.answer(&request) {
+            Err(error) => error.code(),
+            Ok(answer) => match SignAnswer::parse(&answer).unwrap() {
+                SignAnswer::RolledBack(_) => "history.rolled_back",
+                SignAnswer::Forked(_) => "history.forked",
+                other => panic!("{name}: {other}"),
+            },
+        };
+        (name, said)
+    });
+    let answer = agent.answer(&good).unwrap();
+    let signed = SignAnswer::parse(&answer).unwrap();
+    assert!(
+        matches!(signed, SignAnswer::Signed(_)),
+        "the same again: {answer}"
+    );
+    said.to_vec()
 }

@@ -14,6 +14,7 @@ use factlog::{
 use factlog_proof::{AddCheckpoint, NoteSignature, verify_consistency};
 
 use crate::{
+    agent,
     attacks::{self, ATTACKS, Power},
     keys::unsigned_sessions,
     lab::{Lab, codes},
@@ -217,19 +218,22 @@ fn histories() -> Vec<Row> {
         let found = said(&lab.verify(&lab.evidence()));
         rows.push(row("writes to files", name, found));
     }
-    let lab = Lab::small();
-    unsigned_sessions(&lab, 3);
-    rows.push(row(
-        "rebuilds the whole tree, without the key",
-        "the tail is rewritten, each commit as the first of a session",
-        said(
-            &lab.verify(
-                &lab.bare()
-                    .key(lab.key.clone())
-                    .checkpoint(lab.early.clone()),
-            ),
+    for (idle, name) in [
+        (
+            false,
+            "the tail is rewritten, each commit as the first of a session",
         ),
-    ));
+        (
+            true,
+            "the tail is rewritten, with an empty commit of another session before each",
+        ),
+    ] {
+        let lab = Lab::small();
+        unsigned_sessions(&lab, 3, idle);
+        let options = lab.bare().key(lab.key.clone());
+        let found = said(&lab.verify(&options.checkpoint(lab.early.clone())));
+        rows.push(row("rebuilds the whole tree, without the key", name, found));
+    }
     rows
 }
 
@@ -533,6 +537,14 @@ fn cosignatures() -> Vec<Row> {
     rows
 }
 
+/// What an agent is asked to sign that holds a journal's key.
+fn agents() -> Vec<Row> {
+    let asked = agent::asked().into_iter();
+    asked
+        .map(|(name, found)| row("asks the agent that holds the key", name, vec![found]))
+        .collect()
+}
+
 /// Events of the journal's own can't be written by its users.
 fn callers() -> Vec<Row> {
     let lab = Lab::small();
@@ -592,6 +604,7 @@ fn the_threat_model_lists_every_way_with_what_exposes_it() {
             "Cosignatures, where a policy wants two of three witnesses",
             cosignatures(),
         ),
+        ("A key that is held elsewhere", agents()),
         ("Through the library", callers()),
     ];
     let all = || groups.iter().flat_map(|(_, rows)| rows);

@@ -10,7 +10,7 @@ use factlog::{
 };
 
 /// A journal whose key was replaced twice, and its three keys.
-fn rotated() -> (Lab, [VerifierKey; 3]) {
+pub(crate) fn rotated() -> (Lab, [VerifierKey; 3]) {
     let mut lab = Lab::small();
     let journal = lab.open();
     let first = lab.key.clone();
@@ -227,7 +227,8 @@ fn a_replaced_key_does_not_sign_on_because_it_is_the_one_given() {
 }
 
 /// A tail without any signature, by someone who has no key and begins a session for each event.
-pub(crate) fn unsigned_sessions(lab: &Lab, last: u64) {
+/// With `idle`, an empty commit of a session of its own stands before each.
+pub(crate) fn unsigned_sessions(lab: &Lab, last: u64, idle: bool) {
     let mut forged = Forgery::read(lab);
     let mut groups: Vec<_> = forged.segments[0].groups.drain(..).collect();
     groups.retain(|group| !group.events.is_empty());
@@ -239,8 +240,19 @@ pub(crate) fn unsigned_sessions(lab: &Lab, last: u64) {
             group.header.signatures.clear();
         }
     }
+    if idle {
+        let late = groups.len() - last as usize + 1;
+        for group in groups.split_off(late) {
+            let mut empty = group.clone();
+            empty.events.clear();
+            groups.extend([empty, group]);
+        }
+        for (number, group) in (1..).zip(groups.iter_mut().skip(late)) {
+            group.header.incarnation += number;
+        }
+    }
     forged.segments[0].groups = groups;
-    forged.manifest.incarnation += last as u32;
+    forged.manifest.incarnation += 4 * last as u32;
     forged.relink();
     forged.restate();
     // Nobody called it closed.
@@ -255,9 +267,9 @@ pub(crate) fn unsigned_sessions(lab: &Lab, last: u64) {
 /// Bug: the owner's next session signed whatever stood behind the last signature, however much it was.
 #[test]
 fn more_than_one_unsigned_commit_is_never_signed_afterwards() {
-    for last in [1, 3] {
+    for (last, idle) in [(1, false), (3, false), (3, true)] {
         let lab = Lab::small();
-        unsigned_sessions(&lab, last);
+        unsigned_sessions(&lab, last, idle);
         // The owner remembers nothing of what was rewritten: a key that a caller holds has no state.
         let key = signing_key(&lab);
         let fs: std::sync::Arc<factlog_fs::MemFs> = lab.fs.clone();
@@ -265,7 +277,7 @@ fn more_than_one_unsigned_commit_is_never_signed_afterwards() {
         let journal = Journal::open(DIR, options.dangerous().without_housekeeper()).unwrap();
         let why = journal.read_only_reason().map(factlog::Error::code);
         let wanted = (last > 1).then_some("signature.missing");
-        assert_eq!(why, wanted, "{last}");
+        assert_eq!(why, wanted, "{last}, {idle}");
     }
 }
 

@@ -2,12 +2,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
-use factlog::{LogKey, Rotation, SigningAgent, SigningKey};
+use factlog::{Adopted, Adoption, LogKey, Rotation, SigningAgent, SigningKey};
 use serde::Serialize;
 
+use super::publish;
+use crate::commands::verify::read_checkpoint;
 use crate::exit::{Exit, Problem};
-use crate::opening::{self, WriteArgs};
-use crate::output::{Output, shown, table};
+use crate::opening::{self, KnownArgs, WriteArgs};
+use crate::output::{Output, note, shown, table};
 use crate::{files, paths};
 
 /// A request to sign is at most 68 KiB.
@@ -19,6 +21,7 @@ const MAX_REQUEST: u64 = 68 << 10;
 Examples:
   factlog keys list ledger
   factlog keys rotate ledger
+  factlog keys adopt restored-ledger --newer /srv/www/ledger --give-up 12
   factlog keys revoke ledger example.com/ledger/0f3c…+1a2b3c4d+AWdl… --from 1200")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -59,6 +62,28 @@ enum Action {
         /// The journal's private key, with its state beside it
         key: PathBuf,
     },
+    /// Let a key sign a journal again that it remembers otherwise, or of which it has lost the memory
+    #[command(
+        before_help = "Examples:\n  factlog keys adopt ledger --checkpoint ledger.checkpoint\n  factlog keys adopt restored-ledger --newer /srv/www/ledger --give-up 12"
+    )]
+    Adopt {
+        /// The journal's directory
+        dir: PathBuf,
+        /// The journal's private key [default: where `init` put it]
+        #[arg(long, value_name = "FILE")]
+        signing_key: Option<PathBuf>,
+        /// A checkpoint that the key has signed, kept elsewhere; may be repeated
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// A newer copy of the journal, or what was published of it: it proves this one a true prefix
+        #[arg(long, value_name = "DIR")]
+        newer: Option<PathBuf>,
+        /// Give up the events that the key has signed past this journal's end: exactly so many
+        #[arg(long, value_name = "EVENTS")]
+        give_up: Option<u64>,
+        #[command(flatten)]
+        known: KnownArgs,
+    },
     /// Say that what a replaced key has signed doesn't count from an event on
     #[command(
         before_help = "Examples:\n  factlog keys revoke ledger example.com/ledger/0f3c…+1a2b3c4d+AWdl… --from 1200"
@@ -94,6 +119,13 @@ struct RotatedJson {
 }
 
 #[derive(Serialize)]
+struct AdoptedJson {
+    schema: &'static str,
+    adopted: &'static str,
+    events: Option<u64>,
+}
+
+#[derive(Serialize)]
 struct RevokedJson {
     schema: &'static str,
     sequence: u64,
@@ -116,6 +148,34 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             let answer = SigningAgent::open(key)?.answer(&request)?;
             out.write(answer.as_bytes())?;
             Ok(Exit::Done)
+        }
+        Action::Adopt {
+            dir,
+            signing_key,
+            checkpoint,
+            newer,
+            give_up,
+            known,
+        } => {
+            let write = WriteArgs {
+                signing_key: signing_key.clone(),
+                signer: None,
+                known: known.clone(),
+            };
+            let mut adoption = Adoption::new();
+            for path in checkpoint {
+                adoption = adoption.evidence(read_checkpoint(path)?);
+            }
+            if let Some(newer) = newer {
+                adoption = adoption.proof(|from, to| {
+                    let proof = publish::consistency(newer, from, to);
+                    proof.map_err(|error| format!("{error:#}"))
+                });
+            }
+            if let Some(events) = give_up {
+                adoption = adoption.give_up(*events);
+            }
+            adopt(dir, adoption, &write, out)
         }
         Action::Revoke {
             dir,
@@ -192,6 +252,61 @@ fn rotate(
     out.line(format!("vkey  {}", shown(&vkey)))?;
     if let Some(file) = key_file {
         out.line(format!("key   {}", shown(&file)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn adopt(
+    dir: &Path,
+    mut adoption: Adoption<'_>,
+    write: &WriteArgs,
+    out: &mut Output,
+) -> Result<Exit> {
+    let id = opening::reader(dir)?.id();
+    let known = write.known.journals()?;
+    let remembered = match &known {
+        Some(known) => known.find(&id)?,
+        None => None,
+    };
+    let remembered = remembered.map_or_else(Vec::new, |journal| journal.checkpoints);
+    for checkpoint in &remembered {
+        adoption = adoption.evidence(checkpoint.clone());
+    }
+    let key = match opening::key_file(dir, write, known.as_ref())? {
+        Some(path) => path,
+        None => paths::keys_dir()?.join(format!("{}.key", opening::id_text(&id))),
+    };
+    let adopted = adoption.adopt(dir, &key)?;
+    let (word, events) = match adopted {
+        Adopted::Remembers { events } => ("remembers", Some(events)),
+        Adopted::GaveUp { events } => ("gave_up", Some(events)),
+        _ => ("continues", None),
+    };
+    if out.is_json() {
+        out.object(&AdoptedJson {
+            schema: "factlog.keys-adopt/1",
+            adopted: word,
+            events,
+        })?;
+    } else {
+        out.line(match adopted {
+            Adopted::Remembers { events } => {
+                format!("the key remembers again that it has signed {events} events")
+            }
+            Adopted::GaveUp { events } => format!("given up: {events} events"),
+            _ => "nothing to adopt: the journal continues all that the key remembers".to_owned(),
+        })?;
+    }
+    if matches!(adopted, Adopted::GaveUp { .. }) {
+        note(
+            "Receipts and checkpoints of what was given up contradict the journal from now on, and witnesses \
+             that have seen it sign no more.",
+        );
+        if !remembered.is_empty() {
+            note(
+                "The known journals remember it too: `factlog known accept` lets the journal be written.",
+            );
+        }
     }
     Ok(Exit::Done)
 }

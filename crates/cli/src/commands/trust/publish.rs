@@ -204,6 +204,26 @@ impl NodeSource for Published {
     }
 }
 
+/// The proof that a smaller tree is a prefix of a larger one, from a copy of the journal or from what was
+/// published of it. Whoever asks checks it.
+pub(crate) fn consistency(dir: &Path, from: u64, to: u64) -> Result<Vec<Hash>> {
+    let path = dir.join("checkpoint");
+    if !files::is_there(&path)? {
+        return Ok(opening::reader(dir)?.consistency(from, to)?);
+    }
+    let published = SignedCheckpoint::parse(&files::read(&path, MAX_FILE)?)?;
+    let size = published.claimed().size();
+    if size < to {
+        let why = format!("{size} events are published, and {to} were signed");
+        return Err(Problem::new(Exit::Undecided, "publish.behind", why).into());
+    }
+    let dir = dir.to_owned();
+    consistency_path(&Published { dir, size }, from, to).map_err(|error| match error {
+        PathError::Source(error) => error,
+        other => Problem::new(Exit::Undecided, "publish.damaged", other.to_string()).into(),
+    })
+}
+
 /// The root of a complete subtree.
 fn folded(mut hashes: Vec<Hash>) -> Hash {
     while hashes.len() > 1 {

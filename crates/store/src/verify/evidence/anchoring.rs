@@ -14,6 +14,7 @@ use crate::{
 pub(in crate::verify) struct Anchoring {
     pub(in crate::verify) completeness: Completeness,
     pub(in crate::verify) anchored_through: Option<u64>,
+    pub(in crate::verify) anchored_by: Option<By>,
 }
 
 /// How the journal stands to one checkpoint.
@@ -50,7 +51,8 @@ pub(in crate::verify) fn compare(pass: &mut Pass<'_>) -> Anchoring {
     found.report(pass);
     Anchoring {
         completeness: found.completeness(),
-        anchored_through: found.continues.and_then(|size| size.checked_sub(1)),
+        anchored_through: found.continues.and_then(|(size, _)| size.checked_sub(1)),
+        anchored_by: found.continues.map(|(_, by)| by),
     }
 }
 
@@ -60,7 +62,7 @@ struct Found {
     /// Whose cosignatures are wanted.
     policy: Option<TrustPolicy>,
     /// The largest size that evidence from outside names and the journal continues.
-    continues: Option<u64>,
+    continues: Option<(u64, By)>,
     /// Sizes at which the journal agrees, whoever keeps the checkpoint.
     agrees: Vec<u64>,
     differs: Vec<(Checkpoint, By, std::path::PathBuf, Compared)>,
@@ -177,6 +179,20 @@ impl Found {
         }
     }
 
+    /// Of two of one size what the caller holds weighs more than what is kept by others, and that more than what is
+    /// remembered here.
+    fn rests_on(&mut self, size: u64, by: By) {
+        let rank = |by: By| match by {
+            By::Checkpoint(_) | By::Receipt(_) => 2,
+            By::Anchor(_) => 1,
+            _ => 0,
+        };
+        let better = |(old, of): (u64, By)| (size, rank(by)) > (old, rank(of));
+        if self.continues.is_none_or(better) {
+            self.continues = Some((size, by));
+        }
+    }
+
     fn wants_witnesses(&self) -> bool {
         let policy = self.policy.as_ref();
         policy.is_some_and(TrustPolicy::wants_witnesses)
@@ -203,7 +219,7 @@ impl Found {
         match standing {
             Compared::Continues if counts || trust.confirms(size) => {
                 self.agrees.push(size);
-                self.continues = self.continues.max(Some(size));
+                self.rests_on(size, by);
             }
             _ if !counts => {
                 let detail = format!(
@@ -271,7 +287,9 @@ impl Found {
             // Nobody has cosigned what is remembered: like a receipt it can only contradict.
             Standing::Anchored { .. } if self.wants_witnesses() => {}
             Standing::Anchored { through } => {
-                self.continues = self.continues.max(through.checked_add(1));
+                if let Some(size) = through.checked_add(1) {
+                    self.rests_on(size, By::KnownJournals);
+                }
             }
             Standing::RolledBack {
                 behind_by,

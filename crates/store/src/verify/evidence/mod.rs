@@ -133,6 +133,14 @@ impl Evidence {
         known.map_or_else(Vec::new, |known| known.retired.clone())
     }
 
+    /// Takes out what the journal keeps itself of fewer events.
+    pub(super) fn take_stored_below(&mut self, size: u64) -> Vec<Anchor> {
+        let below = |anchor: &mut Anchor| {
+            anchor.by == By::Journal && anchor.checkpoint.claimed().size() < size
+        };
+        self.anchors.extract_if(.., below).collect()
+    }
+
     /// Sizes at which roots are wanted.
     pub(super) fn sizes(&self) -> Vec<u64> {
         let anchors = self

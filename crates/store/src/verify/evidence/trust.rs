@@ -1,7 +1,7 @@
 use std::{collections::HashMap, path::Path};
 
 use factlog_format::{CachedValue, CommitHeader, JournalCreated, JournalEvent};
-use factlog_proof::{Checkpoint, Hash, Policy, VerifierKey};
+use factlog_proof::{Checkpoint, Hash, Policy, SignedCheckpoint, VerifierKey};
 
 use crate::{
     Damage,
@@ -256,6 +256,29 @@ impl Trust {
         Ok(())
     }
 
+    /// Size and root of a checkpoint that the key from outside has signed, and takes it in.
+    ///
+    /// # Errors
+    /// Why it vouches for nothing.
+    pub(in crate::verify) fn mark(
+        &mut self,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<(u64, Hash), String> {
+        let Some((key, _)) = &self.trusted else {
+            return Err("no key is known from outside the journal to check it with".to_owned());
+        };
+        let key = key.clone();
+        let claimed = checkpoint.verify(&key).map_err(|error| error.to_string())?;
+        let (size, root) = (claimed.size(), claimed.root());
+        self.also_signed(size, [&key]);
+        Ok((size, root))
+    }
+
+    /// The commit after a change of keys is not looked at.
+    pub(in crate::verify) fn forget_handover(&mut self) {
+        self.handover = None;
+    }
+
     /// What MANIFEST must repeat of the events about keys that were read.
     pub(in crate::verify) fn values(&self) -> &[CachedValue] {
         &self.values
@@ -375,8 +398,9 @@ impl Trust {
             count = 0;
         }
         let written = header.count > 0 && header.number != 0;
-        // Within a session the first one that lacks is reported already.
-        if written && count == 1 && session != header.incarnation {
+        // Within a session the first one that lacks is reported already. An empty commit covers nothing either.
+        if count == 1 && header.number != 0 && session != header.incarnation {
+            count = 2;
             let detail =
                 "the signature of the commit before is missing, though a session began since";
             self.missing(damage("signature.missing", detail.to_owned()), findings);
