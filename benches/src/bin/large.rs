@@ -8,8 +8,10 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
@@ -29,6 +31,10 @@ fn main() -> Result<()> {
     let dir = scratch.path().join("journal");
     println!("{events} events in {streams} streams");
     write(&dir, events, streams)?;
+    println!(
+        "| a raw read of 512 bytes of a segment | {:.2} µs |",
+        raw(&dir)?
+    );
     read(&dir, streams, false)?;
     read(&dir, streams, true)
 }
@@ -103,6 +109,21 @@ fn read(dir: &Path, streams: u64, mapped: bool) -> Result<()> {
         println!("| an event by sequence, {round} | {by_place:.2} µs |");
         println!("| an event by id, {round} | {by_id:.2} µs |");
     }
+    let one = each(&sequences, |sequence| Ok(drop(reader.get(*sequence)?)))?;
+    let two = thread::scope(|scope| -> Result<f64> {
+        let start = Instant::now();
+        let halves = sequences.chunks(sequences.len().div_ceil(2)).map(|half| {
+            scope.spawn(|| {
+                half.iter()
+                    .try_for_each(|sequence| reader.get(*sequence).map(drop))
+            })
+        });
+        for half in halves.collect::<Vec<_>>() {
+            half.join().ok().context("a thread that reads panicked")??;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e6 / sequences.len() as f64)
+    })?;
+    println!("| two threads, times as fast as one | {:.2} |", one / two);
     let names: Vec<String> = (0..2000).map(|_| name(random.next() % streams)).collect();
     for round in ["first", "again"] {
         let first = each(&names, |name| first_of(reader, name))?;
@@ -110,6 +131,28 @@ fn read(dir: &Path, streams: u64, mapped: bool) -> Result<()> {
     }
     journal.close()?;
     Ok(())
+}
+
+/// Microseconds for what no read by position can do without, at random places.
+fn raw(dir: &Path) -> Result<f64> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir.join("segments"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "seg") {
+            let file = File::open(path)?;
+            let len = file.metadata()?.len();
+            files.push((file, len.saturating_sub(512).max(1)));
+        }
+    }
+    let (mut random, mut buffer) = (Random(3), [0; 512]);
+    let places: Vec<(usize, u64)> = (0..LOOKS)
+        .map(|_| (random.next() as usize % files.len(), random.next()))
+        .collect();
+    each(&places, |(file, place)| {
+        let (file, len) = &files[*file];
+        file.read_at(&mut buffer, place % len)?;
+        Ok(())
+    })
 }
 
 fn first_of(reader: &Reader, name: &str) -> Result<()> {

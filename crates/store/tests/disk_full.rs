@@ -212,3 +212,37 @@ fn a_clock_step_on_a_full_disk_is_told_once_there_is_room() {
     journal.close().unwrap();
     assert_verifies(&fs);
 }
+
+/// What isn't indexed stands in memory: it used to stay there, and all that came later, until the next open.
+#[test]
+fn the_index_goes_on_once_there_is_room() {
+    let fs = SimFs::new(1);
+    let options = options(&fs).segment_len(8 << 20);
+    let journal = Journal::create(DIR, options).unwrap();
+    for _ in 0..10 {
+        let batch: Vec<_> = (0..1000)
+            .map(|number| event("many", &number.to_string()))
+            .collect();
+        journal.append_batch(&batch).unwrap();
+    }
+    let runs = || {
+        let files = fs.contents();
+        let runs = files
+            .keys()
+            .filter(|path| path.extension().is_some_and(|end| end == "run"));
+        runs.count()
+    };
+    fs.set_space(Some(fs.used()));
+    journal.housekeep().unwrap();
+    assert_eq!(runs(), 0, "there was no room for it");
+    fs.set_space(None);
+    journal.append(event("many", "later")).unwrap();
+    journal.housekeep().unwrap();
+    assert_eq!(runs(), 2, "10,000 events are two whole chunks and some");
+    assert_eq!(
+        journal.reader().read(Query::stream("bank", "many")).count(),
+        10_001
+    );
+    journal.close().unwrap();
+    assert_verifies(&fs);
+}

@@ -69,8 +69,10 @@ pub(crate) struct DerivedFiles {
     doubtful: Vec<(u64, u32, u64)>,
     /// The one of them that is being scanned.
     mending: Option<OffsetsScan>,
-    /// Set by the first failure; nothing more is written then.
+    /// Set by the first failure; no offsets nor leaves are written then.
     pub(crate) failed: Option<Error>,
+    /// No entries are written any more.
+    index_failed: bool,
 }
 
 impl Derived {
@@ -110,11 +112,6 @@ impl Derived {
     /// Does one step of work. Returns whether there may be more.
     pub(crate) fn step(&self, writer: &Writer) -> bool {
         let mut files = self.files.lock();
-        if files.failed.is_some() {
-            // Nobody writes them any more.
-            *self.queue.lock() = Queue::default();
-            return false;
-        }
         let groups = {
             let mut queue = self.queue.lock();
             queue.events = 0;
@@ -123,12 +120,26 @@ impl Derived {
         if writer.shared.rescanned.swap(false, Relaxed) {
             files.mend_rescanned(&writer.shared);
         }
-        let result = files.take(groups).and_then(|()| files.step_index(writer));
-        match result.and_then(|more| Ok(files.mend_doubtful()? || more)) {
-            Ok(more) => more,
-            Err(error) => {
+        let mut more = false;
+        if files.failed.is_none() {
+            let written = files.take(groups).and_then(|()| files.mend_doubtful());
+            more = written.unwrap_or_else(|error| {
                 files.failed = Some(error);
                 false
+            });
+        }
+        if files.index_failed {
+            return more;
+        }
+        match files.step_index(writer) {
+            Ok(indexed) => more || indexed,
+            // A run is whole or not there, so that the next step can try again. What isn't indexed stands in
+            // memory, and has to get out of there once the disk has room.
+            Err(error) if error.code() == "disk.full" => more,
+            Err(error) => {
+                files.failed.get_or_insert(error);
+                files.index_failed = true;
+                more
             }
         }
     }
@@ -170,12 +181,12 @@ impl DerivedFiles {
     /// opened is noted as failed, and done without.
     pub(crate) fn open(fs: &Arc<dyn StoreFs>, found: &Found, recheck: bool) -> Self {
         let (journal, layout) = (found.identity.journal, found.layout.clone());
-        let (mut failed, mut tree) = (None, None);
+        let (mut failed, mut index_failed, mut tree) = (None, false, None);
         let index = IndexWriter::open(Arc::clone(fs), &layout.index(), journal);
         let index = match index {
             Ok((index, _)) => index,
             Err(error) => {
-                failed = Some(error);
+                (failed, index_failed) = (Some(error), true);
                 IndexWriter::reading(Arc::clone(fs), &layout.index(), journal)
             }
         };
@@ -197,6 +208,7 @@ impl DerivedFiles {
             doubtful: Vec::new(),
             mending: None,
             failed,
+            index_failed,
         }
     }
 
