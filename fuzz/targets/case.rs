@@ -3,7 +3,7 @@
 use factlog_format::{CaseFile, CaseStatement};
 use factlog_proof::{CaseTrust, CaseVerdict, verify_case};
 
-/// As the bytes are, and with the hash that a case file ends in made right.
+// As the bytes are, and with the hash that a case file ends in made right.
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     check(data);
     let mut sealed = data.to_vec();

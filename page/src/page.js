@@ -4,7 +4,7 @@ import { pathDrawing, timeline } from "./draw.js";
 import { sha256 } from "./hashes.js";
 import { Key } from "./note.js";
 import { climb, verify } from "./verify.js";
-import { beginning, keyless, meanings, paper, period, population, proven, query, sample, time } from "./words.js";
+import { beginning, encrypted, meanings, paper, period, population, proven, query, sample, time } from "./words.js";
 
 const PAGE = 100;
 const $ = (id) => document.getElementById(id);
@@ -103,7 +103,7 @@ const showAnswer = () => {
 
 const showCase = () => {
   const { statement: said, checkpoint, manifest, earlier } = report.case;
-  const sealed = keyless(report.case);
+  const [sealed, keyed] = encrypted(report.case);
   const rows = [
     ["File", report.file],
     ["Journal", checkpoint.origin],
@@ -116,7 +116,7 @@ const showCase = () => {
     said.unknown > 0n ? ["Unknown", `${said.unknown} events were erased, so that nobody knows whether they belong to it`] : null,
     ...said.erased.map(({ by, level, reason, events: count }) => ["Erased", `${level === 1 ? "sections" : "all"} of ${count} events, by event ${by}: ${reason}`]),
     said.redacted.length ? ["Left out", `sections ${said.redacted.join(", ")}`] : null,
-    sealed > 0 ? ["Encrypted", `${sealed} sections are in the case without the keys that open them`] : null,
+    sealed > 0 ? ["Encrypted", `${sealed} sections, ${keyed} of them with the key that opens it; none is opened here`] : null,
     said.after ? ["Follows", `a case of ${said.after.size} events, as it says`] : null,
     earlier.length ? ["Earlier checkpoints", earlier.map((one) => `${one.checkpoint.size} events`).join(", ")] : null,
     ["Logged", manifest === null ? "NO: an unlogged export; the journal says nothing of it" : `the journal says so itself, at event ${manifest}`],

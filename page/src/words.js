@@ -76,11 +76,13 @@ export const population = ({ statement: said, records }) => {
   return `${said.selected} events, of ${events} in the period${rest}`;
 };
 
-/** How many encrypted sections are shown without the key that opens them. */
-export const keyless = ({ statement: said, records }) => records
-  .filter((record) => said.covers(record) && said.takes(record) === true)
-  .flatMap(({ sections }) => sections ?? [])
-  .filter(({ state, secret, key }) => state < 3 && secret.length === 24 && !key).length;
+/** How many encrypted sections are shown, and how many of them with their key. */
+export const encrypted = ({ statement: said, records }) => {
+  const sealed = records.filter((record) => said.covers(record) && said.takes(record) === true)
+    .flatMap(({ sections }) => sections ?? [])
+    .filter(({ state, secret }) => state < 3 && secret.length === 24);
+  return [sealed.length, sealed.filter(({ key }) => key).length];
+};
 
 /** What a verification comes to, and what it doesn't; nothing but the latter of a case that doesn't hold. */
 export const proven = ({ case: found, outcome }, before) => {

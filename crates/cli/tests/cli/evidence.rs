@@ -481,6 +481,34 @@ fn other(program: &str, args: &[&str], needs: bool) -> Option<String> {
 }
 
 #[test]
+fn tables_say_what_of_a_payload_they_do_not_show() {
+    let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/cases");
+    let (place, key) = (Place::new(), cases.join("log.vkey"));
+    for (name, missing) in [
+        (
+            "good-everything",
+            "\"customer (encrypted), note (encrypted)\"",
+        ),
+        ("good-redacted", "\"customer (left out), note (encrypted)\""),
+        (
+            "good-shredded",
+            "\"customer (erased by 10), note (erased by 10)\"",
+        ),
+    ] {
+        let case = cases.join(format!("{name}.case"));
+        let (case, key) = (case.to_str().unwrap(), key.to_str().unwrap());
+        let args = ["verify-evidence", case, "--vkey", key, "--csv", "t"];
+        let page = place.run(&args).exits(0).stdout;
+        let table = fs::read_to_string(place.path("t")).unwrap();
+        assert!(table.contains(missing), "{name}: {table}");
+        assert_eq!(
+            page.contains("with the key that opens it"),
+            name != "good-shredded"
+        );
+    }
+}
+
+#[test]
 fn the_verifier_in_python_says_of_every_vector_what_is_to_be_said() {
     let probe = Command::new("python3")
         .args(["-c", "import blake3, cryptography"])

@@ -119,10 +119,10 @@ pub(super) fn population(case: &VerifiedCase<'_>) -> Vec<String> {
         let names: Vec<String> = statement.redacted.iter().map(|name| shown(name)).collect();
         lines.push(format!("left out      sections {}", names.join(", ")));
     }
-    let sealed = keyless(case);
+    let (sealed, keyed) = encrypted(case);
     if sealed > 0 {
         lines.push(format!(
-            "encrypted     {sealed} sections are in the case without the keys that open them"
+            "encrypted     {sealed} sections, {keyed} of them with the key that opens it; none is opened here"
         ));
     }
     let mut kinds: Vec<_> = statement.kind_counts.iter().collect();
@@ -261,18 +261,20 @@ fn size(case: &VerifiedCase<'_>) -> String {
     }
 }
 
-/// How many encrypted sections are shown without the key that opens them.
-fn keyless(case: &VerifiedCase<'_>) -> usize {
+/// How many encrypted sections are shown, and how many of them with their key.
+fn encrypted(case: &VerifiedCase<'_>) -> (usize, usize) {
     let events = case.population();
-    let sections = events.flat_map(|event| {
+    let keys = events.flat_map(|event| {
         let facts = event.facts();
         let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
-        rows.zip(event.sections.iter().flatten())
-            .filter(|(row, section)| {
-                row.sealed.is_some() && matches!(section, CaseSection::Disclosed { key: None, .. })
-            })
+        let sections = rows.zip(event.sections.iter().flatten());
+        sections.filter_map(|(row, section)| match section {
+            CaseSection::Disclosed { key, .. } if row.sealed.is_some() => Some(key.is_some()),
+            _ => None,
+        })
     });
-    sections.count()
+    let keys: Vec<bool> = keys.collect();
+    (keys.len(), keys.iter().filter(|there| **there).count())
 }
 
 pub(super) fn query(statement: &CaseStatement) -> String {

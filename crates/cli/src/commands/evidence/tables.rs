@@ -3,7 +3,7 @@
 use anyhow::Result;
 use data_encoding::BASE64;
 use factlog::{EventRecord, Section, VerifiedCase};
-use factlog_format::{CaseRecord, CaseSection};
+use factlog_format::{CaseRecord, CaseSection, SectionSecret};
 use serde_json::Value;
 
 use super::Tables;
@@ -12,7 +12,7 @@ use crate::{files, time};
 
 const SCHEMA: &str = "factlog.case-event/1";
 const HEAD: &str = "sequence,recorded_at,occurred_at,scope,entity,revision,kind,payload_version,\
-                    event_id,actor,tags,payload,left_out,event_hash\r\n";
+                    event_id,actor,tags,payload,not_shown,event_hash\r\n";
 
 pub(super) fn write(tables: &Tables, case: &VerifiedCase<'_>) -> Result<()> {
     let population: Vec<&CaseRecord<'_>> = case.population().collect();
@@ -64,11 +64,13 @@ fn json(event: &CaseRecord<'_>) -> Value {
     let states = event.sections.iter().flatten();
     let sections = value.get_mut("sections").and_then(Value::as_array_mut);
     for (section, state) in sections.into_iter().flatten().zip(states) {
+        let encrypted = is_encrypted(state);
         let left_out = matches!(state, CaseSection::Redacted);
         let erased = matches!(state, CaseSection::Erased { .. });
         if let Some(section) = section.as_object_mut() {
             section.insert("erased".to_owned(), erased.into());
             section.insert("left_out".to_owned(), left_out.into());
+            section.insert("encrypted".to_owned(), encrypted.into());
         }
     }
     value
@@ -79,9 +81,15 @@ fn row(event: &CaseRecord<'_>) -> String {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let tags = facts.map(|facts| facts.tags.iter().collect::<Vec<_>>().join(" "));
     let rows = facts.into_iter().flat_map(|facts| facts.sections.iter());
-    let left_out = rows.zip(event.sections.iter().flatten());
-    let left_out = left_out.filter(|(_, shown)| matches!(shown, CaseSection::Redacted));
-    let left_out: Vec<&str> = left_out.map(|(row, _)| row.name).collect();
+    // Why the payload is not all that there was.
+    let missing = rows.zip(event.sections.iter().flatten());
+    let missing = missing.filter_map(|(row, shown)| match shown {
+        CaseSection::Redacted => Some(format!("{} (left out)", row.name)),
+        CaseSection::Erased { by } => Some(format!("{} (erased by {by})", row.name)),
+        _ if is_encrypted(shown) => Some(format!("{} (encrypted)", row.name)),
+        CaseSection::Disclosed { .. } => None,
+    });
+    let missing: Vec<String> = missing.collect();
     let cells = [
         event.spine.sequence.to_string(),
         time::show(event.spine.recorded_at),
@@ -100,11 +108,18 @@ fn row(event: &CaseRecord<'_>) -> String {
         text(facts.and_then(|facts| facts.actor)),
         tags.unwrap_or_default(),
         payload(&json(event)),
-        left_out.join(" "),
+        missing.join(", "),
         BASE64.encode(&event.hash),
     ];
     let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
     cells.join(",") + "\r\n"
+}
+
+fn is_encrypted(shown: &CaseSection<'_>) -> bool {
+    let CaseSection::Disclosed { secret, .. } = shown else {
+        return false;
+    };
+    matches!(secret, SectionSecret::Nonce(_))
 }
 
 /// The one section's content, or an object of them.
