@@ -27,7 +27,10 @@ pub(crate) fn run(
     run_command(command, scratch, &arguments)?;
     let journal = Journal::open(&dir, Options::new().signing_key_file(&key))?;
     fill_with(&journal, events)?;
-    let vkey = journal.reader().verifier_key().context("the journal's key")?;
+    let vkey = journal
+        .reader()
+        .verifier_key()
+        .context("the journal's key")?;
     journal.close()?;
     let vkey_file = scratch.join("evident.vkey");
     std::fs::write(&vkey_file, vkey.to_string())?;
@@ -38,11 +41,23 @@ pub(crate) fn run(
     let mut case = PathBuf::new();
     for round in 0..ROUNDS {
         case = scratch.join(format!("{round}.case"));
-        let (seconds, peak) = make(command, scratch, (dir_arg, key_arg), &case, events / 2, part)?;
+        let (seconds, peak) = make(
+            command,
+            scratch,
+            (dir_arg, key_arg),
+            &case,
+            events / 2,
+            part,
+        )?;
         made.push(seconds);
         peaks[0] = peaks[0].max(peak);
         let vkey = OsStr::new("--vkey");
-        let check = [OsStr::new("verify-evidence"), case.as_os_str(), vkey, vkey_file.as_os_str()];
+        let check = [
+            OsStr::new("verify-evidence"),
+            case.as_os_str(),
+            vkey,
+            vkey_file.as_os_str(),
+        ];
         let (seconds, peak) = run_command(command, scratch, &check)?;
         verified.push(seconds);
         peaks[1] = peaks[1].max(peak);
@@ -61,12 +76,23 @@ pub(crate) fn run(
         ),
         (
             "its size, to that of the facts and payloads in it".to_owned(),
-            format!("{} bytes, {:.3}", bytes.len(), bytes.len() as f64 / content as f64),
+            format!(
+                "{} bytes, {:.3}",
+                bytes.len(),
+                bytes.len() as f64 / content as f64
+            ),
         ),
     ];
     let case = scratch.join("page.case");
     let for_page = FOR_THE_PAGE.min(part);
-    make(command, scratch, (dir_arg, key_arg), &case, events / 2, for_page)?;
+    make(
+        command,
+        scratch,
+        (dir_arg, key_arg),
+        &case,
+        events / 2,
+        for_page,
+    )?;
     if let Some(milliseconds) = on_the_page(&case, &vkey_file)? {
         report.push((
             format!("a case of {for_page} events, verified by the page in Chromium"),
@@ -90,7 +116,18 @@ fn make(
     let [evidence, from_option, to_option, out, option] =
         ["evidence", "--from", "--to", "-o", "--signing-key"].map(OsStr::new);
     let case = case.as_os_str();
-    let arguments = [evidence, dir, from_option, from, to_option, to, out, case, option, key];
+    let arguments = [
+        evidence,
+        dir,
+        from_option,
+        from,
+        to_option,
+        to,
+        out,
+        case,
+        option,
+        key,
+    ];
     run_command(command, scratch, &arguments)
 }
 
@@ -99,7 +136,10 @@ fn content(bytes: &[u8]) -> anyhow::Result<usize> {
     let case = CaseFile::decode(bytes)?;
     let facts = case.records.iter().filter_map(|record| record.facts);
     let facts: usize = facts.map(|(_, facts)| facts.len()).sum();
-    let sections = case.records.iter().flat_map(|record| record.sections.iter().flatten());
+    let sections = case
+        .records
+        .iter()
+        .flat_map(|record| record.sections.iter().flatten());
     let sections = sections.map(|section| match section {
         CaseSection::Disclosed { stored, .. } => stored.len(),
         _ => 0,

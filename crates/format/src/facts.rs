@@ -1,6 +1,6 @@
 use crate::{
-    EventId, FormatError, MAX_FACTS_LEN, MAX_SECTIONS, MAX_TAGS, Names, SectionRow, SectionRows,
-    check_scope,
+    EventId, FormatError, FoundSection, MAX_FACTS_LEN, MAX_SECTIONS, MAX_TAGS, Names, SectionRow,
+    SectionRows, check_scope,
     cursor::Cursor,
     name::{decode_name, encode_name, skip_name},
     section::check_payload_len,
@@ -251,14 +251,18 @@ impl<'a> FactsRef<'a> {
     }
 }
 
-/// The section table's place in facts: what comes before is passed over by its lengths, unchecked.
-pub(crate) fn at_sections(facts: &[u8]) -> Result<Cursor<'_>, FormatError> {
+/// Kind and version of an event, and the section table's place in its facts: what stands before is passed
+/// over by its lengths, unchecked.
+pub(crate) fn at_sections(facts: &[u8]) -> Result<(FoundSection<'_>, Cursor<'_>), FormatError> {
     let mut input = Cursor::new(facts, "facts");
     input.take(size_of::<EventId>())?;
-    for _ in 0..3 {
-        skip_name(&mut input)?;
-    }
-    input.u16()?;
+    skip_name(&mut input)?; // entity
+    skip_name(&mut input)?; // scope
+    let found = FoundSection {
+        kind: skip_name(&mut input)?,
+        payload_version: input.u16()?,
+        section: None,
+    };
     for _ in 0..input.u8()? {
         skip_name(&mut input)?;
     }
@@ -275,11 +279,11 @@ pub(crate) fn at_sections(facts: &[u8]) -> Result<Cursor<'_>, FormatError> {
     ] {
         match present & bit {
             0 => {}
-            ACTOR => skip_name(&mut input)?,
+            ACTOR => drop(skip_name(&mut input)?),
             _ => drop(input.take(len)?),
         }
     }
-    Ok(input)
+    Ok((found, input))
 }
 
 fn decode_trace(input: &mut Cursor<'_>) -> Result<TraceContext, FormatError> {

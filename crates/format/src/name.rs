@@ -90,13 +90,13 @@ pub(crate) fn decode_name<'a>(
     Ok(name)
 }
 
-pub(crate) fn skip_name(input: &mut Cursor<'_>) -> Result<(), FormatError> {
+/// The bytes of a name, unchecked.
+pub(crate) fn skip_name<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], FormatError> {
     if input.u8()? != CLASS_PLAIN {
         return Err(FormatError::Unsupported("class of a name"));
     }
     let len = usize::from(input.u8()?);
-    input.take(len)?;
-    Ok(())
+    input.take(len)
 }
 
 /// Sorted, unique names as they stand in encoded facts; decoded one by one, without allocation.

@@ -12,6 +12,8 @@ mod bank;
 mod courses;
 #[path = "../examples/dashboard.rs"]
 mod dashboard;
+#[path = "../examples/service.rs"]
+mod service;
 
 type Run = fn(&mut dyn std::io::Write) -> Result<(), Box<dyn std::error::Error>>;
 
@@ -54,4 +56,9 @@ fn the_dashboard_says_what_the_guide_shows() {
 #[test]
 fn the_access_log_says_what_the_guide_shows() {
     check("access_log", access_log::run);
+}
+
+#[test]
+fn the_service_says_what_the_guide_shows() {
+    check("service", service::run);
 }

@@ -37,10 +37,8 @@ const SCHEMA: &str = "
 
 /// One event into the table, within the transaction that also moves the position.
 fn apply(orders: &Connection, event: &EventRef<'_>) -> Result<(), Failure> {
-    let event = event.to_event()?;
-    let facts = event.facts();
-    let id = facts.map_or("", |facts| facts.entity);
-    match Order::read(&event)? {
+    let id = event.facts()?.map_or("", |facts| facts.entity);
+    match Order::read_ref(event)? {
         Typed::Known(Order::Placed { customer, cents }) => orders.execute(
             "INSERT INTO orders (id, customer, cents) VALUES (?1, ?2, ?3)",
             params![id, customer, cents as i64],
@@ -81,9 +79,9 @@ fn follow(journal: &Journal, database: &Path, post: &Post) -> Result<Projector, 
         "mails",
         outbox,
         move |event| {
-            let event = event.to_event()?;
-            if let Typed::Known(Order::MailWanted { to, text }) = Order::read(&event)? {
-                post.send(event.id(), format!("{to}: {text}"));
+            if let Typed::Known(Order::MailWanted { to, text }) = Order::read_ref(event)? {
+                let id = event.facts()?.map(|facts| Uuid::from_bytes(facts.event_id));
+                post.send(id, format!("{to}: {text}"));
             }
             Ok(())
         },

@@ -214,6 +214,17 @@ pub struct EventFrame<'a> {
 /// are erased.
 pub type FramedSection<'a> = (SectionRow<'a>, Option<(SectionSecret, &'a [u8])>);
 
+/// What a section is read by, found without decoding all facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundSection<'a> {
+    /// The event's kind as stored.
+    pub kind: &'a [u8],
+    /// Version of the payload's shape.
+    pub payload_version: u16,
+    /// The section and which of the table it is; `None` if the event has no section of the name.
+    pub section: Option<(usize, FramedSection<'a>)>,
+}
+
 /// Finds the section of a name in the body of an event's frame or payload stub, at a fraction of what
 /// [`EventFrame::decode`] costs: facts besides the section table are passed over unchecked. For frames whose
 /// checksum holds.
@@ -224,7 +235,7 @@ pub fn find_section<'a>(
     kind: FrameType,
     body: &'a [u8],
     name: &str,
-) -> Result<Option<FramedSection<'a>>, FormatError> {
+) -> Result<FoundSection<'a>, FormatError> {
     if !matches!(kind, FrameType::Event | FrameType::PayloadStub) {
         return Err(FormatError::Invalid("type of an event frame"));
     }
@@ -233,7 +244,7 @@ pub fn find_section<'a>(
     let facts_len = usize::from(input.u16()?);
     let present = input.u16()?;
     input.take(2 + ORDER_LEN + 16)?;
-    let mut rows = at_sections(input.take(facts_len)?)?;
+    let (mut found, mut rows) = at_sections(input.take(facts_len)?)?;
     let count = rows.u8()?;
     if usize::from(count) > MAX_SECTIONS || (kind == FrameType::Event) != all_there(present, count)
     {
@@ -249,17 +260,19 @@ pub fn find_section<'a>(
             }
             continue;
         }
-        if !there {
-            return Ok(Some((row, None)));
-        }
-        let secret = match row.sealed {
-            None => SectionSecret::Salt(input.array()?),
-            Some(_) => SectionSecret::Nonce(input.array()?),
+        let content = match (there, row.sealed) {
+            (false, _) => None,
+            (true, None) => Some(SectionSecret::Salt(input.array()?)),
+            (true, Some(_)) => Some(SectionSecret::Nonce(input.array()?)),
         };
-        let stored = input.take(row.stored_len as usize)?;
-        return Ok(Some((row, Some((secret, stored)))));
+        let content = match content {
+            None => None,
+            Some(secret) => Some((secret, input.take(row.stored_len as usize)?)),
+        };
+        found.section = Some((usize::from(index), (row, content)));
+        break;
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Whether the bitmap has all of so many sections.

@@ -65,10 +65,16 @@ pub(crate) fn event_body(data: &[u8]) -> bool {
 
 /// A section that is looked for by its name is the one that decoding gives.
 fn check_found(event: &EventFrame<'_>, kind: FrameType, body: &[u8]) {
-    for (row, content) in event.sections() {
-        assert_eq!(find_section(kind, body, row.name), Ok(Some((row, content))));
+    let found = |section| FoundSection {
+        kind: event.facts.kind.as_bytes(),
+        payload_version: event.facts.payload_version,
+        section,
+    };
+    for (index, section) in event.sections().enumerate() {
+        let wanted = found(Some((index, section)));
+        assert_eq!(find_section(kind, body, section.0.name), Ok(wanted));
     }
-    assert_eq!(find_section(kind, body, "there is none"), Ok(None));
+    assert_eq!(find_section(kind, body, "there is none"), Ok(found(None)));
 }
 
 /// What the format page says of the body, put together by hand.

@@ -10,7 +10,7 @@ use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::{Clock, Random, SystemClock, SystemRandom};
-use crate::{Anchor, ExternalSigner, KnownJournals, keys::KeyOptions};
+use crate::{Anchor, ExternalSigner, KnownJournals, follow::Following, keys::KeyOptions};
 #[cfg(feature = "encryption")]
 use crate::{KeyDomain, Provider, RecipientKey};
 
@@ -140,6 +140,7 @@ pub struct Options {
     pub(crate) encoding: Encoding,
     pub(crate) registry: RegistryCheck,
     pub(crate) housekeeper: bool,
+    pub(crate) following: Following,
     pub(crate) anchors: Vec<Arc<dyn Anchor>>,
     pub(crate) anchor_every: i64,
     pub(crate) maps: bool,
@@ -175,6 +176,7 @@ impl Options {
             encoding: Encoding::MessagePack,
             registry: RegistryCheck::Fail,
             housekeeper: true,
+            following: Following::Thread,
             anchors: Vec::new(),
             anchor_every: ANCHOR_EVERY,
             maps: false,
@@ -411,6 +413,7 @@ impl Dangerous {
     pub fn without_housekeeper(self) -> Options {
         Options {
             housekeeper: false,
+            following: Following::Inline,
             ..self.0
         }
     }

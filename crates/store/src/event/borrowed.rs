@@ -1,11 +1,14 @@
 use std::path::Path;
 
 use factlog_format::{
-    Digest, EventFrame, FactsRef, FormatError, FrameType, FullStub, JournalId, Ordering, StreamId,
-    find_section,
+    Digest, EventFrame, FactsRef, FormatError, FoundSection, FrameType, FullStub, JournalId,
+    Ordering, StreamId, find_section,
 };
 
-use super::{DATA_SECTION, Event, stored::Opened};
+use super::{
+    DATA_SECTION, Event,
+    stored::{Opened, is_shredded},
+};
 use crate::{Damage, Error};
 
 /// An event where it stands: in a buffer that is used again, or in a mapped file. Its frame's checksum
@@ -70,22 +73,7 @@ impl<'a> EventRef<'a> {
         if self.kind == FrameType::FullStub {
             return Ok(None);
         }
-        if self.opened.is_empty() {
-            // A scan asks for nothing else of most events, and decoding all of them costs as much as reading.
-            let data = find_section(self.kind, self.body, DATA_SECTION);
-            let data = data.map_err(|error| self.bad(error))?;
-            let (row, content) = data.unzip();
-            let plain = content
-                .flatten()
-                .filter(|_| row.is_some_and(|row| row.sealed.is_none()));
-            return Ok(plain.map(|(_, bytes)| bytes));
-        }
-        let Some(frame) = self.frame()? else {
-            return Ok(None);
-        };
-        let mut sections = frame.sections().enumerate();
-        let data = sections.find(|(_, (row, _))| row.name == DATA_SECTION);
-        let Some((index, (row, content))) = data else {
+        let Some((index, (row, content))) = self.find_data()?.section else {
             return Ok(None);
         };
         match (row.sealed, self.opened.get(index)) {
@@ -94,6 +82,12 @@ impl<'a> EventRef<'a> {
             (Some(_), Some(Some(Err(why)))) => Err(why.clone().into()),
             (Some(_), _) => Ok(None),
         }
+    }
+
+    /// Kind, version and data. A scan asks for nothing else of most events, and decoding all of their facts
+    /// costs as much as reading them.
+    pub(crate) fn find_data(&self) -> Result<FoundSection<'a>, Error> {
+        find_section(self.kind, self.body, DATA_SECTION).map_err(|error| self.bad(error))
     }
 
     /// A copy that stands on its own.
@@ -113,6 +107,12 @@ impl<'a> EventRef<'a> {
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.kind != FrameType::Event
+    }
+
+    /// Whether the key of any of its sections was destroyed; what isn't sealed under that key is there.
+    #[must_use]
+    pub fn is_shredded(&self) -> bool {
+        is_shredded(self.opened)
     }
 
     fn frame(&self) -> Result<Option<EventFrame<'a>>, Error> {

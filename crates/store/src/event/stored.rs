@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventRecord, FRAME_HEADER_LEN, FactsRef, FormatError, FrameType,
-    FullStub, JournalId, Ordering, SectionSecret, StreamId, encode_payload_stub, event_hash,
-    find_section,
+    Digest, Encoding, EventFrame, EventRecord, FRAME_HEADER_LEN, FactsRef, FormatError,
+    FoundSection, FrameType, FullStub, JournalId, Ordering, SectionSecret, StreamId,
+    encode_payload_stub, event_hash, find_section,
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -27,6 +27,11 @@ pub struct Event {
 
 /// What opening an encrypted section came to; `None` for a plain one.
 pub(crate) type Opened = Option<Result<Zeroizing<Vec<u8>>, Sealed>>;
+
+pub(super) fn is_shredded(opened: &[Opened]) -> bool {
+    let mut opened = opened.iter().flatten();
+    opened.any(|one| matches!(one, Err(Sealed::Shredded { .. })))
+}
 
 /// One payload section as read.
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +162,23 @@ impl Event {
         self.opened = opened;
     }
 
+    /// Whether the key of any of its sections was destroyed; what isn't sealed under that key is there.
+    #[must_use]
+    pub fn is_shredded(&self) -> bool {
+        is_shredded(&self.opened)
+    }
+
+    /// Of each section what opening it came to.
+    pub(crate) fn opened(&self) -> &[Opened] {
+        &self.opened
+    }
+
+    /// Kind, version and data; `None` for a full stub.
+    pub(crate) fn find_data(&self) -> Option<FoundSection<'_>> {
+        // Decoded once before, when the event was made.
+        find_section(self.kind, &self.body, DATA_SECTION).ok()
+    }
+
     /// The same, borrowed.
     pub(crate) fn as_event_ref<'a>(&'a self, path: &'a Path) -> EventRef<'a> {
         EventRef {
@@ -247,17 +269,15 @@ impl Event {
             return None;
         }
         // Decoded once before, when the event was made.
-        let (row, content) = find_section(self.kind, &self.body, name).ok()??;
-        if row.sealed.is_some() {
-            return self.sections().find(|section| section.name == name);
-        }
+        let found = find_section(self.kind, &self.body, name).ok()?;
+        let (index, (row, content)) = found.section?;
         Some(Section {
             name: row.name,
             encoding: row.encoding,
             hash: row.hash,
             content,
-            is_sealed: false,
-            opened: None,
+            is_sealed: row.sealed.is_some(),
+            opened: self.opened.get(index).and_then(Option::as_ref),
         })
     }
 

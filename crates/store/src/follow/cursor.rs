@@ -72,6 +72,9 @@ struct Stored {
     /// Hash of the last event that it has passed.
     passed: Option<String>,
     moved_at: Option<i64>,
+    /// What is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
     ended: Option<Reason>,
 }
 
@@ -97,6 +100,8 @@ pub struct CursorStatus {
     pub last_progress: Option<i64>,
     /// Whether a process holds it now.
     pub held: bool,
+    /// What fails and is tried again, if anything is: only a [`Projector`](crate::Projector) says so.
+    pub trouble: Option<String>,
     /// Why its consumer ended, if it said so and none has begun since: a word and a sentence.
     pub ended: Option<(String, String)>,
 }
@@ -127,6 +132,7 @@ impl Reader {
             next: 0,
             passed: None,
             moved_at: None,
+            trouble: None,
             ended: None,
         });
         if stored.next > self.len() {
@@ -181,6 +187,7 @@ fn status(shared: &Shared, name: &str, stored: &Stored, held: bool) -> Result<Cu
         lag_micros: shared.waits_since(stored.next)?,
         last_progress: stored.moved_at,
         held,
+        trouble: stored.trouble.clone().filter(|_| held),
         ended: ended
             .filter(|_| !held)
             .map(|reason| (reason.word, reason.detail)),
@@ -194,7 +201,7 @@ impl Shared {
         if sequence >= view.durable {
             return Ok(0);
         }
-        let recorded_at = self.order_of(&view, sequence, None)?.recorded_at;
+        let recorded_at = self.recorded_at(&view, sequence)?;
         let now = self.followers.now_micros();
         Ok(now.saturating_sub(recorded_at).max(0))
     }
@@ -235,6 +242,23 @@ impl CursorFile {
             ..self.stored.clone()
         })?;
         Ok(true)
+    }
+
+    /// Says how far a consumer is that keeps its position elsewhere, which may have gone back.
+    pub(super) fn note(
+        &mut self,
+        next: u64,
+        moved_at: Option<i64>,
+        trouble: Option<String>,
+    ) -> Result<(), Error> {
+        self.write(Stored {
+            next,
+            passed: passed(&self.shared, next)?,
+            moved_at,
+            trouble: trouble.map(|why| why.chars().take(MAX_REASON).collect()),
+            ended: None,
+            ..self.stored.clone()
+        })
     }
 
     /// Keeps why its consumer ends, for who looks at it later.

@@ -27,7 +27,7 @@ use crate::{
     commit::{Baton, Pool, Stopped, Writer},
     config::{Bug, KeySource, planted},
     event::own,
-    follow::{EndsFollowers, Followers, Following},
+    follow::{EndsFollowers, Followers},
     keys::{Keys, finish},
     layout::{Layout, decode_secret},
     open::{
@@ -578,11 +578,8 @@ impl std::fmt::Debug for Journal {
 
 /// Who will follow a journal, and who tells them.
 fn followers(options: &Options) -> Arc<Followers> {
-    let following = match options.housekeeper {
-        true => Following::Thread,
-        false => Following::Inline,
-    };
-    Arc::new(Followers::new(following, Arc::clone(&options.clock)))
+    let clock = Arc::clone(&options.clock);
+    Arc::new(Followers::new(options.following, clock))
 }
 
 pub(crate) fn shared(

@@ -492,7 +492,7 @@ fn follow_recovery(
 fn last_recorded(shared: &Shared) -> Result<i64, Error> {
     let view = shared.view.load();
     match view.durable.checked_sub(1) {
-        Some(last) => Ok(shared.order_of(&view, last, None)?.recorded_at),
+        Some(last) => shared.recorded_at(&view, last),
         None => Ok(i64::MIN),
     }
 }

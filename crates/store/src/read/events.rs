@@ -180,18 +180,9 @@ impl Events {
     /// The part of a range in which the query's times can be: they never fall from event to event.
     fn within_times(&self, range: Range<u64>) -> Range<u64> {
         let first = |time: Option<i64>| {
-            let time = time?;
-            let (mut low, mut high) = (range.start, range.end);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                // Where an event can't be read, each is looked at instead.
-                let found = self.shared.order_of(&self.view, middle, None).ok()?;
-                match found.recorded_at < time {
-                    true => low = middle + 1,
-                    false => high = middle,
-                }
-            }
-            Some(low)
+            let (shared, range) = (&self.shared, range.clone());
+            // Where an event can't be read, each is looked at instead.
+            shared.first_recorded_from(&self.view, range, time?).ok()
         };
         let start = first(self.query.recorded_from).unwrap_or(range.start);
         start..first(self.query.recorded_until).unwrap_or(range.end)
@@ -241,7 +232,7 @@ impl Events {
         let Some(begin) = shared.index_last(view, Table::Coordinate, &key)? else {
             return Ok(None);
         };
-        let stream = shared.order_of(view, begin, Some(&key))?.stream;
+        let stream = shared.stream_of(view, begin, &key)?;
         Ok(Some((Table::Stream, stream)))
     }
 

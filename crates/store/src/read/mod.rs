@@ -7,6 +7,7 @@ mod proofs;
 mod query;
 mod reader;
 mod streams;
+mod times;
 pub(crate) mod view;
 
 pub use ancestry::{Ancestry, AncestryEnd};

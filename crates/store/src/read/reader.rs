@@ -500,12 +500,12 @@ impl Shared {
         let Some(begin) = self.index_last(view, Table::Coordinate, coordinate)? else {
             return Ok(None);
         };
-        let first = self.order_of(view, begin, Some(coordinate))?;
+        let stream = self.stream_of(view, begin, coordinate)?;
         let last = self
-            .index_last(view, Table::Stream, &first.stream)?
+            .index_last(view, Table::Stream, &stream)?
             .unwrap_or(begin);
         let head = self.order_of(view, last, Some(coordinate))?;
-        if head.stream != first.stream {
+        if head.stream != stream {
             return Err(self.index_is_wrong(last).into());
         }
         Ok(Some(head))
@@ -545,19 +545,25 @@ impl Shared {
         })
     }
 
-    /// The first event that was recorded at a time or later, or the end.
-    pub(crate) fn first_recorded_from(&self, micros: i64) -> Result<u64, Error> {
-        let view = self.view.load_full();
-        // Times never step back along the sequences.
-        let (mut low, mut high) = (0, view.durable);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.order_of(&view, middle, None)?.recorded_at < micros {
-                true => low = middle + 1,
-                false => high = middle,
+    /// The stream of an event, which must be of the coordinate given, if it still tells.
+    pub(crate) fn stream_of(
+        &self,
+        view: &View,
+        sequence: u64,
+        coordinate: &[u8; 16],
+    ) -> Result<StreamId, Error> {
+        let found = self.look(view, sequence, &mut Vec::new(), |kind, body| {
+            if kind == FrameType::FullStub {
+                return Ok((FullStub::decode(body)?.order.stream, true));
             }
+            let event = EventFrame::decode(kind, body)?;
+            let found = coordinate_key(event.facts.scope, event.facts.entity);
+            Ok((event.order.stream, found == *coordinate))
+        });
+        match found? {
+            Some((stream, true)) => Ok(stream),
+            _ => Err(self.index_is_wrong(sequence).into()),
         }
-        Ok(low)
     }
 
     pub(crate) fn index_is_wrong(&self, sequence: u64) -> Damage {

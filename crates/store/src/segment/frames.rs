@@ -3,7 +3,9 @@ use std::borrow::BorrowMut;
 use factlog_format::{CrcSeed, FRAME_HEADER_LEN, FormatError, Frame, FrameType};
 use factlog_fs::{StoreFile, read_up_to};
 
-/// How much is read ahead; one frame may need more.
+/// How much is read ahead at first, and at most; one frame may need more. Who follows a journal reads a few
+/// events at a time, and there may be many of them.
+const READ_FIRST: usize = 4 << 10;
 const READ_AHEAD: usize = 256 << 10;
 
 /// A frame and where it stands.
@@ -36,6 +38,8 @@ pub(crate) struct Window {
     /// Where the next frame starts in the file.
     next: u64,
     end: u64,
+    /// How much the next read takes.
+    read: usize,
 }
 
 impl Window {
@@ -64,6 +68,7 @@ impl Window {
             buffer_at: start,
             next: start,
             end,
+            read: READ_FIRST,
         }
     }
 }
@@ -143,7 +148,8 @@ impl Window {
         let used = (self.next - self.buffer_at) as usize;
         self.buffer.drain(..used.min(self.buffer.len()));
         self.buffer_at = self.next;
-        let want = need.max(READ_AHEAD).min((self.end - self.next) as usize);
+        let want = need.max(self.read).min((self.end - self.next) as usize);
+        self.read = (4 * self.read).min(READ_AHEAD);
         self.buffer.resize(want.max(have), 0);
         let into = self.buffer.get_mut(have..).unwrap_or_default();
         match read_up_to(file, into, self.buffer_at + have as u64) {

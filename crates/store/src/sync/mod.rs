@@ -1,4 +1,5 @@
-//! The locks and condition variables of the whole crate, so that a scheduler can be put under them: in
+//! The locks and condition variables of the whole crate, and the threads that subscriptions and tests
+//! need, so that a scheduler can be put under them: in
 //! this crate's own tests there is one.
 //!
 //! A panic while a lock is held doesn't poison it: state that a panic could leave half made is guarded
@@ -12,6 +13,6 @@ pub(crate) mod scheduled;
 mod tests;
 
 #[cfg(not(test))]
-pub(crate) use real::{Condvar, Mutex, MutexGuard, Patience};
+pub(crate) use real::{Condvar, Mutex, MutexGuard, Patience, spawn};
 #[cfg(test)]
-pub(crate) use scheduled::{Condvar, Mutex, MutexGuard, Patience};
+pub(crate) use scheduled::{Condvar, Mutex, MutexGuard, Patience, spawn};

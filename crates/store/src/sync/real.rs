@@ -48,6 +48,12 @@ impl Condvar {
     }
 }
 
+/// Starts a thread that nobody waits for.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map(drop)
+}
+
 /// How long a leader lets others join its group, when it knows of some that may.
 const PATIENCE: Duration = Duration::from_micros(20);
 

@@ -176,6 +176,16 @@ impl Condvar {
     }
 }
 
+/// Starts a thread that nobody waits for, of the scheduler's if there is one.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    if SCHEDULED.get() {
+        drop(shuttle::thread::spawn(work));
+        return Ok(());
+    }
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map(drop)
+}
+
 /// A short wait for what other threads are about to do: twice, whatever that takes.
 #[derive(Debug)]
 pub(crate) struct Patience(u8);

@@ -142,18 +142,21 @@ fn scene() {
     });
 }
 
-/// Several deciders on one boundary: each decides upon what it knows, and knows more with each answer.
 fn race() {
-    const ROUNDS: u64 = 3;
-    with_scheduler(|| {
+    race_of(APPENDERS, 3);
+}
+
+/// Several deciders on one boundary: each decides upon what it knows, and knows more with each answer.
+fn race_of(deciders: u64, rounds: u64) {
+    with_scheduler(move || {
         let lab = Lab::new(SimFs::new(7), 7);
         let journal = Arc::new(lab.create().unwrap());
         let first = journal.reader().len();
-        let deciders = (0..APPENDERS).map(|_| {
+        let threads = (0..deciders).map(|_| {
             let journal = Arc::clone(&journal);
             thread::spawn(move || {
                 let (mut mark, mut won) = (first, 0);
-                while mark < first + ROUNDS {
+                while mark < first + rounds {
                     let event = NewEvent::new("race", "one", "round.won").tag("boundary");
                     let nothing = Condition::nothing(Query::all().tag("boundary").from(mark));
                     mark = 1 + match journal.append_if(&[event], &[nothing]) {
@@ -172,10 +175,10 @@ fn race() {
                 won
             })
         });
-        let deciders: Vec<_> = deciders.collect();
-        let wins = deciders.into_iter().map(|thread| thread.join().unwrap());
-        assert_eq!(wins.sum::<u64>(), ROUNDS, "a round has one winner");
-        assert_eq!(journal.reader().len(), first + ROUNDS);
+        let threads: Vec<_> = threads.collect();
+        let wins = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(wins.sum::<u64>(), rounds, "a round has one winner");
+        assert_eq!(journal.reader().len(), first + rounds);
     });
 }
 
@@ -273,6 +276,13 @@ fn explore(scheduler: impl Scheduler + 'static, scene: fn()) {
 fn of_many_deciders_on_one_boundary_exactly_one_wins_in_any_order() {
     explore(RandomScheduler::new_from_seed(4, 1_000), race);
     explore(PctScheduler::new_from_seed(5, 3, 1_000), race);
+}
+
+#[test]
+fn of_32_deciders_on_one_boundary_exactly_one_wins_each_round_in_any_order() {
+    let crowd = || race_of(32, 8);
+    explore(RandomScheduler::new_from_seed(7, 40), crowd);
+    explore(PctScheduler::new_from_seed(8, 3, 40), crowd);
 }
 
 #[test]

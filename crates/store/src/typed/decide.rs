@@ -349,17 +349,22 @@ impl<'d, D: Decider> Decision<'d, D> {
         mut revision: Option<u64>,
         query: Query<'_>,
     ) -> Result<Loaded<D>, Error> {
-        let events = self.journal.reader().read(query);
+        let mut events = self.journal.reader().read(query);
         let end = events.end();
-        for event in events {
-            let event = event?;
+        while let Some(event) = events.next_ref()? {
             if self.boundary.is_none() {
                 revision = Some(event.revision());
             }
-            match D::Event::read(&event)? {
-                Typed::Known(event) => state.evolve(event),
-                _ if D::passes_over(&event) => {}
-                other => return Err(unreadable(&event, &other).into()),
+            let found = match D::Event::read_ref(&event)? {
+                Typed::Known(event) => {
+                    state.evolve(event);
+                    continue;
+                }
+                other => other,
+            };
+            let event = event.to_event()?;
+            if !D::passes_over(&event) {
+                return Err(unreadable(&event, &found).into());
             }
         }
         Ok(Loaded {

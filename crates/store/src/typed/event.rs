@@ -1,7 +1,10 @@
-use factlog_format::Encoding;
+use factlog_format::{Encoding, FoundSection, FrameType};
 
 use super::{Value, value};
-use crate::{DATA_SECTION, Error, Event, Misuse, NewEvent, Payload, Sealed, SealedCause};
+use crate::{
+    DATA_SECTION, Error, Event, EventRef, Misuse, NewEvent, Payload, Sealed, SealedCause,
+    event::Opened,
+};
 
 /// A Rust type that stands for one or more kinds of events; made by `#[derive(Event)]`, see the
 /// [module](super).
@@ -38,57 +41,74 @@ pub trait TypedEvent: Sized {
     /// # Errors
     /// [`Misuse::PayloadType`] if the payload is no such value, [`Misuse::Upcast`] if a step fails.
     fn read(event: &Event) -> Result<Typed<Self>, Misuse> {
-        let Some(frame) = event.frame() else {
+        let Some(found) = event.find_data() else {
             return Ok(Typed::Erased);
         };
-        let facts = &frame.facts;
-        let mut types = Self::TYPES.iter();
-        let Some(number) = types.position(|one| one.kind == facts.kind) else {
-            return Ok(Typed::UnknownKind);
-        };
-        let Some(of) = Self::TYPES.get(number) else {
-            return Ok(Typed::UnknownKind);
-        };
-        let found = facts.payload_version;
-        if found == 0 || found > of.version {
-            let known = of.version;
-            return Ok(Typed::UnknownVersion { found, known });
-        }
-        let mut sections = frame.sections();
-        let section = sections.find(|(row, _)| row.name == DATA_SECTION);
-        let Some((row, content)) = section else {
-            return Err(Misuse::PayloadType {
-                wanted: of.rust_type,
-                detail: format!("the event has no section {DATA_SECTION:?}"),
-            });
-        };
-        if event.is_without_payload() {
-            return Err(Misuse::PayloadType {
-                wanted: of.rust_type,
+        match read_found(&found, event.opened())? {
+            Typed::Erased if event.is_without_payload() => Err(Misuse::PayloadType {
+                wanted: std::any::type_name::<Self>(),
                 detail: "the event was read without its payload".to_owned(),
-            });
+            }),
+            read => Ok(read),
         }
-        if content.is_none() {
+    }
+
+    /// As [`read`](Self::read), of an event where it stands: the payload is not copied, and of the facts
+    /// only kind and version are looked at.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::Damaged`] for facts that nobody could have appended.
+    fn read_ref(event: &EventRef<'_>) -> Result<Typed<Self>, Error> {
+        if event.kind == FrameType::FullStub {
             return Ok(Typed::Erased);
         }
-        let data = event.data();
-        match data.as_ref().and_then(crate::Section::sealed) {
-            Some(Sealed::Shredded { intent }) => return Ok(Typed::Shredded { intent: *intent }),
-            Some(why) => return Err(Misuse::Locked(SealedCause(why.clone()))),
-            None => {}
-        }
-        let Some(bytes) = data.and_then(|section| section.bytes()) else {
-            return Err(Misuse::Locked(SealedCause(Sealed::Locked)));
-        };
-        let payload = Payload {
-            encoding: row.encoding,
-            bytes: bytes.into(),
-        };
-        if found == of.version {
-            return Self::decode(number, &payload).map(Typed::Known);
-        }
-        Self::decode(number, &of.upcast(found, &payload)?).map(Typed::Known)
+        Ok(read_found(&event.find_data()?, event.opened)?)
     }
+}
+
+fn read_found<E: TypedEvent>(
+    found: &FoundSection<'_>,
+    opened: &[Opened],
+) -> Result<Typed<E>, Misuse> {
+    let mut types = E::TYPES.iter().enumerate();
+    let is_it = |one: &EventType| one.kind.as_bytes() == found.kind;
+    let Some((number, of)) = types.find(|(_, one)| is_it(one)) else {
+        return Ok(Typed::UnknownKind);
+    };
+    let (found, version) = (found.section, found.payload_version);
+    if version == 0 || version > of.version {
+        let known = of.version;
+        return Ok(Typed::UnknownVersion {
+            found: version,
+            known,
+        });
+    }
+    let Some((index, (row, content))) = found else {
+        return Err(Misuse::PayloadType {
+            wanted: of.rust_type,
+            detail: format!("the event has no section {DATA_SECTION:?}"),
+        });
+    };
+    let Some((_, stored)) = content else {
+        return Ok(Typed::Erased);
+    };
+    let bytes = match (row.sealed, opened.get(index)) {
+        (None, _) => stored,
+        (Some(_), Some(Some(Ok(plain)))) => plain,
+        (Some(_), Some(Some(Err(Sealed::Shredded { intent })))) => {
+            return Ok(Typed::Shredded { intent: *intent });
+        }
+        (Some(_), Some(Some(Err(why)))) => return Err(Misuse::Locked(SealedCause(why.clone()))),
+        (Some(_), _) => return Err(Misuse::Locked(SealedCause(Sealed::Locked))),
+    };
+    let payload = Payload {
+        encoding: row.encoding,
+        bytes: bytes.into(),
+    };
+    if version == of.version {
+        return E::decode(number, &payload).map(Typed::Known);
+    }
+    E::decode(number, &of.upcast(version, &payload)?).map(Typed::Known)
 }
 
 const NOTHING: EventType = EventType {

@@ -9,6 +9,8 @@ mod follow;
 mod groups;
 mod project;
 mod reads;
+#[cfg(feature = "encryption")]
+mod shredded;
 mod space;
 mod tickets;
 

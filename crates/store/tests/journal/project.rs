@@ -384,3 +384,34 @@ fn several_fail_in_turns_and_all_are_exact_in_the_end() {
         assert!(list.into_iter().eq(0..=last));
     }
 }
+
+#[test]
+fn other_processes_see_how_far_projections_are_what_stops_them_and_why_they_ended() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let last = append(&journal, "a.b", 3);
+    let projector = Projector::start(journal.reader(), "views", retries()).unwrap();
+    projector.add(list("good", Query::all()).0).unwrap();
+    let fails = |_: &mut (), _: &EventRef<'_>| Err(Failure::later("no connection"));
+    let (bad, _) = InMemory::new("bad", 2, Query::all(), || (), fails);
+    projector.add(bad).unwrap();
+
+    let other = Journal::open_read_only("j", options(&fs)).unwrap();
+    let seen = |name: &str| {
+        other.refresh().unwrap();
+        let mut all = other.cursor_files().unwrap().into_iter();
+        all.find(|one| one.name == name)
+    };
+    until(|| seen("good.v1").is_some_and(|one| one.position > last && one.lag == 0));
+    until(|| {
+        seen("bad.v2").is_some_and(|one| {
+            (one.position, one.trouble.as_deref()) == (0, Some("no connection")) && one.held
+        })
+    });
+    drop(projector.stop());
+    for name in ["good.v1", "bad.v2"] {
+        let one = seen(name).unwrap();
+        assert_eq!(one.ended.unwrap().0, "stopped");
+        assert!(!one.held && one.trouble.is_none());
+    }
+}

@@ -3,7 +3,7 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, Wake, Waker},
@@ -86,6 +86,37 @@ fn a_ticket_can_be_awaited_while_others_append() {
             assert_eq!(block_on(ticket).unwrap().len(), 2);
         }
     });
+}
+
+/// Who polls a ticket never writes, syncs or waits: nobody leads here but the second task, which comes to its
+/// turn only if the first one gives the thread back.
+#[test]
+fn who_awaits_a_ticket_leaves_the_executors_thread_to_others() {
+    let options = Options::new().file_system(Arc::new(MemFs::new()));
+    let journal = Journal::create("journal", options.dangerous().without_housekeeper()).unwrap();
+    let journal = Arc::new(journal);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let (appender, leader) = (Arc::clone(&journal), Arc::clone(&journal));
+    let (by_appender, by_leader) = (Arc::clone(&said), Arc::clone(&said));
+    let one_thread = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    one_thread.block_on(async {
+        let appended = tokio::spawn(async move {
+            let ticket = appender.submit(&[event(1)]).unwrap();
+            by_appender.lock().unwrap().push("submitted");
+            let receipts = ticket.await.unwrap();
+            assert!(appender.reader().len() > receipts.first_sequence());
+            by_appender.lock().unwrap().push("durable");
+        });
+        let led = tokio::spawn(async move {
+            by_leader.lock().unwrap().push("leads");
+            leader.housekeep().unwrap();
+        });
+        appended.await.unwrap();
+        led.await.unwrap();
+    });
+    assert_eq!(*said.lock().unwrap(), ["submitted", "leads", "durable"]);
 }
 
 #[test]

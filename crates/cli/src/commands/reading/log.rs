@@ -1,16 +1,12 @@
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
-use factlog::{Query, Reader, Uuid};
+use factlog::{Query, Uuid};
 
+use super::{follow, show};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{event, opening, time};
-
-/// How often a follower looks for new events.
-const POLL: Duration = Duration::from_millis(100);
+use crate::{opening, time};
 
 /// List events, oldest first
 #[derive(clap::Args)]
@@ -61,44 +57,22 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         .as_deref()
         .map(|text| time::parse_since(text, jiff::Timestamp::now()))
         .transpose()?;
-    if let Some(stream) = &args.stream {
-        opening::coordinate(stream)?;
-    }
-    let reader = opening::reader(&args.dir)?;
     // Past the end of all numbers there is nothing.
-    let Some(mut from) = args.after.map_or(Some(0), |after| after.checked_add(1)) else {
+    let Some(from) = args.after.map_or(Some(0), |after| after.checked_add(1)) else {
         return Ok(Exit::Done);
     };
-    let mut left = args.limit;
-    loop {
-        let end = reader.len();
-        let given = list(&reader, args, from..end, since, left, out)?;
-        left = left.map(|left| left.saturating_sub(given));
-        if !args.follow || left == Some(0) {
-            return Ok(Exit::Done);
-        }
-        from = from.max(end);
-        out.flush()?;
-        wait(&reader)?;
+    let query = query(args, since)?.from(from);
+    let reader = opening::reader(&args.dir)?;
+    if args.follow {
+        return follow(reader.subscribe_as("log", query)?, out);
     }
+    for event in reader.read(query) {
+        show(&event?, out)?;
+    }
+    Ok(Exit::Done)
 }
 
-fn wait(reader: &Reader) -> Result<()> {
-    while !reader.refresh()? {
-        thread::sleep(POLL);
-    }
-    Ok(())
-}
-
-/// Lists what the arguments ask for within a range, and says how many events that were.
-fn list(
-    reader: &Reader,
-    args: &Args,
-    range: std::ops::Range<u64>,
-    since: Option<i64>,
-    limit: Option<u64>,
-    out: &mut Output,
-) -> Result<u64> {
+fn query(args: &Args, since: Option<i64>) -> Result<Query<'_>> {
     let mut query = match &args.stream {
         Some(stream) => {
             let (scope, entity) = opening::coordinate(stream)?;
@@ -106,7 +80,6 @@ fn list(
         }
         None => Query::all(),
     };
-    query = query.from(range.start).until(range.end);
     if let Some(scope) = &args.scope {
         query = query.scope(scope.as_str());
     }
@@ -122,21 +95,11 @@ fn list(
     if let Some(micros) = since {
         query = query.recorded_from(micros);
     }
-    if let Some(limit) = limit {
+    if let Some(limit) = args.limit {
         query = query.limit(limit);
     }
     if args.reverse {
         query = query.reverse();
     }
-    let mut given = 0;
-    for found in reader.read(query) {
-        let found = found?;
-        if out.is_json() {
-            out.object(&event::listed(&found, "factlog.log/1"))?;
-        } else {
-            out.line(event::line(&found))?;
-        }
-        given += 1;
-    }
-    Ok(given)
+    Ok(query)
 }

@@ -38,7 +38,7 @@ struct Json<'a> {
     consumers: Vec<Consumer>,
 }
 
-/// A consumer that keeps its position in the journal's directory.
+/// A consumer that keeps its position in the journal's directory, or what a projection tells of itself there.
 #[derive(Serialize)]
 struct Consumer {
     name: String,
@@ -47,6 +47,7 @@ struct Consumer {
     lag_seconds: f64,
     last_progress: Option<String>,
     running: bool,
+    trouble: Option<String>,
     ended: Option<Ended>,
 }
 
@@ -102,6 +103,7 @@ fn consumer(cursor: CursorStatus) -> Consumer {
         lag_seconds: cursor.lag_micros as f64 / 1e6,
         last_progress: cursor.last_progress.map(time::show),
         running: cursor.held,
+        trouble: cursor.trouble,
         ended: ended.map(|(reason, detail)| Ended { reason, detail }),
     }
 }
@@ -131,10 +133,11 @@ fn page(stats: &Json<'_>, out: &mut Output) -> Result<()> {
         out.line(format!("{name:<12} {value}"))?;
     }
     for consumer in &stats.consumers {
-        let state = match (&consumer.ended, consumer.running) {
-            (Some(ended), _) => format!("ended: {}", shown(&ended.detail)),
-            (None, true) => "running".to_owned(),
-            (None, false) => "not running".to_owned(),
+        let state = match (&consumer.ended, &consumer.trouble, consumer.running) {
+            (Some(ended), ..) => format!("ended: {}", shown(&ended.detail)),
+            (None, Some(why), _) => format!("stuck, tries again: {}", shown(why)),
+            (None, None, true) => "running".to_owned(),
+            (None, None, false) => "not running".to_owned(),
         };
         out.line(format!(
             "consumer     {}: at {}, {} events and {:.1} s behind, {state}",

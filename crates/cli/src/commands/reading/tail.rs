@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use factlog::{Event, Query};
+use factlog::Query;
 
+use super::{follow, show};
 use crate::exit::Exit;
+use crate::opening;
 use crate::output::Output;
-use crate::{event, opening};
 
 /// Show the last events, and go on with new ones
 #[derive(clap::Args)]
@@ -58,28 +59,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     if let Some(limit) = args.limit {
         query = query.limit(limit);
     }
-    let mut news = reader.subscribe_as("tail", query)?;
-    loop {
-        // What is there is handed on before it waits for more.
-        let next = match news.try_next()? {
-            Some(event) => Some(event),
-            None => {
-                out.flush()?;
-                news.next().transpose()?
-            }
-        };
-        match next {
-            Some(delivered) => show(delivered.event(), out)?,
-            None => return Ok(Exit::Done),
-        }
-    }
-}
-
-fn show(event: &Event, out: &mut Output) -> Result<()> {
-    match out.is_json() {
-        true => out.object(&event::listed(event, "factlog.log/1")),
-        false => out.line(event::line(event)),
-    }
+    follow(reader.subscribe_as("tail", query)?, out)
 }
 
 fn query(args: &Args) -> Result<Query<'_>> {

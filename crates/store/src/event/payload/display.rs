@@ -49,6 +49,9 @@ pub(super) enum Scalar<'a> {
 
 /// Where a reader puts what it reads.
 pub(super) trait Sink: Sized {
+    /// Whether it looks at scalars, so that text is worth telling from bytes.
+    const LOOKS: bool = true;
+
     fn scalar(&mut self, scalar: Scalar<'_>) -> Option<()>;
     fn open(&mut self, bracket: char);
     fn open_tag(&mut self, tag: u64);
@@ -64,6 +67,8 @@ pub(super) trait Sink: Sized {
 pub(super) struct Ignore;
 
 impl Sink for Ignore {
+    const LOOKS: bool = false;
+
     fn scalar(&mut self, _: Scalar<'_>) -> Option<()> {
         Some(())
     }

@@ -56,10 +56,10 @@ impl<'a> Reader<'a> {
             0xd3 => Scalar::Int(i64::from_be_bytes(self.array()?).into()),
             0xca => Scalar::F32(f32::from_be_bytes(self.array()?)),
             0xcb => Scalar::F64(f64::from_be_bytes(self.array()?)),
-            0xa0..=0xbf => self.text((marker & 0x1f).into())?,
+            0xa0..=0xbf => self.text::<S>((marker & 0x1f).into())?,
             0xd9..=0xdb => {
                 let len = self.uint(1 << (marker - 0xd9))?;
-                self.text(len)?
+                self.text::<S>(len)?
             }
             0xc4..=0xc6 => {
                 let len = self.uint(1 << (marker - 0xc4))?;
@@ -115,8 +115,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Text may be any bytes by the specification; what isn't UTF-8 is shown as bytes.
-    fn text(&mut self, len: u64) -> Option<Scalar<'a>> {
+    fn text<S: Sink>(&mut self, len: u64) -> Option<Scalar<'a>> {
         let bytes = self.take(len)?;
+        if !S::LOOKS {
+            return Some(Scalar::Bytes(bytes));
+        }
         Some(str::from_utf8(bytes).map_or(Scalar::Bytes(bytes), Scalar::Text))
     }
 

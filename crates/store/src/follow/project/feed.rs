@@ -107,6 +107,7 @@ impl Feed {
             };
             if self.turn() {
                 self.hub.tell_moved();
+                self.keep_notices();
                 if let News::Ended(why) = news {
                     // Told before the last of it was applied.
                     self.end_once_done(why);
@@ -269,6 +270,17 @@ impl Feed {
         }
     }
 
+    /// Lets other processes see how all stand; gives the time at which that is to be done again.
+    fn keep_notices(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut due = None;
+        for member in &mut self.members {
+            let next = member.keep_notice(&self.shared, now);
+            due = due.into_iter().chain(next).min();
+        }
+        due
+    }
+
     /// Waits for news, orders, or the time to try something again.
     fn rest(&mut self) {
         let end = self.shared.view.load().proven();
@@ -279,6 +291,7 @@ impl Feed {
         self.hub.tell_moved();
         let pauses = self.members.iter().filter(|member| !member.has_ended());
         let until = pauses.filter_map(Member::pauses_until).min();
+        let until = until.into_iter().chain(self.keep_notices()).min();
         let most = until.map(|until| until.saturating_duration_since(Instant::now()));
         if most == Some(Duration::ZERO) {
             return;

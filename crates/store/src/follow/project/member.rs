@@ -7,8 +7,12 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Failure, Projection, Retries, dead_letter, dead_letter::DeadLetter};
-use crate::{Ended, Error, EventRef, Query, sync::Mutex};
+use super::{
+    Failure, Projection, Retries, dead_letter,
+    dead_letter::DeadLetter,
+    notice::{Notice, name_of},
+};
+use crate::{Ended, Error, EventRef, Query, read::Shared, sync::Mutex};
 
 /// In what time failures count against the budget.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -31,6 +35,8 @@ pub(super) struct Member {
     /// The version before, while this one waits to take its place.
     replaces: Option<Arc<Cell>>,
     trouble: Option<Trouble>,
+    /// What other processes see of it, once its state was asked for the first time.
+    notice: Option<Notice>,
     /// Events that were given up.
     given_up: BTreeSet<u64>,
     failed_at: VecDeque<Instant>,
@@ -117,6 +123,7 @@ impl Member {
             applied: 0,
             replaces,
             trouble: None,
+            notice: None,
             given_up: BTreeSet::new(),
             failed_at: VecDeque::new(),
         }
@@ -129,6 +136,20 @@ impl Member {
     /// When it is to be tried again; `None` if nothing keeps it from going on.
     pub(super) fn pauses_until(&self) -> Option<Instant> {
         self.trouble.as_ref().map(|trouble| trouble.until)
+    }
+
+    /// Lets other processes see how it stands; gives the time at which that is to be done again.
+    pub(super) fn keep_notice(&mut self, shared: &Arc<Shared>, now: Instant) -> Option<Instant> {
+        let seen = self.cell.seen.lock().clone();
+        if self.projection.keeps_cursor() || seen.began.is_none() || seen.ended.is_some() {
+            return None;
+        }
+        let (name, version) = (&self.name, self.version);
+        let new = || Notice::new(name_of(name, version));
+        let notice = self.notice.get_or_insert_with(new);
+        let trouble = seen.trouble.map(|(_, _, why)| why);
+        notice.moved(seen.position, seen.last_progress, trouble.as_deref());
+        notice.keep(shared, now)
     }
 
     /// Where it goes on, if it can now.
@@ -171,7 +192,7 @@ impl Member {
         if self.given_up.contains(&sequence) {
             return true;
         }
-        let erased = event.is_erased();
+        let erased = event.is_erased() || event.is_shredded();
         let applied = guarded(|| match erased {
             true => self.projection.erased(event),
             false => self.projection.apply(event),
@@ -187,7 +208,7 @@ impl Member {
             Err(failure) => {
                 let id = event.facts().ok().flatten();
                 let id = id.map(|facts| Uuid::from_bytes(facts.event_id));
-                self.fail(failure, Some((sequence, id)), retries);
+                self.fail(failure.sorted(), Some((sequence, id)), retries);
                 false
             }
         }
@@ -328,6 +349,11 @@ impl Member {
             self.projection.ended(&why);
             Ok(())
         });
+        if let Some(notice) = &mut self.notice {
+            let seen = self.cell.seen.lock().clone();
+            notice.moved(seen.position, seen.last_progress, None);
+            notice.end(&why);
+        }
         self.cell.end(why);
     }
 }

@@ -4,6 +4,7 @@ mod dead_letter;
 mod feed;
 mod member;
 mod memory;
+mod notice;
 mod projector;
 mod retries;
 mod status;
@@ -18,7 +19,7 @@ pub use status::{Phase, ProjectionStatus};
 pub use worker::Worker;
 
 use super::Ended;
-use crate::{EventRef, Query};
+use crate::{Error, EventRef, Misuse, Query};
 
 /// What is made of events, and kept together with the position up to which it was made.
 ///
@@ -60,8 +61,9 @@ pub trait Projection: Send + 'static {
     /// Why it can't be applied: see [`Failure`].
     fn apply(&mut self, event: &EventRef<'_>) -> Result<(), Failure>;
 
-    /// Passes over an event of which an erasure took something. Does nothing if it isn't implemented:
-    /// there may be no payload to apply.
+    /// Passes over an event of which an erasure took something, or of which the key of a section was
+    /// [destroyed](EventRef::is_shredded). Does nothing if it isn't implemented: there may be no payload to
+    /// apply.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -87,6 +89,12 @@ pub trait Projection: Send + 'static {
         Ok(())
     }
 
+    /// Whether it keeps a [`CursorFile`](crate::CursorFile), so that `factlog stats` shows how far it is. Of
+    /// any other its [`Projector`] writes that to one, about once a second.
+    fn keeps_cursor(&self) -> bool {
+        false
+    }
+
     /// It ends, and this is why.
     fn ended(&mut self, _why: &Ended) {}
 }
@@ -101,6 +109,19 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The same, with no event to blame for what had to be opened or read first.
+    fn sorted(self) -> Self {
+        let Self::Event(why) = self else {
+            return self;
+        };
+        match why.downcast_ref::<Error>() {
+            Some(Error::Sealed(_) | Error::Io { .. } | Error::Misuse(Misuse::Locked(_))) => {
+                Self::Later(why)
+            }
+            _ => Self::Event(why),
+        }
+    }
+
     /// A failure that no event is to blame for.
     pub fn later(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Later(why.into())

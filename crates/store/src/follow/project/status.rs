@@ -18,7 +18,7 @@ pub struct ProjectionStatus {
     pub lag_micros: i64,
     /// How many events it has applied since it was started; those that were rolled back count again.
     pub applied: u64,
-    /// How many it has passed of which an erasure took something.
+    /// How many it has passed of which an erasure or a shred took something.
     pub erased: u64,
     /// How many it has given up as dead letters.
     pub dead_letters: u64,

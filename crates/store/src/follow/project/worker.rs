@@ -95,6 +95,10 @@ where
         Ok(())
     }
 
+    fn keeps_cursor(&self) -> bool {
+        true
+    }
+
     /// What was handled stays so.
     fn rollback(&mut self) {}
 

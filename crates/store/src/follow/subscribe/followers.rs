@@ -17,7 +17,7 @@ use crate::{
     commit::BatchKeys,
     config::SystemClock,
     read::Shared,
-    sync::{Condvar, Mutex},
+    sync::{Condvar, Mutex, spawn},
 };
 
 /// So many events may wait to be compared with what subscriptions take; were there more, all
@@ -288,8 +288,7 @@ impl Followers {
         }
         let followers = Arc::clone(self);
         let reads = shared.follower.is_some().then(|| Arc::downgrade(shared));
-        let thread = std::thread::Builder::new().name("factlog-follow".to_owned());
-        let started = thread.spawn(move || match reads {
+        let started = spawn("factlog-follow", move || match reads {
             None => followers.run(),
             Some(shared) => followers.poll(&shared),
         });

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a subscription gives: each event that its query takes, in the order of their sequences, each
-/// once, and what an erasure left of one in its place.
+/// once, and what an erasure or a shred left of one in its place.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Delivered {
@@ -28,12 +28,15 @@ pub enum Delivered {
     Event(Event),
     /// What an erasure left of an event: its place, and its facts if they were spared.
     Erased(Event),
+    /// An event of which the key of a section was destroyed: its facts, and what isn't sealed under that key.
+    Shredded(Event),
 }
 
 impl Delivered {
     fn of(event: Event) -> Self {
         match event.is_stub() {
             true => Self::Erased(event),
+            false if event.is_shredded() => Self::Shredded(event),
             false => Self::Event(event),
         }
     }
@@ -48,7 +51,7 @@ impl Delivered {
     #[must_use]
     pub fn event(&self) -> &Event {
         match self {
-            Self::Event(event) | Self::Erased(event) => event,
+            Self::Event(event) | Self::Erased(event) | Self::Shredded(event) => event,
         }
     }
 
@@ -56,7 +59,7 @@ impl Delivered {
     #[must_use]
     pub fn into_event(self) -> Event {
         match self {
-            Self::Event(event) | Self::Erased(event) => event,
+            Self::Event(event) | Self::Erased(event) | Self::Shredded(event) => event,
         }
     }
 }
@@ -213,7 +216,9 @@ impl Subscription {
             said: false,
         };
         if let Some(from) = subscription.query.recorded_from {
-            subscription.pass(subscription.shared.first_recorded_from(from)?);
+            let view = shared.view.load_full();
+            let first = shared.first_recorded_from(&view, 0..view.durable, from)?;
+            subscription.pass(first);
         }
         subscription.read_from(subscription.next);
         Ok(subscription)

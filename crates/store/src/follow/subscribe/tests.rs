@@ -9,8 +9,10 @@ use shuttle::{
     thread,
 };
 
+use super::Following;
 use crate::{
-    Journal, NewEvent, Options, Query, Subscription, crash::lab::Lab,
+    Ended, Journal, NewEvent, Options, Query, Subscription,
+    crash::lab::{DIR, Lab},
     sync::scheduled::with_scheduler,
 };
 
@@ -77,13 +79,30 @@ fn who_is_told_late_begins_at_the_event_that_is_new_and_not_where_it_waited() {
     assert_eq!(rare.reached(), 6);
 }
 
-/// Who subscribes in the midst of appends gets every event once and in order, whatever threads do when.
-fn scene() {
+/// Subscriptions are told by whoever commits.
+fn scene_without_a_thread() {
+    scene(Following::Inline);
+}
+
+/// Subscriptions are told by the thread that is there for that.
+fn scene_with_a_thread() {
+    scene(Following::Thread);
+}
+
+/// Who subscribes in the midst of appends gets every event once and in order, whatever threads do when; and
+/// who waits when the journal ends is told.
+fn scene(following: Following) {
     const APPENDERS: u64 = 2;
     const EACH: u64 = 3;
-    with_scheduler(|| {
+    with_scheduler(move || {
         let lab = Lab::new(SimFs::new(7), 7);
-        let journal = Arc::new(lab.create().unwrap());
+        let mut options = lab.options();
+        options.following = following;
+        let journal = Arc::new(Journal::create(DIR, options).unwrap());
+        let mut waits = journal.reader().subscribe(Query::all().from(100)).unwrap();
+        let waits = thread::spawn(move || {
+            assert!(matches!(waits.next(), Some(Err(Ended::Closed))));
+        });
         let mut threads = Vec::new();
         for appender in 0..APPENDERS {
             let journal = Arc::clone(&journal);
@@ -122,10 +141,12 @@ fn scene() {
         for thread in threads {
             thread.join().unwrap();
         }
+        Arc::into_inner(journal).unwrap().close().unwrap();
+        waits.join().unwrap();
     });
 }
 
-fn explore(scheduler: impl Scheduler + 'static) {
+fn explore(scheduler: impl Scheduler + 'static, scene: fn()) {
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     Runner::new(scheduler, config).run(scene);
@@ -133,6 +154,18 @@ fn explore(scheduler: impl Scheduler + 'static) {
 
 #[test]
 fn subscriptions_lose_and_repeat_nothing_in_any_order() {
-    explore(RandomScheduler::new_from_seed(1, 500));
-    explore(PctScheduler::new_from_seed(2, 3, 500));
+    explore(
+        RandomScheduler::new_from_seed(1, 500),
+        scene_without_a_thread,
+    );
+    explore(
+        PctScheduler::new_from_seed(2, 3, 500),
+        scene_without_a_thread,
+    );
+}
+
+#[test]
+fn a_thread_that_tells_subscriptions_loses_no_word_in_any_order() {
+    explore(RandomScheduler::new_from_seed(3, 500), scene_with_a_thread);
+    explore(PctScheduler::new_from_seed(4, 3, 500), scene_with_a_thread);
 }

@@ -1,12 +1,18 @@
 //! Measures the typed layer: loading an aggregate, decoding events, deciding beside plain appends, and
-//! appending again what is known.
+//! appending again what is known; each beside what the raw file and the raw codec take.
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml --bin typed -- [events] [directory]`: how many
-//! events the journal of the last measurement has, 5,000,000 if nothing is said, and where it stands.
+//! events the journal of the last measurement has, 5,000,000 if nothing is said, and where it stands. With
+//! `--features peers` other stores do the same.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "peers")]
+mod peers;
+
 use std::{
+    fs::File,
     hint::black_box,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -113,24 +119,16 @@ fn load_all<D: Decider + Clone>(journal: &Journal, name: &str) -> anyhow::Result
     Ok(micros(median(5_000, load)?))
 }
 
+/// Aggregates, and how many events each has: those of one follow each other at a distance.
+const AGGREGATES: usize = 100;
+const EACH: usize = 100;
+
 fn load(dir: &Path) -> anyhow::Result<()> {
     let journal = create(dir)?;
-    let mut batch = Vec::new();
-    for number in 0..10_000i64 {
-        let entity = format!("account-{}", number % 100);
-        batch.push(journal.event("bank", entity, &moved(number))?);
-    }
-    journal.append_batch(&batch)?;
-    let mut batch = Vec::new();
-    for number in 0..10_000u64 {
-        let entity = format!("counter-{}", number % 100);
-        batch.push(journal.event("counters", entity, &Raised { by: number })?);
-    }
-    journal.append_batch(&batch)?;
-    let time = load_all::<Counter>(&journal, "counter")?;
-    println!("load an aggregate of 100 events of one field, warm: {time:.1} µs");
-    let time = load_all::<Account>(&journal, "account")?;
-    println!("the same of 100 events of five fields: {time:.1} µs");
+    let frame = fill(&journal)?;
+    let raw = raw_load(&dir.with_extension("raw"), frame)?;
+    println!("raw: 100 reads of {frame} bytes by position with their CRC-32, warm: {raw:.1} µs");
+    load_both(&journal, "read by position")?;
     let kept = Snapshots::new(1_000);
     let decide = journal.stream::<Account>("account-7").snapshots(&kept);
     decide
@@ -141,7 +139,61 @@ fn load(dir: &Path) -> anyhow::Result<()> {
         Ok(())
     })?;
     println!("the latter from a snapshot: {:.1} µs", micros(time));
+    let options = Options::new().map_segments(true).segment_len(4 << 20);
+    let journal = Journal::create(dir.with_extension("mapped"), options)?;
+    fill(&journal)?;
+    // Another segment begins with it.
+    let filler = NewEvent::new("bank", "filler", "filler").data(Encoding::Raw, vec![0; 4 << 20]);
+    journal.append(filler)?;
+    load_both(&journal, "in mapped segments")
+}
+
+/// Gives the average length of a frame.
+fn fill(journal: &Journal) -> anyhow::Result<usize> {
+    let mut batch = Vec::new();
+    for number in 0..AGGREGATES * EACH {
+        let entity = format!("account-{}", number % AGGREGATES);
+        batch.push(journal.event("bank", entity, &moved(number as i64))?);
+    }
+    journal.append_batch(&batch)?;
+    let mut batch = Vec::new();
+    for number in 0..AGGREGATES * EACH {
+        let entity = format!("counter-{}", number % AGGREGATES);
+        let by = number as u64;
+        batch.push(journal.event("counters", entity, &Raised { by })?);
+    }
+    journal.append_batch(&batch)?;
+    let stats = journal.reader().stats()?;
+    Ok((stats.bytes.segments / stats.events) as usize)
+}
+
+fn load_both(journal: &Journal, how: &str) -> anyhow::Result<()> {
+    let one = load_all::<Counter>(journal, "counter")?;
+    let five = load_all::<Account>(journal, "account")?;
+    for (fields, time) in [("one field", one), ("five fields", five)] {
+        println!("load an aggregate of 100 events of {fields}, {how}, warm: {time:.1} µs");
+    }
     Ok(())
+}
+
+/// What reading as many bytes from as many places takes by itself.
+fn raw_load(path: &Path, frame: usize) -> anyhow::Result<f64> {
+    let bytes: Vec<u8> = (0..2 * AGGREGATES * EACH * frame)
+        .map(|at| at as u8)
+        .collect();
+    std::fs::write(path, &bytes)?;
+    let file = File::open(path)?;
+    let mut buffer = vec![0; frame];
+    let mut load = |number: usize| -> anyhow::Result<()> {
+        for event in 0..EACH {
+            let place = event * AGGREGATES + number % AGGREGATES;
+            file.read_exact_at(&mut buffer, (place * frame) as u64)?;
+            black_box(crc32fast::hash(&buffer));
+        }
+        Ok(())
+    };
+    median(1_000, &mut load)?;
+    Ok(micros(median(5_000, load)?))
 }
 
 fn decode(dir: &Path) -> anyhow::Result<()> {
@@ -158,13 +210,26 @@ fn decode(dir: &Path) -> anyhow::Result<()> {
     let stored = journal.reader().read(Query::stream("bank", "account"));
     let stored: Vec<_> = stored.collect::<Result<_, _>>()?;
     anyhow::ensure!(stored.len() == EVENTS);
+    let rate = |begun: Instant| 10.0 * EVENTS as f64 / begun.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    for _ in 0..10 {
+        for event in &stored {
+            let bytes = event
+                .data()
+                .and_then(|data| data.bytes())
+                .unwrap_or_default();
+            black_box(rmp_serde::from_slice::<Moved>(bytes)?);
+        }
+    }
+    let raw = rate(begun);
+    println!("raw: finding the same payloads and decoding them with rmp-serde alone: {raw:.0}/s");
     let begun = Instant::now();
     for _ in 0..10 {
         for event in &stored {
             black_box(Moved::read(event)?);
         }
     }
-    let rate = 10.0 * EVENTS as f64 / begun.elapsed().as_secs_f64();
+    let rate = rate(begun);
     println!("decode events of five fields from MessagePack: {rate:.0}/s on one core");
     Ok(())
 }
@@ -264,5 +329,8 @@ fn main() -> anyhow::Result<()> {
     load(&dir.path().join("load"))?;
     decode(&dir.path().join("decode"))?;
     decide(&dir.path().join("decide"))?;
-    again(&dir.path().join("again"), events.unwrap_or(5_000_000))
+    again(&dir.path().join("again"), events.unwrap_or(5_000_000))?;
+    #[cfg(feature = "peers")]
+    peers::run(dir.path())?;
+    Ok(())
 }

@@ -3,8 +3,11 @@
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml --bin follow -- [events] [directory]`: how many
 //! events projections are fed with, 1,000,000 if nothing is said, and where the journal stands. With
-//! `--features peers` the same is done with rows of an SQLite table.
+//! `--features peers` the same is done with rows of an SQLite table and with batpak.
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "peers")]
+mod peers;
 
 use std::{
     hint::black_box,
@@ -79,10 +82,12 @@ fn main() -> anyhow::Result<()> {
     )?;
     project_many(&journal, events)?;
     #[cfg(feature = "peers")]
-    peer::project(home.path(), events)?;
+    peers::project(home.path(), events)?;
     journal.close()?;
     wake(home.path(), 500)?;
-    flow(home.path(), 50, 10_000, Duration::from_secs(10))?;
+    for subscribers in [0, 50] {
+        flow(home.path(), subscribers, 10_000, Duration::from_secs(20))?;
+    }
     Ok(())
 }
 
@@ -102,9 +107,8 @@ fn fill(dir: &Path, events: u64) -> anyhow::Result<Journal> {
 }
 
 fn sum(sum: &mut i64, event: &EventRef<'_>) -> Result<(), Failure> {
-    let event = event.to_event()?;
     if let Typed::Known(Account::Moved { cents, .. } | Account::Noted { cents, .. }) =
-        Account::read(&event)?
+        Account::read_ref(event)?
     {
         *sum += cents;
     }
@@ -196,7 +200,7 @@ fn wake(home: &Path, subscribers: usize) -> anyhow::Result<()> {
 
 /// So many appends a second to filtered subscribers, each of which wants one kind of as many.
 fn flow(home: &Path, subscribers: u64, rate: u64, time: Duration) -> anyhow::Result<()> {
-    let journal = Journal::create(home.join("flow"), Options::new())?;
+    let journal = Journal::create(home.join(format!("flow {subscribers}")), Options::new())?;
     let (done, given) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| -> anyhow::Result<()> {
         let mut stoppers = Vec::new();
@@ -215,11 +219,16 @@ fn flow(home: &Path, subscribers: u64, rate: u64, time: Duration) -> anyhow::Res
         let begun = Instant::now();
         let (before, cpu) = (resident(), cpu_time());
         let mut sent = 0u64;
+        // What it takes at every fifth of the time: memory that grows with events grows in each.
+        let mut memory = Vec::new();
         while begun.elapsed() < time {
+            if begun.elapsed() >= time / 5 * (memory.len() as u32 + 1) {
+                memory.push(resident());
+            }
             let due = (begun.elapsed().as_secs_f64() * rate as f64) as u64;
             let mut tickets = Vec::new();
             while sent < due {
-                let event = NewEvent::new("s", "e", format!("kind.k{}", sent % subscribers));
+                let event = NewEvent::new("s", "e", format!("kind.k{}", sent % subscribers.max(1)));
                 tickets.push(journal.submit(&[event])?);
                 sent += 1;
             }
@@ -228,14 +237,13 @@ fn flow(home: &Path, subscribers: u64, rate: u64, time: Duration) -> anyhow::Res
             }
             thread::sleep(Duration::from_millis(1));
         }
-        while given.load(Relaxed) < sent {
+        while subscribers > 0 && given.load(Relaxed) < sent {
             thread::yield_now();
         }
+        memory.push(resident());
         println!(
-            "{sent} appends in {:?} to {subscribers} filtered subscribers; memory {} KiB before, {} KiB after; {:?} of processor time",
+            "{sent} appends in {:?} to {subscribers} filtered subscribers; memory {before} KiB before, then {memory:?} KiB; {:?} of processor time",
             begun.elapsed(),
-            before,
-            resident(),
             cpu_time().saturating_sub(cpu)
         );
         let cpu = cpu_time();
@@ -263,51 +271,4 @@ fn resident() -> u64 {
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-#[cfg(feature = "peers")]
-mod peer {
-    use super::*;
-
-    /// The same from a table of an SQLite database, with an index on the kind.
-    pub fn project(home: &Path, events: u64) -> anyhow::Result<()> {
-        let mut database = rusqlite::Connection::open(home.join("events.db"))?;
-        database.execute_batch(
-            "PRAGMA journal_mode = WAL;
-             CREATE TABLE events (sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, data TEXT NOT NULL);
-             CREATE INDEX kinds ON events (kind);",
-        )?;
-        let filling = database.transaction()?;
-        {
-            let mut insert = filling.prepare("INSERT INTO events VALUES (?1, ?2, ?3)")?;
-            for number in 0..events {
-                let event = account(number);
-                let kind = event.event_type().kind;
-                let data = serde_json::to_string(&event)?;
-                insert.execute(rusqlite::params![number as i64, kind, data])?;
-            }
-        }
-        filling.commit()?;
-        for (what, condition) in [
-            ("10% of kinds", "kind = 'account.noted'"),
-            ("all, decoded", "TRUE"),
-        ] {
-            for _ in 0..5 {
-                let text = format!("SELECT data FROM events WHERE {condition} ORDER BY sequence");
-                let mut query = database.prepare(&text)?;
-                let begun = Instant::now();
-                let mut rows = query.query([])?;
-                let mut sum = 0;
-                while let Some(row) = rows.next()? {
-                    let event = serde_json::from_str(row.get_ref(0)?.as_str()?)?;
-                    match event {
-                        Account::Moved { cents, .. } | Account::Noted { cents, .. } => sum += cents,
-                    }
-                }
-                black_box(sum);
-                told(&format!("SQLite, {what}"), events, begun);
-            }
-        }
-        Ok(())
-    }
 }
