@@ -12,7 +12,7 @@ use super::{Writer, conditions::BatchKeys, order::OrderedEvent, receipt::GroupPr
 use crate::{
     Damage, Error,
     config::{Bug, planted},
-    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_key},
+    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_keys},
     layout::Layout,
     read::Shared,
     read::view::{OffsetsScan, Resident, Segment, View, find_offsets},
@@ -545,9 +545,9 @@ pub(crate) fn entries_of_scan(events: &[ScannedEvent]) -> Vec<Entry> {
         let order = &event.order;
         let named = event.facts.as_ref().map(|facts| Named {
             id: facts.event_id,
-            coordinate: (order.revision == 0).then_some(facts.coordinate),
-            kind: facts.kind,
-            tags: facts.tags.iter().copied(),
+            coordinate: (order.revision == 0).then_some(facts.keys.coordinate),
+            kind: facts.keys.kind,
+            tags: facts.keys.tags.iter().copied(),
         });
         push_entries(&mut entries, order.sequence, order.stream, named);
     }
@@ -570,7 +570,7 @@ fn push_stored(
         id: facts.event_id,
         coordinate: begins.then(|| coordinate_key(facts.scope, facts.entity)),
         kind: kind_key(facts.kind),
-        tags: facts.tags.iter().map(tag_key),
+        tags: tag_keys(facts),
     });
     push_entries(entries, sequence, event.stream_id(), named);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use factlog_format::{FactsRef, category_of, coordinate_key};
+use factlog_format::{Digest, FactsRef, HashBatch, category_of, coordinate_key};
 use uuid::Uuid;
 
 /// In place of the scope, in the keys of kinds and tags: no coordinate of a caller has such a scope.
@@ -52,10 +52,52 @@ pub(crate) fn correlation_name<'b>(id: &Uuid, buffer: &'b mut [u8; 32]) -> &'b s
 }
 
 /// The keys of an event's tags, and after them that of its correlation id.
-pub(crate) fn tag_keys(facts: &FactsRef<'_>) -> Box<[[u8; 16]]> {
+pub(crate) fn tag_keys(facts: &FactsRef<'_>) -> impl Iterator<Item = [u8; 16]> {
     let correlation = facts.correlation.map(Uuid::from_bytes);
-    let correlation = correlation.as_ref().map(correlation_key);
-    facts.tags.iter().map(tag_key).chain(correlation).collect()
+    let tags = facts.tags.iter().map(tag_key);
+    tags.chain(correlation.map(|id| correlation_key(&id)))
+}
+
+/// Notes what is to be hashed of an event's facts for the keys that it is found by besides its id and stream.
+/// Returns how many tags that are, its correlation id among them.
+pub(crate) fn push_names(facts: &FactsRef<'_>, names: &mut HashBatch) -> usize {
+    names.push(facts.scope.as_bytes(), facts.entity.as_bytes());
+    names.push(CATEGORY.as_bytes(), category_of(facts.kind).as_bytes());
+    names.push(KIND.as_bytes(), facts.kind.as_bytes());
+    for tag in facts.tags.iter() {
+        names.push(TAG.as_bytes(), tag.as_bytes());
+    }
+    if let Some(id) = facts.correlation.map(Uuid::from_bytes) {
+        let mut buffer = [0; 32];
+        let name = correlation_name(&id, &mut buffer);
+        names.push(CORRELATION.as_bytes(), name.as_bytes());
+    }
+    facts.tags.len() + usize::from(facts.correlation.is_some())
+}
+
+/// The keys of an event's coordinate and kind, and of its tags with its correlation id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NameKeys {
+    pub(crate) coordinate: [u8; 16],
+    pub(crate) kind: [u8; 16],
+    pub(crate) tags: Box<[[u8; 16]]>,
+}
+
+impl NameKeys {
+    /// Of an event with so many tags, from the next of the hashes that [`push_names`] asked for.
+    pub(crate) fn of<'h>(hashes: &mut impl Iterator<Item = &'h Digest>, tags: usize) -> Self {
+        let mut next = || {
+            let hash = hashes.next();
+            hash.and_then(|hash| hash.first_chunk::<16>().copied())
+                .unwrap_or_default()
+        };
+        let (coordinate, category) = (next(), next());
+        Self {
+            coordinate,
+            kind: kind_of_category(&category, &next()),
+            tags: (0..tags).map(|_| next()).collect(),
+        }
+    }
 }
 
 /// One of the maps that share the index.

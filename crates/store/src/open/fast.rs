@@ -8,9 +8,8 @@ use crate::{
     Damage, Error,
     recover::{Found, Start, Survey},
     segment::{
-        ScannedEvent, SegmentFile,
+        EventScan, ScannedEvent, SegmentFile,
         offsets::{OffsetsOf, OffsetsReader},
-        scan_event,
     },
     tree::TreeReader,
 };
@@ -107,16 +106,19 @@ fn read_events(
 ) -> Result<Vec<ScannedEvent>, Error> {
     let mut buffer = Vec::new();
     let mut events = Vec::with_capacity(offsets.len());
+    let mut scan = EventScan::new();
     for (sequence, offset) in (first..).zip(offsets) {
         let offset = u64::from(*offset);
         let (kind, body) = segment.read_frame(offset, &mut buffer)?;
-        let event = scan_event(segment, kind, offset, buffer.get(body).unwrap_or_default())
+        let event = scan
+            .push(kind, offset, buffer.get(body).unwrap_or_default())
             .map_err(|error| segment.damage(offset, error.to_string()))?;
         if event.order.sequence != sequence {
             return Err(segment.damage(offset, "another event stands here").into());
         }
         events.push(event);
     }
+    scan.finish(&segment.header.journal, &mut events);
     Ok(events)
 }
 

@@ -215,7 +215,7 @@ fn each_key_event(
             Err(ScanStop::Failed(error)) => return Err(error),
         };
         for event in &group.events {
-            let coordinate = event.facts.as_ref().map(|facts| facts.coordinate);
+            let coordinate = event.facts.as_ref().map(|facts| facts.keys.coordinate);
             if coordinate != own {
                 continue;
             }

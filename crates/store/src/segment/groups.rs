@@ -1,6 +1,6 @@
 use factlog_format::{
-    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, MAX_BATCH_EVENTS,
-    Ordering, coordinate_key,
+    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch,
+    HashSort, JournalId, MAX_BATCH_EVENTS, Ordering, SPINE_LEN, event_hashes,
 };
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error,
     config::{Bug, planted},
-    index::{kind_key, tag_keys},
+    index::{NameKeys, push_names},
 };
 
 /// An event as a scan sees it: its place, its hash, and what the indexes need.
@@ -27,10 +27,7 @@ pub(crate) struct ScannedEvent {
 #[derive(Clone, Debug)]
 pub(crate) struct ScannedFacts {
     pub(crate) event_id: EventId,
-    pub(crate) coordinate: [u8; 16],
-    /// The keys of its kind, and of its tags and correlation id.
-    pub(crate) kind: [u8; 16],
-    pub(crate) tags: Box<[[u8; 16]]>,
+    pub(crate) keys: NameKeys,
 }
 
 /// A group whose commit header, frames and both checks hold.
@@ -67,6 +64,7 @@ pub(crate) struct GroupScanner<'f> {
     segment: &'f SegmentFile,
     frames: FrameReader<'f>,
     next_sequence: u64,
+    scan: EventScan,
 }
 
 impl<'f> GroupScanner<'f> {
@@ -77,12 +75,14 @@ impl<'f> GroupScanner<'f> {
             segment,
             frames,
             next_sequence,
+            scan: EventScan::new(),
         }
     }
 
     /// The next whole group.
     pub(crate) fn next(&mut self) -> Result<ScannedGroup, ScanStop> {
         let offset = self.frames.offset();
+        self.scan.forget();
         let path = &self.segment.path;
         let stop = |stop: FrameStop, header: Option<&CommitHeader>| match stop {
             FrameStop::End if header.is_none() => ScanStop::End,
@@ -134,7 +134,9 @@ impl<'f> GroupScanner<'f> {
                 .next()
                 .map_err(|error| stop(error, Some(&header)))?;
             crcs.push(frame.crc);
-            let event = scan_event(self.segment, frame.kind, frame.offset, frame.body)
+            let event = self
+                .scan
+                .push(frame.kind, frame.offset, frame.body)
                 .map_err(|error| bad(error.to_string(), Some(&header)))?;
             if event.order.sequence != header.first_sequence + index {
                 return Err(bad("an event is out of place".to_owned(), Some(&header)));
@@ -150,6 +152,7 @@ impl<'f> GroupScanner<'f> {
                 Some(&header),
             ));
         }
+        self.scan.finish(&self.segment.header.journal, &mut events);
         self.next_sequence = header.end_sequence();
         Ok(ScannedGroup {
             offset,
@@ -161,38 +164,93 @@ impl<'f> GroupScanner<'f> {
     }
 }
 
-/// Decodes an event frame or stub as far as place, hash and index keys.
-pub(crate) fn scan_event(
-    segment: &SegmentFile,
-    kind: FrameType,
-    offset: u64,
-    body: &[u8],
-) -> Result<ScannedEvent, FormatError> {
-    let journal = &segment.header.journal;
-    match kind {
-        FrameType::Event | FrameType::PayloadStub => {
-            let event = EventFrame::decode(kind, body)?;
-            Ok(ScannedEvent {
-                offset,
-                order: event.order,
-                hash: event.event_hash(journal),
-                facts: Some(ScannedFacts {
-                    event_id: event.facts.event_id,
-                    coordinate: coordinate_key(event.facts.scope, event.facts.entity),
-                    kind: kind_key(event.facts.kind),
-                    tags: tag_keys(&event.facts),
-                }),
-            })
+/// Decodes event frames and stubs as far as place, hash and index keys. What is hashed of one goes through
+/// SIMD lanes with the same of the others.
+#[derive(Debug)]
+pub(crate) struct EventScan {
+    facts: HashBatch,
+    names: HashBatch,
+    spines: Vec<[u8; SPINE_LEN]>,
+    hashes: Vec<Digest>,
+}
+
+impl EventScan {
+    pub(crate) fn new() -> Self {
+        Self {
+            facts: HashBatch::new(HashSort::Facts),
+            names: HashBatch::new(HashSort::Coordinate),
+            spines: Vec::new(),
+            hashes: Vec::new(),
         }
-        FrameType::FullStub => {
-            let stub = FullStub::decode(body)?;
-            Ok(ScannedEvent {
-                offset,
-                order: stub.order,
-                hash: stub.event_hash(journal),
-                facts: None,
-            })
+    }
+
+    /// Takes one in. Its hash and keys are not yet there.
+    pub(crate) fn push(
+        &mut self,
+        kind: FrameType,
+        offset: u64,
+        body: &[u8],
+    ) -> Result<ScannedEvent, FormatError> {
+        match kind {
+            FrameType::Event | FrameType::PayloadStub => {
+                let event = EventFrame::decode(kind, body)?;
+                self.facts.push(&event.facts_salt, event.facts_bytes);
+                let tags = push_names(&event.facts, &mut self.names);
+                Ok(ScannedEvent {
+                    offset,
+                    order: event.order,
+                    hash: [0; 32],
+                    facts: Some(ScannedFacts {
+                        event_id: event.facts.event_id,
+                        keys: NameKeys {
+                            tags: vec![[0; 16]; tags].into(),
+                            ..NameKeys::default()
+                        },
+                    }),
+                })
+            }
+            FrameType::FullStub => {
+                let stub = FullStub::decode(body)?;
+                Ok(ScannedEvent {
+                    offset,
+                    order: stub.order,
+                    hash: stub.facts_hash,
+                    facts: None,
+                })
+            }
+            FrameType::Commit => Err(FormatError::Invalid("commit header among events")),
         }
-        FrameType::Commit => Err(FormatError::Invalid("commit header among events")),
+    }
+
+    /// Fills in the hashes and keys of all that were taken in since the last time, in their order.
+    pub(crate) fn finish(&mut self, journal: &JournalId, events: &mut [ScannedEvent]) {
+        self.facts.finish(&mut self.hashes);
+        let mut facts = self.hashes.iter();
+        self.spines.clear();
+        for event in events.iter() {
+            let hash = match &event.facts {
+                Some(_) => facts.next().copied().unwrap_or_default(),
+                // A full stub carries it.
+                None => event.hash,
+            };
+            self.spines.push(event.order.spine(journal, hash).encode());
+        }
+        self.hashes.clear();
+        event_hashes(&self.spines, &mut self.hashes);
+        for (event, hash) in events.iter_mut().zip(&self.hashes) {
+            event.hash = *hash;
+        }
+        self.names.finish(&mut self.hashes);
+        let mut names = self.hashes.iter();
+        for facts in events.iter_mut().filter_map(|event| event.facts.as_mut()) {
+            facts.keys = NameKeys::of(&mut names, facts.keys.tags.len());
+        }
+    }
+
+    /// Forgets what was taken in before an error.
+    fn forget(&mut self) {
+        if !self.facts.is_empty() {
+            *self = Self::new();
+        }
     }
 }

@@ -12,7 +12,7 @@ mod writer;
 
 pub(crate) use file::{SegmentFile, offsets_name, parse_segment_name, segment_name};
 pub(crate) use frames::{FrameReader, FrameStop, Window};
-pub(crate) use groups::{GroupScanner, ScanStop, ScannedEvent, ScannedGroup, scan_event};
+pub(crate) use groups::{EventScan, GroupScanner, ScanStop, ScannedEvent, ScannedGroup};
 pub(crate) use search::{Search, Work};
 pub(crate) use statements::largest_statement;
 pub(crate) use writer::{SegmentWriter, headers_hash};

@@ -1,7 +1,7 @@
 use factlog_format::{CommitHeader, FRAME_HEADER_LEN, Frame, FrameType};
 use factlog_fs::read_up_to;
 
-use super::{SegmentFile, scan_event};
+use super::{EventScan, SegmentFile};
 use crate::Error;
 
 /// Frames start at multiples of this.
@@ -136,7 +136,7 @@ impl<'s> Search<'s> {
             return Ok(None);
         };
         if frame.kind != FrameType::Commit {
-            let decodes = scan_event(segment, frame.kind, at, frame.body).is_ok();
+            let decodes = EventScan::new().push(frame.kind, at, frame.body).is_ok();
             return Ok(decodes.then_some(Believable::Event));
         }
         let header = CommitHeader::decode(&segment.key, frame.body).ok();

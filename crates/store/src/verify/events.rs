@@ -1,13 +1,11 @@
 use factlog_format::{
     Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch, HashSort,
-    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, category_of, event_hashes,
-    section_hash,
+    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
 };
 use factlog_proof::{Hash, leaf_hash};
-use uuid::Uuid;
 
 use crate::{
-    index::{CATEGORY, CORRELATION, KIND, TAG, correlation_name, kind_of_category},
+    index::{NameKeys, push_names},
     segment::SegmentFile,
 };
 
@@ -168,22 +166,9 @@ impl EventChecks {
             }
         }
         self.facts.push(&frame.facts_salt, frame.facts_bytes);
-        let facts = &frame.facts;
-        self.names
-            .push(facts.scope.as_bytes(), facts.entity.as_bytes());
-        self.names
-            .push(CATEGORY.as_bytes(), category_of(facts.kind).as_bytes());
-        self.names.push(KIND.as_bytes(), facts.kind.as_bytes());
-        for tag in facts.tags.iter() {
-            self.names.push(TAG.as_bytes(), tag.as_bytes());
-        }
-        if let Some(id) = facts.correlation.map(Uuid::from_bytes) {
-            let name = correlation_name(&id, &mut [0; 32]).as_bytes().to_owned();
-            self.names.push(CORRELATION.as_bytes(), &name);
-        }
-        let tags = facts.tags.len() + usize::from(facts.correlation.is_some());
+        let tags = push_names(&frame.facts, &mut self.names);
         event.passed.keys = Some(Keys {
-            event_id: facts.event_id,
+            event_id: frame.facts.event_id,
             coordinate: [0; 16],
             kind: [0; 16],
             tags: vec![[0; 16]; tags].into(),
@@ -227,18 +212,13 @@ impl EventChecks {
 
     fn hash_names(&mut self, events: &mut [CheckedEvent]) {
         self.names.finish(&mut self.hashes);
-        let mut keys = self.hashes.iter().map(short);
-        let mut next = || keys.next().unwrap_or_default();
-        for keys in events
+        let mut hashes = self.hashes.iter();
+        let keys = events
             .iter_mut()
-            .filter_map(|event| event.passed.keys.as_mut())
-        {
-            keys.coordinate = next();
-            let category = next();
-            keys.kind = kind_of_category(&category, &next());
-            for tag in &mut keys.tags {
-                *tag = next();
-            }
+            .filter_map(|event| event.passed.keys.as_mut());
+        for keys in keys {
+            let names = NameKeys::of(&mut hashes, keys.tags.len());
+            (keys.coordinate, keys.kind, keys.tags) = (names.coordinate, names.kind, names.tags);
         }
     }
 }
@@ -249,11 +229,6 @@ const MOST_HELD: usize = 2 << 20;
 fn altered() -> (&'static str, String) {
     let detail = "the payload is not the one that the facts commit to";
     ("event.section_mismatch", detail.to_owned())
-}
-
-/// The part of a hash that indexes know a name by.
-fn short(hash: &Digest) -> [u8; 16] {
-    hash.first_chunk().copied().unwrap_or_default()
 }
 
 /// Scopes that start with `$` are the journal's own, and hold nothing but what the format knows.

@@ -345,3 +345,45 @@ fn events_of_a_category_are_found_without_reading_the_others() {
     );
     assert_eq!(count(Query::all().category("nothing")).unwrap(), 0);
 }
+
+/// A run that is damaged while the journal is open is made again from the events, with all that they are
+/// found by: correlation ids used to be left out.
+#[test]
+fn a_part_of_the_index_that_is_made_again_finds_by_everything() {
+    let fs = Arc::new(MemFs::new());
+    let options = super::options(&fs).dangerous().without_housekeeper();
+    let journal = Journal::create("j", options).unwrap();
+    let work = Uuid::from_u128(77);
+    let named = || {
+        let event = NewEvent::new("bank", "one", "loan.granted");
+        event.tag("special").correlation(work)
+    };
+    journal.append(named()).unwrap();
+    let events: Vec<_> = (0..1000)
+        .map(|number| NewEvent::new("bank", format!("a-{number}"), "account.opened"))
+        .collect();
+    for _ in 0..5 {
+        journal.append_batch(&events).unwrap();
+    }
+    journal.housekeep().unwrap();
+    let index = Path::new("j/index");
+    let runs = fs.list(index).unwrap();
+    assert_eq!(runs.len(), 1, "4096 events have a run");
+    let run = index.join(&runs[0].name);
+    let file = fs.open(&run, OpenMode::Write).unwrap();
+    let blocks = file.len().unwrap() / 4096;
+    for block in 1..blocks {
+        file.write_at(b"damaged", block * 4096 + 100).unwrap();
+    }
+    // An id of one's own has to be looked up, which meets the damage.
+    journal.append(named().id(Uuid::from_u128(7))).unwrap();
+    let count = |query: Query<'static>| {
+        let events: Result<Vec<_>, Error> = journal.reader().read(query).collect();
+        events.map(|events| events.len())
+    };
+    assert_eq!(count(Query::all().correlation(work)).unwrap(), 2);
+    assert_eq!(count(Query::all().tag("special")).unwrap(), 2);
+    assert_eq!(count(Query::all().kind("loan.granted")).unwrap(), 2);
+    assert_eq!(count(Query::all().category("loan")).unwrap(), 2);
+    assert_eq!(count(Query::stream("bank", "one")).unwrap(), 2);
+}
