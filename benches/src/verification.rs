@@ -1,7 +1,10 @@
 use std::{hint::black_box, num::NonZero, path::Path, time::Instant};
 
-use anyhow::ensure;
-use factlog::{Encoding, Integrity, Journal, NewEvent, Options, VerifyOptions, verify};
+use anyhow::{Context, ensure};
+use factlog::{
+    Encoding, Integrity, Journal, NewEvent, Options, SignedCheckpoint, VerifierKey, VerifyOptions,
+    verify,
+};
 use factlog_format::{HashBatch, HashSort, SPINE_LEN, event_hashes};
 use factlog_proof::{Hash, Subtree, leaf_hash};
 
@@ -19,14 +22,20 @@ pub(crate) fn run(scratch: &Path, events: u64) -> anyhow::Result<Vec<(String, St
     let dir = scratch.join("verified");
     fill(&dir, events)?;
     let cores = std::thread::available_parallelism()?;
+    let grown = grow(&dir, events)?;
+    let events = events + grown.by;
     let (mut one, mut all, mut raw) = (Vec::new(), Vec::new(), Vec::new());
+    let mut resumed = Vec::new();
     // By turns: what the machine does changes from minute to minute.
     for _ in 0..ROUNDS {
         one.push(verified(&dir, events, NonZero::<usize>::MIN)?);
         all.push(verified(&dir, events, cores)?);
         raw.push(hashed(events.min(200_000)));
+        resumed.push(grown.resumed(&dir, events, cores)?);
     }
+    let text = receipt_text(&dir)?;
     std::fs::remove_dir_all(&dir)?;
+    let full: Vec<f64> = all.iter().map(|rate| events as f64 / rate).collect();
     let of = |rates: &[f64]| median(rates.to_vec());
     let ratio = |a: &[f64], b: &[f64]| median(a.iter().zip(b).map(|(a, b)| a / b).collect());
     let ideal: Vec<f64> = raw.iter().map(|rate| rate * cores.get() as f64).collect();
@@ -46,11 +55,88 @@ pub(crate) fn run(scratch: &Path, events: u64) -> anyhow::Result<Vec<(String, St
             "time of the hashes alone on all threads, to that of the verification".to_owned(),
             format!("1 to {:.2}", ratio(&ideal, &all)),
         ),
+        (
+            format!(
+                "verification since a checkpoint before the last {}",
+                grown.by
+            ),
+            format!("{:.1} ms", of(&resumed) * 1e3),
+        ),
+        (
+            "of the time of a whole one on all threads".to_owned(),
+            format!("{:.2} %", 100.0 * ratio(&resumed, &full)),
+        ),
+        (
+            "the text of a receipt".to_owned(),
+            format!("{:.1} µs", text * 1e6),
+        ),
     ])
 }
 
+/// A journal that has grown by 1 % since a checkpoint was kept.
+struct Grown {
+    key: VerifierKey,
+    checkpoint: SignedCheckpoint,
+    by: u64,
+}
+
+fn options(dir: &Path) -> Options {
+    Options::new().signing_key_file(dir.with_extension("key"))
+}
+
+fn grow(dir: &Path, events: u64) -> anyhow::Result<Grown> {
+    let journal = Journal::open(dir, options(dir))?;
+    let key = journal.reader().verifier_key().context("it is signed")?;
+    let checkpoint = journal.reader().checkpoint()?;
+    let by = (events / 100).next_multiple_of(1000);
+    fill_with(&journal, by)?;
+    journal.close()?;
+    Ok(Grown {
+        key,
+        checkpoint,
+        by,
+    })
+}
+
+impl Grown {
+    fn size(&self) -> u64 {
+        self.checkpoint.claimed().size()
+    }
+
+    /// How long it takes to verify what came since, in seconds.
+    fn resumed(&self, dir: &Path, events: u64, threads: NonZero<usize>) -> anyhow::Result<f64> {
+        let options = VerifyOptions::new()
+            .threads(threads)
+            .key(self.key.clone())
+            .since(self.checkpoint.clone());
+        let start = Instant::now();
+        let report = verify(dir, &options)?;
+        let seconds = start.elapsed().as_secs_f64();
+        ensure!(report.resumed_from == self.size(), "everything was read");
+        ensure!(report.findings.is_empty(), "the journal doesn't verify");
+        ensure!(report.events == events + 1, "events are missing");
+        Ok(seconds)
+    }
+}
+
+/// How long it takes to make the text of a receipt that an append has given, in seconds; the median of many.
+fn receipt_text(dir: &Path) -> anyhow::Result<f64> {
+    let journal = Journal::open(dir, options(dir))?;
+    let mut times = Vec::new();
+    for place in 0..1000 {
+        let event = NewEvent::new("bench", "receipts", "bench.measured");
+        let payload = [place as u8; PAYLOAD];
+        let receipt = journal.append(event.data(Encoding::Raw, &payload[..]))?;
+        let start = Instant::now();
+        black_box(receipt.text()?);
+        times.push(start.elapsed().as_secs_f64());
+    }
+    journal.close()?;
+    Ok(median(times))
+}
+
 fn fill(dir: &Path, events: u64) -> anyhow::Result<()> {
-    let journal = Journal::create(dir, Options::new())?;
+    let journal = Journal::create(dir, options(dir))?;
     fill_with(&journal, events)?;
     Ok(journal.close()?)
 }

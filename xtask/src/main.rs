@@ -1,11 +1,12 @@
 //! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask kill`,
-//! `cargo xtask sim`, `cargo xtask bench`.
+//! `cargo xtask sim`, `cargo xtask bench`, `cargo xtask mutants`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod kill;
 mod lint;
+mod mutants;
 mod run;
 mod sim;
 mod test;
@@ -44,6 +45,8 @@ enum Chore {
     },
     /// Figures beside what the machine can do at most; they gate nothing
     Bench(bench::Bench),
+    /// Changes the proof crate here and there, and sees whether its tests notice
+    Mutants(mutants::Args),
     /// Crashes journals on a simulated disk, seed after seed, until one fails or time is up
     Sim(sim::Args),
 }
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             effects,
         } => kill::run(times, seed, effects),
         Chore::Bench(bench) => bench::run(&bench),
+        Chore::Mutants(args) => mutants::run(&args),
         Chore::Sim(args) => sim::run(&args),
     }
 }

@@ -6,6 +6,8 @@ mod creation;
 mod derived;
 #[path = "recovery/doubts.rs"]
 mod doubts;
+#[path = "recovery/elsewhere.rs"]
+mod elsewhere;
 #[path = "recovery/faulty.rs"]
 mod faulty;
 #[path = "recovery/handles.rs"]
