@@ -85,6 +85,14 @@ pub(crate) fn peak_of(status: &str) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
+/// Bytes that this process has handed to the system to be written, the zeros of files prepared ahead among
+/// them. What is written through maps isn't counted.
+pub(crate) fn bytes_written() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/io")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar:"));
+    Ok(line.context("bytes written")?.trim().parse()?)
+}
+
 /// Bytes that the files below a directory take, as allocated.
 pub(crate) fn bytes_on_disk(dir: &Path) -> anyhow::Result<u64> {
     use std::os::unix::fs::MetadataExt;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The columns of a table, in order; those without a figure are left out.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "events/s",
     "of raw",
     "p50",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 12] = [
     "CPU µs",
     "peak MiB",
     "disk B",
+    "written B",
     "close ms",
 ];
 

@@ -14,7 +14,10 @@ use crate::{
     cell::{Cell, Workload},
     event::{Event, KINDS, Stream, event, mix},
     group::Group,
-    meter::{Figures, Meter, bytes_on_disk, latencies, peak_memory, put, put_latencies, timed},
+    meter::{
+        Figures, Meter, bytes_on_disk, bytes_written, latencies, peak_memory, put, put_latencies,
+        timed,
+    },
     store::{Setup, Store},
     stores::Task,
 };
@@ -136,6 +139,7 @@ fn put_disk<S: Store>(figures: &mut Figures, dir: &Path, events: u64) -> anyhow:
 
 fn write<S: Store>(run: &Run<'_>, figures: &mut Figures) -> anyhow::Result<()> {
     let cell = run.cell;
+    let before = bytes_written()?;
     let store = S::open(run.dir, run.setup)?;
     let meter = Meter::start();
     let histogram = match cell.workload {
@@ -148,6 +152,8 @@ fn write<S: Store>(run: &Run<'_>, figures: &mut Figures) -> anyhow::Result<()> {
     let closing = Instant::now();
     store.close()?;
     put(figures, "close ms", closing.elapsed().as_secs_f64() * 1e3);
+    let written = bytes_written()? - before;
+    put(figures, "written B", written / cell.events as f64);
     // What was put off until the close counts.
     put(
         figures,
