@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use data_encoding::{BASE64, HEXLOWER};
-use factlog::{Encoding, Event, EventRecord, FactsRef, JournalEvent, Section};
+use factlog::{Encoding, Event, EventRecord, FactsRef, JournalEvent, Sealed, Section};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -53,6 +53,9 @@ struct SectionJson<'a> {
     length: Option<u64>,
     hash: String,
     erased: bool,
+    /// Why it can't be decrypted, as a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<&'static str>,
     /// The payload as JSON, where it can be shown as such.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Box<RawValue>>,
@@ -146,13 +149,19 @@ pub(crate) fn from_parts<'a>(
 fn section_json<'a>(kind: Option<&str>, section: &Section<'a>, whole: bool) -> SectionJson<'a> {
     let bytes = section.bytes();
     let value = bytes.and_then(|bytes| display_json(kind, section.encoding, bytes));
-    let encoded = bytes.filter(|_| whole || value.is_none());
+    // As evidence the bytes as they are stored, which are what the section's hash is over.
+    let stored = section.content.map(|(_, bytes)| bytes);
+    let encoded = match whole {
+        true => stored,
+        false => bytes.filter(|_| value.is_none()),
+    };
     SectionJson {
         name: section.name,
         encoding: section.encoding.name(),
         length: bytes.map(|bytes| bytes.len() as u64),
         hash: BASE64.encode(&section.hash),
-        erased: bytes.is_none(),
+        erased: section.content.is_none(),
+        sealed: section.sealed().map(|why| why.code()),
         value,
         salt: section
             .content
@@ -189,6 +198,24 @@ fn journal_json(event: &JournalEvent) -> Option<String> {
             "before": time::show(step.before),
             "now": time::show(step.now),
         }),
+        JournalEvent::ShredIntended(intended) => serde_json::json!({
+            "domain": intended.domain.name(),
+            "reason": intended.reason,
+            "keys": intended.keys.iter().map(|id| HEXLOWER.encode(id)).collect::<Vec<_>>(),
+        }),
+        JournalEvent::ShredCompleted(done) => serde_json::json!({
+            "intent": done.intent,
+            "generation": done.generation,
+            "destroyed": done.destroyed,
+        }),
+        JournalEvent::HoldPlaced(placed) => serde_json::json!({
+            "reason": placed.reason,
+            "domains": placed.domains.len(),
+        }),
+        JournalEvent::HoldLifted(lifted) => serde_json::json!({
+            "hold": lifted.hold,
+            "reason": lifted.reason,
+        }),
         _ => return None,
     };
     Some(value.to_string())
@@ -217,7 +244,11 @@ pub(crate) fn line(event: &Event) -> String {
 
 fn summary(event: &Event, section: &Section<'_>) -> String {
     let Some(bytes) = section.bytes() else {
-        return "(payload erased)".to_owned();
+        return match section.sealed() {
+            Some(Sealed::Shredded { intent }) => format!("(shredded: event {intent})"),
+            Some(why) => format!("(encrypted: {})", why.code()),
+            None => "(payload erased)".to_owned(),
+        };
     };
     let kind = event.facts().map(|facts| facts.kind);
     if let Some(value) = display_json(kind, section.encoding, bytes) {

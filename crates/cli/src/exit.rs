@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use factlog::{Error, Misuse, Refusal};
+use factlog::{Error, Misuse, Refusal, Sealed};
 
 /// What the program ends with. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,9 @@ fn of_library(error: &Error) -> Exit {
         Error::Conflict(_) => Exit::Conflict,
         Error::Misuse(misuse) => of_misuse(misuse),
         Error::Refused(refusal) => of_refusal(refusal),
+        // Shredded is an answer; a key that isn't here decides nothing.
+        Error::Sealed(Sealed::Shredded { .. }) => Exit::NotFound,
+        Error::Sealed(_) => Exit::Undecided,
         _ => of_code(error.code()),
     }
 }
@@ -121,7 +124,7 @@ fn of_misuse(misuse: &Misuse) -> Exit {
 fn of_refusal(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::Locked(_) | Refusal::SignerInUse(_) | Refusal::CursorInUse(_) => Exit::Locked,
-        Refusal::KeyMissing => Exit::Undecided,
+        Refusal::KeyMissing | Refusal::KeysetLocked => Exit::Undecided,
         Refusal::HistoryMismatch { .. } | Refusal::NotAdopted(_) => Exit::NotHolding,
         Refusal::ReadOnly(why) => of_library(why),
         _ => Exit::Failed,

@@ -11,6 +11,7 @@ mod event;
 mod exit;
 mod files;
 mod import;
+mod kek;
 mod opening;
 mod output;
 mod paths;
@@ -40,6 +41,10 @@ struct Cli {
     /// Print JSON: one object, or one per line
     #[arg(long, global = true)]
     json: bool,
+    /// What unlocks the keyset of an encrypted journal: passphrase, file:PATH, env:NAME, machine or
+    /// command:CMD
+    #[arg(long, global = true, value_name = "PROVIDER")]
+    kek: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.json;
+    kek::set(cli.kek);
     let mut out = Output::new(json);
     let result = cli.command.run(&mut out);
     // What was printed before an error is part of the answer.

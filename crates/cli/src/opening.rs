@@ -12,7 +12,11 @@ use factlog::{ExternalSigner, Journal, JournalId, KnownJournals, Options, Reader
 use crate::commands::trust::anchors;
 use crate::exit::{Exit, Problem};
 use crate::output::note;
-use crate::{files, misused, paths};
+use crate::{files, kek, misused, paths};
+
+/// What whoever has none hears, again and again.
+pub(crate) const NO_RECOVERY: &str = "There is no recovery recipient: whoever loses what unlocks the keyset \
+     loses every payload. `factlog keys rewrap DIR --recovery-key FILE` adds one.";
 
 /// Which known journals to ask.
 #[derive(Args, Clone, Debug, Default)]
@@ -64,7 +68,7 @@ pub(crate) struct WriteArgs {
 
 /// Opens for reading, without a lock.
 pub(crate) fn reader(dir: &Path) -> Result<Reader> {
-    let reader = Journal::open_read_only(dir, Options::new())?;
+    let reader = Journal::open_read_only(dir, kek::unlock(Options::new())?)?;
     for damage in reader.damage() {
         note(format!("Read without what is damaged: {damage}."));
     }
@@ -80,7 +84,7 @@ pub(crate) fn reader(dir: &Path) -> Result<Reader> {
 /// user's key folder.
 pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
     let known = args.known.journals()?;
-    let mut options = Options::new();
+    let mut options = kek::unlock(Options::new())?;
     options = match &args.signer {
         Some(command) => {
             let key = Journal::open_read_only(dir, Options::new())?.verifier_key();
@@ -100,6 +104,12 @@ pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
         options = anchors::add_to(options, dir)?;
     }
     let journal = Journal::open(dir, options)?;
+    if let Some(damage) = journal.keyset_rolled_back() {
+        note(format!(
+            "An older copy of the keyset had been put back, and what was shredded since is destroyed again: \
+             {damage}."
+        ));
+    }
     if journal.recovery().is_some() {
         note("The journal was not closed cleanly, and was recovered.");
     }

@@ -25,6 +25,11 @@ pub(crate) fn anchors_dir() -> Result<PathBuf, Problem> {
     Ok(config_dir()?.join("anchors"))
 }
 
+/// The random half of this machine's identity.
+pub(crate) fn machine_secret() -> Result<PathBuf, Problem> {
+    Ok(config_dir()?.join("machine.secret"))
+}
+
 /// The file of known journals.
 pub(crate) fn known_file() -> Result<PathBuf, Problem> {
     Ok(state_dir()?.join("known_journals"))

@@ -42,6 +42,16 @@ impl StoreFs for RealFs {
         Ok(Box::new(regular(file)?))
     }
 
+    fn open_private(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        let file = regular(options().read(true).open(path)?)?;
+        let found = file.0.metadata()?;
+        let own = [rustix::process::geteuid().as_raw(), 0].contains(&found.uid());
+        match own && found.mode() & 0o077 == 0 {
+            true => Ok(Box::new(file)),
+            false => Err(ErrorKind::PermissionDenied.into()),
+        }
+    }
+
     fn create_new(&self, path: &Path, access: Access) -> io::Result<Box<dyn StoreFile>> {
         let bits = match access {
             Access::Shared => 0o666,

@@ -49,6 +49,19 @@ pub trait StoreFs: Debug + Send + Sync {
     /// waiting (a pipe must not block the caller) and without following a link.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StoreFile>>;
 
+    /// Opens an existing regular file for reading, if it is a secret of whoever runs this process: nobody but
+    /// its owner has access, and that is this user or the system's. It is looked at after it was opened, so that
+    /// nothing can come in between.
+    ///
+    /// `PermissionDenied` if others have access; otherwise as [`open`](Self::open).
+    fn open_private(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
+        let file = self.open(path, OpenMode::Read)?;
+        match self.metadata(path)? {
+            Some(found) if found.private => Ok(file),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
     /// Creates an empty file and opens it for reading and writing.
     ///
     /// `AlreadyExists` if there is anything by that name, a dangling link included;

@@ -35,6 +35,9 @@ pub enum KeysetError {
     /// The parameters of the passphrase are weaker or costlier than any that factlog writes.
     #[error("the keyset asks for passphrase parameters that are not allowed")]
     KdfRefused,
+    /// There is not enough memory for the passphrase's parameters.
+    #[error("there is not enough memory for what the keyset's passphrase parameters ask")]
+    NoMemory,
     /// The machine is another one than when the keyset was bound to it.
     #[error("the keyset is bound to another machine")]
     MachineChanged,
@@ -61,6 +64,7 @@ impl KeysetError {
             Self::NoRecipient => "keyset.no_recipient",
             Self::WrongPassphrase => "keyset.wrong_passphrase",
             Self::KdfRefused => "keyset.kdf_refused",
+            Self::NoMemory => "keyset.no_memory",
             Self::MachineChanged => "machine.changed",
             Self::RolledBack => "keyset.rolled_back",
             Self::BadKeyText => "keyset.key_text",

@@ -13,6 +13,12 @@ use crate::{
 const MAGIC: &[u8; 8] = b"factlogK";
 const VERSION: u8 = 1;
 const MAX_RECIPIENTS: usize = 16;
+/// What trying all passphrases of a head may cost at most: 16 GiB of memory written.
+const MAX_COST: u64 = 16 << 20;
+/// The largest head: that of three million buckets.
+pub const MAX_HEAD_LEN: usize = 256 << 20;
+/// How many buckets there can be.
+pub const MAX_BUCKETS: u32 = 3_000_000;
 const BUCKET_ROW: usize = 4 + 8 + 8 + WRAPPED_KEY_LEN;
 const CRC: usize = 4;
 const MAC: usize = 32;
@@ -84,7 +90,9 @@ impl Root {
     }
 
     /// Wraps a bucket's key. `nonce` must be fresh.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`KeysetError::Invalid`] if the cipher refuses.
     pub fn wrap_bucket(
         &self,
         journal: &JournalId,
@@ -92,7 +100,7 @@ impl Root {
         root_number: u64,
         key: &BucketKey,
         nonce: &[u8; 12],
-    ) -> WrappedKey {
+    ) -> Result<WrappedKey, KeysetError> {
         let epoch = key.epoch.to_le_bytes();
         bucket_place(journal, bucket, &epoch, root_number).wrap_key(&self.0, nonce, key.bytes())
     }
@@ -146,9 +154,14 @@ fn names_place(journal: &JournalId, root_number: u64) -> WrapPlace<'_> {
 }
 
 impl Head {
+    /// Where in the file the generation stands, as a little-endian u64.
+    pub const GENERATION_AT: usize = 64;
+
     /// The head of a new keyset. `nonce` must be fresh; the recipients get their root by
     /// [`seal`](Self::seal).
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`KeysetError::Invalid`] if the cipher refuses.
     pub fn new(
         journal: JournalId,
         domain: u8,
@@ -156,8 +169,9 @@ impl Head {
         names: &NamesKey,
         nonce: &[u8; 12],
         recipients: Vec<Recipient>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, KeysetError> {
+        let names_key = names_place(&journal, 1).wrap_key(&root.0, nonce, names.bytes())?;
+        Ok(Self {
             journal,
             domain,
             keyset_id: names.keyset_id(),
@@ -166,19 +180,28 @@ impl Head {
             commitment: root.commitment(),
             applied: 0,
             mark: Mark::default(),
-            names: names_place(&journal, 1).wrap_key(&root.0, nonce, names.bytes()),
+            names: names_key,
             recipients,
             buckets: Vec::new(),
-        }
+        })
     }
 
     /// Puts another root key in the place of the old one; the caller has wrapped the buckets under it.
     /// `nonce` must be fresh.
-    pub fn set_root(&mut self, root: &Root, names: &NamesKey, nonce: &[u8; 12]) {
+    ///
+    /// # Errors
+    /// [`KeysetError::Invalid`] if the cipher refuses.
+    pub fn set_root(
+        &mut self,
+        root: &Root,
+        names: &NamesKey,
+        nonce: &[u8; 12],
+    ) -> Result<(), KeysetError> {
         self.root_number = self.root_number.saturating_add(1);
         self.commitment = root.commitment();
         let place = names_place(&self.journal, self.root_number);
-        self.names = place.wrap_key(&root.0, nonce, names.bytes());
+        self.names = place.wrap_key(&root.0, nonce, names.bytes())?;
+        Ok(())
     }
 
     /// Wraps the root for every recipient; `random` gives fresh bytes.
@@ -191,7 +214,24 @@ impl Head {
         mut random: impl FnMut() -> [u8; 32],
     ) -> Result<(), KeysetError> {
         for recipient in &mut self.recipients {
-            recipient.wrap_root(&self.journal, &root.0, &self.commitment, &random())?;
+            let seed = Zeroizing::new(random());
+            recipient.wrap_root(&self.journal, &root.0, &self.commitment, &seed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether who made the file of these bytes has this root key.
+    ///
+    /// # Errors
+    /// [`KeysetError::Forged`] if not.
+    pub fn authenticate(&self, bytes: &[u8], root: &Root) -> Result<(), KeysetError> {
+        let covered = bytes.len().saturating_sub(MAC + CRC);
+        let (covered, rest) = bytes.split_at_checked(covered).unwrap_or_default();
+        let mac = rest.first_chunk::<MAC>().ok_or(KeysetError::Truncated)?;
+        if Hash::from_bytes(root.commitment()) != Hash::from_bytes(self.commitment)
+            || root.mac(covered) != Hash::from_bytes(*mac)
+        {
+            return Err(KeysetError::Forged);
         }
         Ok(())
     }
@@ -214,14 +254,7 @@ impl Head {
     }
 
     fn take_root(&self, bytes: &[u8], root: Root) -> Result<(Root, NamesKey), KeysetError> {
-        let covered = bytes.len().saturating_sub(MAC + CRC);
-        let (covered, rest) = bytes.split_at_checked(covered).unwrap_or_default();
-        let mac = rest.first_chunk::<MAC>().ok_or(KeysetError::Truncated)?;
-        if Hash::from_bytes(root.commitment()) != Hash::from_bytes(self.commitment)
-            || root.mac(covered) != Hash::from_bytes(*mac)
-        {
-            return Err(KeysetError::Forged);
-        }
+        self.authenticate(bytes, &root)?;
         let names = names_place(&self.journal, self.root_number).unwrap_key(&root.0, &self.names);
         let names = NamesKey::new(*names.ok_or(KeysetError::Forged)?);
         if names.keyset_id() != self.keyset_id {
@@ -245,6 +278,7 @@ impl Head {
         if self.recipients.is_empty() || self.recipients.len() > MAX_RECIPIENTS {
             return invalid("number of recipients");
         }
+        let mut cost = 0;
         for (at, recipient) in self.recipients.iter().enumerate() {
             if recipient.public.0 == [0; 32] {
                 return invalid("a recipient without a key");
@@ -255,7 +289,14 @@ impl Head {
             }
             if let crate::Lock::Passphrase { params, .. } = &recipient.lock {
                 params.check()?;
+                cost += params.cost();
             }
+        }
+        if cost > MAX_COST {
+            return Err(KeysetError::KdfRefused);
+        }
+        if self.buckets.len() > MAX_BUCKETS as usize {
+            return invalid("number of buckets");
         }
         for row in &self.buckets {
             if row.epoch == 0
@@ -297,7 +338,11 @@ impl Head {
             out.extend_from_slice(&row.epoch.to_le_bytes());
             out.extend_from_slice(&row.key);
         }
-        let len = (out.len() + MAC + CRC) as u32;
+        let len = out.len() + MAC + CRC;
+        if len > MAX_HEAD_LEN {
+            return Err(KeysetError::Invalid("length"));
+        }
+        let len = len as u32; // just bounded
         if let Some(slot) = out.get_mut(8..12) {
             slot.copy_from_slice(&len.to_le_bytes());
         }

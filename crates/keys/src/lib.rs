@@ -43,10 +43,10 @@ mod wrap;
 
 pub use cipher::Suite;
 pub use error::KeysetError;
-pub use head::{BucketRow, Head, Mark, Root};
+pub use head::{BucketRow, Head, MAX_BUCKETS, MAX_HEAD_LEN, Mark, Root};
 pub use log::{
-    BUCKET_KEYS, Image, LOG_HEADER_LEN, LogHeader, LogRecord, LogStop, MintedKey, Tombstone,
-    next_record, resync, seal_record,
+    BUCKET_KEYS, Image, LOG_HEADER_LEN, LogHeader, LogRecord, LogStop, MAX_LOG_NUMBER,
+    MAX_RECORD_LEN, MintedKey, Resync, Tombstone, next_record, seal_record,
 };
 pub use padding::padded_len;
 pub use passphrase::KdfParams;

@@ -3,7 +3,7 @@
 use crc32fast::Hasher;
 use factlog_format::JournalId;
 
-use crate::{DomainTag, KeyId, WrappedKey, input::Input};
+use crate::{DomainTag, KeyId, KeysetError, WrappedKey, input::Input};
 
 /// How many keys share a bucket: what is wrapped anew when one of them is destroyed.
 pub const BUCKET_KEYS: u32 = 64;
@@ -14,8 +14,15 @@ const MAGIC: &[u8; 8] = b"factlogM";
 const VERSION: u8 = 1;
 /// Checksum, length, durable, type and three zeros.
 const RECORD_HEADER: usize = 4 + 4 + 8 + 4;
-/// The largest body: an image of a whole bucket with the longest names is far below.
-const MAX_BODY: usize = 1 << 20;
+/// The largest body: an image of a whole bucket with the longest names is below.
+const MAX_BODY: usize = 1 << 17;
+/// A record is never longer than this.
+pub const MAX_RECORD_LEN: usize = RECORD_HEADER + MAX_BODY + 8;
+/// How many bytes are checksummed at most in looking for records behind a hole; writers leave nothing there
+/// that comes near.
+const MAX_RESYNC: u64 = 256 << 20;
+/// The largest number of a file.
+pub const MAX_LOG_NUMBER: u32 = (1 << 24) - 1;
 
 const BUCKET: u8 = 1;
 const KEY: u8 = 2;
@@ -30,6 +37,9 @@ pub struct LogHeader {
     pub previous: u32,
     /// Where that one ends: what stands there beyond is nothing.
     pub previous_end: u64,
+    /// Whether it holds all that is left of those before it. Until the head's mark has come to it, it doesn't
+    /// count.
+    pub starts_over: bool,
 }
 
 /// A key in the log.
@@ -131,7 +141,7 @@ impl LogHeader {
     #[must_use]
     pub fn encode(&self, journal: &JournalId) -> [u8; LOG_HEADER_LEN] {
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        out.extend_from_slice(&[VERSION, u8::from(self.starts_over), 0, 0]);
         out.extend_from_slice(journal);
         out.extend_from_slice(&self.number.to_le_bytes());
         out.extend_from_slice(&self.previous_end.to_le_bytes());
@@ -155,32 +165,38 @@ impl LogHeader {
         let mut input = Input(covered);
         let fields = (|| {
             let magic = input.array::<8>()?;
-            let version = input.array::<4>()?;
+            let [version, starts_over, zeros @ ..] = input.array::<4>()?;
             let owner = input.array::<16>()?;
             let (number, previous_end) = (input.u32()?, input.u64()?);
             let header = Self {
                 number,
                 previous: input.u32()?,
                 previous_end,
+                starts_over: starts_over == 1,
             };
-            Some((magic, version, owner, header))
+            let known = version == VERSION && starts_over <= 1 && zeros == [0; 2];
+            Some((magic, known, owner, header))
         })();
         match fields {
-            Some((magic, version, ..)) if magic == *MAGIC && version != [VERSION, 0, 0, 0] => {
-                Err(LogStop::Unsupported)
-            }
+            Some((magic, false, ..)) if magic == *MAGIC => Err(LogStop::Unsupported),
             Some((magic, _, owner, header)) if magic == *MAGIC && owner == *journal => Ok(header),
             _ => Err(LogStop::Broken),
         }
     }
 }
 
-fn encode_key(key: &MintedKey, out: &mut Vec<u8>) {
+fn encode_key(key: &MintedKey, out: &mut Vec<u8>) -> Result<(), KeysetError> {
     out.extend_from_slice(&key.number.to_le_bytes());
     out.extend_from_slice(&key.tag);
     out.extend_from_slice(&key.id);
-    out.extend_from_slice(&(key.wrapped.len() as u16).to_le_bytes());
+    out.extend_from_slice(&count(key.wrapped.len())?);
     out.extend_from_slice(&key.wrapped);
+    Ok(())
+}
+
+fn count(len: usize) -> Result<[u8; 2], KeysetError> {
+    let count = u16::try_from(len).map_err(|_| KeysetError::Invalid("length of a record"))?;
+    Ok(count.to_le_bytes())
 }
 
 fn decode_key(input: &mut Input<'_>) -> Option<MintedKey> {
@@ -198,13 +214,30 @@ fn decode_key(input: &mut Input<'_>) -> Option<MintedKey> {
 
 /// Adds a record to `out`. `durable` is how much of this file is known to be durable. Gives where in
 /// `out` it starts.
+///
+/// # Errors
+/// [`KeysetError::Invalid`] for a record that could not be read again; `out` is then as before.
 pub fn seal_record(
     journal: &JournalId,
     record: &LogRecord,
     durable: u64,
     out: &mut Vec<u8>,
-) -> usize {
+) -> Result<usize, KeysetError> {
     let start = out.len();
+    let sealed = seal_at(journal, record, durable, out, start);
+    if sealed.is_err() {
+        out.truncate(start);
+    }
+    sealed
+}
+
+fn seal_at(
+    journal: &JournalId,
+    record: &LogRecord,
+    durable: u64,
+    out: &mut Vec<u8>,
+    start: usize,
+) -> Result<usize, KeysetError> {
     out.extend_from_slice(&[0; RECORD_HEADER]);
     let kind = match record {
         LogRecord::Bucket {
@@ -218,14 +251,16 @@ pub fn seal_record(
             BUCKET
         }
         LogRecord::Key(key) => {
-            encode_key(key, out);
+            encode_key(key, out)?;
             KEY
         }
         LogRecord::Image(image) => {
             out.extend_from_slice(&image.bucket.to_le_bytes());
-            out.extend_from_slice(&(image.keys.len() as u16).to_le_bytes());
-            out.extend_from_slice(&(image.tombstones.len() as u16).to_le_bytes());
-            image.keys.iter().for_each(|key| encode_key(key, out));
+            out.extend_from_slice(&count(image.keys.len())?);
+            out.extend_from_slice(&count(image.tombstones.len())?);
+            for key in &image.keys {
+                encode_key(key, out)?;
+            }
             for tombstone in &image.tombstones {
                 out.extend_from_slice(&tombstone.number.to_le_bytes());
                 out.extend_from_slice(&tombstone.id);
@@ -234,8 +269,11 @@ pub fn seal_record(
             IMAGE
         }
     };
-    let body = (out.len() - start - RECORD_HEADER) as u32;
-    let mut fields = body.to_le_bytes().to_vec();
+    let body = out.len() - start - RECORD_HEADER;
+    if body > MAX_BODY {
+        return Err(KeysetError::Invalid("length of a record"));
+    }
+    let mut fields = (body as u32).to_le_bytes().to_vec(); // just bounded
     fields.extend_from_slice(&durable.to_le_bytes());
     fields.extend_from_slice(&[kind, 0, 0, 0]);
     let (_, record) = out.split_at_mut(start);
@@ -245,7 +283,7 @@ pub fn seal_record(
     crc.copy_from_slice(&checksum(journal, &[place, rest]).to_le_bytes());
     let end = (out.len() - start).next_multiple_of(8);
     out.resize(start + end, 0);
-    start
+    Ok(start)
 }
 
 fn checksum(journal: &JournalId, parts: &[&[u8]]) -> u32 {
@@ -335,12 +373,50 @@ fn image(input: &mut Input<'_>) -> Option<LogRecord> {
         .then_some(LogRecord::Image(image))
 }
 
-/// The largest length that any record in `bytes` calls durable, wherever it stands: what tells a torn
-/// end from rot. Records are 8-aligned from the start of the file, and so must `bytes` be.
-#[must_use]
-pub fn resync(journal: &JournalId, bytes: &[u8]) -> u64 {
-    let (blocks, _) = bytes.as_chunks::<8>();
-    let places = (0..blocks.len()).map(|block| block * 8);
-    let found = places.filter_map(|at| frame(journal, bytes.get(at..)?));
-    found.map(|(_, durable, ..)| durable).max().unwrap_or(0)
+/// Looks for the largest length that any record behind a hole calls durable: what tells a torn end from
+/// rot. It is fed the file's bytes from the hole on, piece by piece.
+#[derive(Debug, Default)]
+pub struct Resync {
+    durable: u64,
+    done: u64,
+}
+
+impl Resync {
+    /// Looks at every place of the first `starts` bytes of a piece, which begins at a multiple of 8 in the
+    /// file; records that start there may reach beyond.
+    pub fn take(&mut self, journal: &JournalId, bytes: &[u8], starts: usize) {
+        for at in (0..starts.min(bytes.len())).step_by(8) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(len) = claimed_len(rest) else {
+                continue;
+            };
+            self.done = self.done.saturating_add(len as u64);
+            if self.done > MAX_RESYNC {
+                // Nobody but a forger made this; it is not taken for a torn end.
+                self.durable = u64::MAX;
+                return;
+            }
+            if let Some((_, durable, ..)) = frame(journal, rest) {
+                self.durable = self.durable.max(durable);
+            }
+        }
+    }
+
+    /// The largest length found.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+}
+
+/// The body's length, where a record's header could stand.
+fn claimed_len(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.first_chunk::<RECORD_HEADER>()?;
+    let (_, fields) = header.split_at(4);
+    let body = fields
+        .first_chunk::<4>()
+        .map(|len| u32::from_le_bytes(*len))? as usize;
+    let (_, kind) = header.split_at(RECORD_HEADER - 4);
+    let is_one = (1..=MAX_BODY).contains(&body) && kind.first() != Some(&0);
+    (is_one && kind.get(1..) == Some(&[0; 3][..])).then_some(body)
 }

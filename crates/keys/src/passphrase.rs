@@ -1,4 +1,4 @@
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::KeysetError;
@@ -27,11 +27,16 @@ impl KdfParams {
     pub(crate) fn check(&self) -> Result<(), KeysetError> {
         let floor = Self::RECOMMENDED;
         let strong = self.memory >= floor.memory && self.passes >= floor.passes;
-        let bounded = self.memory <= 4 << 20 && self.passes <= 64 && (1..=64).contains(&self.lanes);
+        let bounded = self.memory <= 1 << 20 && self.passes <= 16 && (1..=64).contains(&self.lanes);
         match strong && bounded {
             true => Ok(()),
             false => Err(KeysetError::KdfRefused),
         }
+    }
+
+    /// What trying it costs: memory written, in KiB.
+    pub(crate) fn cost(&self) -> u64 {
+        u64::from(self.memory) * u64::from(self.passes)
     }
 
     pub(crate) fn derive(
@@ -42,10 +47,16 @@ impl KdfParams {
         self.check()?;
         let params = Params::new(self.memory, self.passes, self.lanes, Some(32));
         let params = params.map_err(|_| KeysetError::KdfRefused)?;
+        let mut memory = Zeroizing::new(Vec::new());
+        let blocks = params.block_count();
+        memory
+            .try_reserve_exact(blocks)
+            .map_err(|_| KeysetError::NoMemory)?;
+        memory.resize(blocks, Block::new());
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut key = Zeroizing::new([0; 32]);
         argon
-            .hash_password_into(passphrase, salt, key.as_mut())
+            .hash_password_into_with_memory(passphrase, salt, key.as_mut(), memory.as_mut_slice())
             .map_err(|_| KeysetError::KdfRefused)?;
         Ok(key)
     }
@@ -65,7 +76,12 @@ mod tests {
                 memory: u32::MAX,
                 ..good
             },
+            KdfParams {
+                memory: (1 << 20) + 1,
+                ..good
+            },
             KdfParams { passes: 1, ..good },
+            KdfParams { passes: 17, ..good },
             KdfParams {
                 passes: u32::MAX,
                 ..good

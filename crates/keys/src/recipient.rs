@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     KdfParams, KeysetError, WrappedKey,
     input::Input,
-    wrap::{MACHINE_KEY, Purpose, WRAPPED_KEY_LEN, WrapPlace, derive},
+    wrap::{MACHINE_CHECK, MACHINE_KEY, Purpose, WRAPPED_KEY_LEN, WrapPlace, derive},
 };
 
 type Kem = X25519HkdfSha256;
@@ -184,12 +184,12 @@ impl Identity {
 
 impl MachineIdentity {
     fn key(&self, salt: &[u8; 16]) -> Zeroizing<[u8; 32]> {
-        let parts: [&[u8]; 4] = [self.secret.as_ref(), b"key", salt, &self.system_id];
+        let parts: [&[u8]; 3] = [self.secret.as_ref(), salt, &self.system_id];
         Zeroizing::new(derive(&MACHINE_KEY, &parts))
     }
 
     fn check(&self, salt: &[u8; 16]) -> [u8; 16] {
-        let hash = derive(&MACHINE_KEY, &[self.secret.as_ref(), b"secret", salt]);
+        let hash = derive(&MACHINE_CHECK, &[self.secret.as_ref(), salt]);
         let mut check = [0; 16];
         check.copy_from_slice(hash.split_at(16).0);
         check
@@ -217,7 +217,7 @@ impl Lock {
             Unlock::Identity(_) => Self::Elsewhere,
             Unlock::Passphrase(passphrase) => {
                 let key = params.derive(passphrase.as_bytes(), &salt)?;
-                let private = wrap(&key);
+                let private = wrap(&key)?;
                 Self::Passphrase {
                     params,
                     salt,
@@ -227,7 +227,7 @@ impl Lock {
             Unlock::Machine(machine) => Self::Machine {
                 salt,
                 check: machine.check(&salt),
-                private: wrap(&machine.key(&salt)),
+                private: wrap(&machine.key(&salt))?,
             },
         })
     }

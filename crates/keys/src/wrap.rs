@@ -8,7 +8,7 @@ use factlog_format::{Digest, JournalId};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    DataKey, KeyId, Suite,
+    DataKey, KeyId, KeysetError, Suite,
     cipher::{self, TAG},
 };
 
@@ -38,13 +38,17 @@ context!(HEAD_KEY, "factlog 1 keyset head key");
 context!(KEYSET_ID, "factlog 1 keyset id");
 context!(NAMES_KEY, "factlog 1 domain tag");
 context!(MACHINE_KEY, "factlog 1 machine key");
+context!(MACHINE_CHECK, "factlog 1 machine check");
 
 pub(crate) fn derive(context: &ContextKey, parts: &[&[u8]]) -> Digest {
     let mut hasher = Hasher::new_from_context_key(context);
     for part in parts {
         hasher.update(part);
     }
-    *hasher.finalize().as_bytes()
+    let digest = *hasher.finalize().as_bytes();
+    // Most parts are keys that last.
+    hasher.zeroize();
+    digest
 }
 
 /// What a wrapped key is for; goes into its additional data, so that none can stand in another's place.
@@ -79,16 +83,23 @@ impl WrapPlace<'_> {
     }
 
     /// Encrypts `plain`, with a fresh nonce of the caller's in front.
-    pub(crate) fn wrap(&self, key: &[u8; 32], nonce: &[u8; NONCE], plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn wrap(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; NONCE],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, KeysetError> {
         let wrap_key = Zeroizing::new(derive(&WRAP_KEY, &[key]));
         let mut out = Vec::with_capacity(NONCE + plain.len() + TAG);
         out.extend_from_slice(nonce);
         out.extend_from_slice(plain);
         let (_, bytes) = out.split_at_mut(NONCE);
-        // A few bytes always fit a cipher.
-        let tag = cipher::seal(SUITE, &wrap_key, *nonce, &self.aad(), bytes).unwrap_or_default();
+        let Some(tag) = cipher::seal(SUITE, &wrap_key, *nonce, &self.aad(), bytes) else {
+            out.zeroize();
+            return Err(KeysetError::Invalid("length of what is wrapped"));
+        };
         out.extend_from_slice(&tag);
-        out
+        Ok(out)
     }
 
     /// As [`wrap`](Self::wrap), of a key.
@@ -97,10 +108,10 @@ impl WrapPlace<'_> {
         key: &[u8; 32],
         nonce: &[u8; NONCE],
         plain: &[u8; 32],
-    ) -> WrappedKey {
+    ) -> Result<WrappedKey, KeysetError> {
         let mut out = [0; WRAPPED_KEY_LEN];
-        out.copy_from_slice(&self.wrap(key, nonce, plain));
-        out
+        out.copy_from_slice(&self.wrap(key, nonce, plain)?);
+        Ok(out)
     }
 
     /// Decrypts what [`wrap`](Self::wrap) made; `None` if it is anything else.
@@ -139,8 +150,10 @@ impl BucketKey {
         &self.key
     }
 
-    /// Wraps a data key together with the name of its domain.
-    #[must_use]
+    /// Wraps a data key together with the name of its domain. `nonce` must be fresh.
+    ///
+    /// # Errors
+    /// [`KeysetError::Invalid`] for more bytes than a cipher takes.
     pub fn wrap(
         &self,
         journal: &JournalId,
@@ -149,8 +162,10 @@ impl BucketKey {
         nonce: &[u8; 12],
         key: &DataKey,
         name: &[u8],
-    ) -> Vec<u8> {
-        let mut plain = Zeroizing::new(key.bytes().to_vec());
+    ) -> Result<Vec<u8>, KeysetError> {
+        // Of its whole length from the start: a vector that grows leaves copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(32 + name.len()));
+        plain.extend_from_slice(key.bytes());
         plain.extend_from_slice(name);
         let id = key.id();
         self.place(journal, tag, &id, bucket)

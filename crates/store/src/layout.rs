@@ -116,7 +116,7 @@ pub(crate) fn log_name(number: u32) -> String {
 /// The number of a file of this name, if it is one of that log.
 pub(crate) fn log_number(file: &str) -> Option<u32> {
     let number = u32::from_str_radix(file.strip_prefix("minted-")?, 16).ok()?;
-    (number > 0 && log_name(number) == file).then_some(number)
+    ((1..1 << 24).contains(&number) && log_name(number) == file).then_some(number)
 }
 
 /// Whether a file of this name belongs into `keys/`.

@@ -64,8 +64,8 @@ pub use journal::{Journal, Rotated, Rotation};
 pub use keys::Sealed;
 #[cfg(feature = "encryption")]
 pub use keys::{
-    ErasureEntry, Hold, KeyEntry, KeysetInfo, Passphrase, Provider, RecipientInfo, Selector, Shred,
-    Shredded,
+    Erased, ErasureEntry, Hold, KeyEntry, KeysetInfo, OldSecrets, OnErased, Passphrase, Provider,
+    RecipientInfo, Rewrap, Selector, Shred, Shredded,
 };
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
 pub use read::{

@@ -78,6 +78,8 @@ struct Json {
     recorded_at: String,
     signed: bool,
     already: bool,
+    /// Whether the payload of what is already there was compared; `false` where it was shredded or erased.
+    compared: bool,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
@@ -103,7 +105,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     if let Some(actor) = &args.actor {
         event = event.actor(actor.as_str());
     }
-    let receipt = journal.append(event)?;
+    let batch = journal.append_batch(&[event])?;
     // The event is durable: what a close can't do any more must not hide that.
     if let Err(error) = journal.close() {
         note(format!(
@@ -111,10 +113,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             error.code()
         ));
     }
-    answer(&receipt, out)
+    let receipt = batch
+        .receipt(0)
+        .ok_or(factlog::Error::from(factlog::Misuse::BatchSize))?;
+    answer(&receipt, batch.compared(), out)
 }
 
-fn answer(receipt: &Receipt, out: &mut Output) -> Result<Exit> {
+fn answer(receipt: &Receipt, compared: bool, out: &mut Output) -> Result<Exit> {
     if out.is_json() {
         out.object(&Json {
             schema: "factlog.append/1",
@@ -126,12 +131,15 @@ fn answer(receipt: &Receipt, out: &mut Output) -> Result<Exit> {
             recorded_at: time::show(receipt.recorded_at()),
             signed: receipt.is_signed(),
             already: receipt.already(),
+            compared,
         })?;
     } else {
-        let already = if receipt.already() {
-            "  (already there)"
-        } else {
-            ""
+        let already = match (receipt.already(), compared) {
+            (true, true) => "  (already there)",
+            (true, false) => {
+                "  (already there; its payload is gone, so that only the facts were compared)"
+            }
+            (false, _) => "",
         };
         out.line(format!(
             "sequence {}  revision {}  id {}{already}",

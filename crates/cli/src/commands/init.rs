@@ -1,13 +1,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use factlog::{Journal, Options};
+use factlog::{Journal, KeyDomain, Options};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::opening::NO_RECOVERY;
 use crate::opening::{KnownArgs, id_text};
 use crate::output::{BOLD, Output, note, styled};
-use crate::paths;
+use crate::{files, kek, misused, paths};
 
 /// Create a journal
 #[derive(clap::Args)]
@@ -16,7 +17,8 @@ Examples:
   factlog init ledger
   factlog init ledger --origin example.com/ledger
   factlog init ledger --signing-key /secure/ledger.key
-  factlog init scratch --no-sign")]
+  factlog init scratch --no-sign
+  factlog init secret --encrypt stream --kek passphrase --recovery-key recovery.key")]
 pub(crate) struct Args {
     /// The journal's directory: missing or empty
     dir: PathBuf,
@@ -29,8 +31,41 @@ pub(crate) struct Args {
     /// Where to make the private key [default: in the user's config folder, named after the id]
     #[arg(long, value_name = "FILE")]
     signing_key: Option<PathBuf>,
+    /// Encrypt payloads, with a key for each of these: stream, scope, category, kind, event, subject
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    encrypt: Option<KeyDomain>,
+    /// The recovery recipient's key, made if there is no such file: keep it away from this machine
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    recovery_key: Option<PathBuf>,
+    /// Do without a recovery recipient
+    #[arg(long, requires = "encrypt", conflicts_with = "recovery_key")]
+    no_recovery: bool,
     #[command(flatten)]
     known: KnownArgs,
+}
+
+fn domain(text: &str) -> Result<KeyDomain, String> {
+    let mut all = KeyDomain::ALL.into_iter();
+    all.find(|domain| domain.name() == text)
+        .ok_or_else(|| "one of stream, scope, category, kind, event, subject".to_owned())
+}
+
+fn encrypted(args: &Args, mut options: Options) -> Result<Options> {
+    let Some(domain) = args.encrypt else {
+        return Ok(options);
+    };
+    options = options.encrypt(domain).unlock(kek::first()?);
+    match &args.recovery_key {
+        Some(path) => Ok(options.recovery_recipient(files::recovery_key(path)?)),
+        None if args.no_recovery => {
+            note(NO_RECOVERY);
+            Ok(options)
+        }
+        None => Err(misused(
+            "say where the recovery key goes, which opens payloads when all else is lost: \
+             --recovery-key FILE, or --no-recovery to do without",
+        )),
+    }
 }
 
 #[derive(Serialize)]
@@ -46,7 +81,7 @@ struct Json {
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let known = args.known.journals()?;
     let pinned_in = known.clone();
-    let mut options = Options::new().origin(&args.origin);
+    let mut options = encrypted(args, Options::new().origin(&args.origin))?;
     let keys = paths::keys_dir();
     if let Some(path) = &args.signing_key {
         options = options.signing_key_file(path);

@@ -4,6 +4,7 @@ mod append;
 mod checkpoint;
 mod completions;
 mod demo;
+mod erasure;
 mod evidence;
 mod import;
 mod init;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     Sample(evidence::sample::Args),
     Stats(stats::Args),
     Keys(trust::keys::Args),
+    Shred(erasure::shred::Args),
+    Hold(erasure::hold::Args),
+    ErasureReport(erasure::report::Args),
     Anchor(trust::anchors::Args),
     Witness(trust::witness::Args),
     Publish(trust::publish::Args),
@@ -79,6 +83,9 @@ impl Command {
             Self::Sample(args) => evidence::sample::run(&args, out),
             Self::Stats(args) => stats::run(&args, out),
             Self::Keys(args) => trust::keys::run(&args, out),
+            Self::Shred(args) => erasure::shred::run(&args, out),
+            Self::Hold(args) => erasure::hold::run(&args, out),
+            Self::ErasureReport(args) => erasure::report::run(&args, out),
             Self::Anchor(args) => trust::anchors::run(&args, out),
             Self::Witness(args) => trust::witness::run(&args, out),
             Self::Publish(args) => trust::publish::run(&args, out),

@@ -1,6 +1,7 @@
 //! The user's files that belong to no journal: what is imported, shown as evidence, or asked to be
 //! written. The only place of the command that touches the file system itself.
 
+mod recovery;
 mod shell;
 mod tree;
 mod witness;
@@ -11,11 +12,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Problem};
 use crate::paths::shown;
 
+pub(crate) use recovery::recovery_key;
 pub(crate) use shell::{LIMIT, shell};
 pub(crate) use tree::{absolute, copy_tree, empty_dir, exists, is_dir, is_there, list, remove};
 pub(crate) use witness::Home;
@@ -51,6 +54,18 @@ pub(crate) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
     let mut found = vec![0; bytes.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut found));
     read.is_ok() && found == bytes
+}
+
+/// What this process holds from now on must not come to stand in a dump of its memory: neither in a core file
+/// nor for whoever attaches to it. Best effort: an operating system that can't goes without.
+pub(crate) fn keep_out_of_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Reads a file that holds a private key: only its owner may have access, a link is not followed, and what

@@ -379,3 +379,91 @@ fn known_journals_are_listed_forgotten_and_accepted() {
     place.run(&["known", "forget", "j"]).exits(0);
     place.run(&["known", "list", "--known", "none"]).exits(2);
 }
+
+#[test]
+fn what_is_shredded_is_gone_and_its_receipt_still_verifies() {
+    let place = Place::new();
+    place.write("pass", "correct horse\n");
+    let kek = ["--kek", "command:cat pass"];
+    let with = |args: &[&str], code| place.run(&[args, &kek[..]].concat()).exits(code);
+    let init = with(
+        &[
+            "init",
+            "j",
+            "--encrypt",
+            "stream",
+            "--recovery-key",
+            "recovery.key",
+            "--json",
+        ],
+        0,
+    );
+    let vkey = init.object()["vkey"].as_str().unwrap().to_owned();
+    for entity in ["a/1", "a/2"] {
+        with(&["append", "j", entity, "x", "--data", "{\"n\":1}"], 0);
+    }
+    with(&["receipt", "j", "1", "-o", "r"], 0);
+    let shown = with(&["show", "j", "1", "--json"], 0);
+    assert_eq!(shown.object()["sections"][0]["value"]["n"], 1);
+    place.write("e", shown.object().to_string());
+    place
+        .run(&["verify-receipt", "r", "--vkey", &vkey, "--event", "e"])
+        .exits(0);
+    // Without what unlocks it, it is locked and not shredded.
+    let locked = place.run(&["show", "j", "1", "--json"]).exits(0);
+    assert_eq!(locked.object()["sections"][0]["sealed"], "keyset.locked");
+    place
+        .run(&["append", "j", "a/1", "x", "--data", "{}"])
+        .exits(4);
+    with(
+        &["shred", "j", "--stream", "a/1", "--reason", "request 17"],
+        2,
+    );
+    with(
+        &["hold", "add", "j", "--stream", "a/1", "--reason", "case"],
+        0,
+    );
+    with(
+        &[
+            "shred",
+            "j",
+            "--stream",
+            "a/1",
+            "--reason",
+            "request 17",
+            "--yes",
+        ],
+        1,
+    );
+    with(&["hold", "remove", "j", "3", "--reason", "settled"], 0);
+    with(
+        &[
+            "shred",
+            "j",
+            "--stream",
+            "a/1",
+            "--reason",
+            "request 17",
+            "--yes",
+        ],
+        0,
+    );
+    for kek in ["command:cat pass", "file:recovery.key"] {
+        let read = |sequence| {
+            place
+                .run(&["show", "j", sequence, "--json", "--kek", kek])
+                .exits(0)
+        };
+        assert_eq!(
+            read("1").object()["sections"][0]["sealed"],
+            "section.shredded"
+        );
+        assert_eq!(read("2").object()["sections"][0]["value"]["n"], 1);
+    }
+    let report = place.run(&["erasure-report", "j", "--json"]).exits(0);
+    assert_eq!(report.object()["reason"], "request 17");
+    place
+        .run(&["verify-receipt", "r", "--vkey", &vkey])
+        .exits(0);
+    place.run(&["verify", "j"]).exits(0);
+}

@@ -206,6 +206,37 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["keys", "revoke", "j", &vkey, "--from", "1"], 0);
     run(&["keys", "list", "j"], 0);
     run(&["keys", "adopt", "j"], 0);
+    place.write("pass", "correct horse\n");
+    let kek = ["--kek", "command:cat pass"];
+    let mut with = |args: &[&str], code| run(&[args, &kek[..]].concat(), code);
+    with(
+        &[
+            "init",
+            "e",
+            "--encrypt",
+            "stream",
+            "--recovery-key",
+            "r.key",
+        ],
+        0,
+    );
+    with(&["append", "e", "a/1", "x", "--data", "{}"], 0);
+    with(
+        &["hold", "add", "e", "--stream", "a/2", "--reason", "case"],
+        0,
+    );
+    with(&["hold", "list", "e"], 0);
+    with(&["hold", "remove", "e", "2", "--reason", "settled"], 0);
+    with(
+        &["shred", "e", "--stream", "a/1", "--reason", "r", "--yes"],
+        0,
+    );
+    with(&["keys", "check", "e"], 0);
+    with(&["keys", "list", "e"], 0);
+    with(&["keys", "rewrap", "e", "--recovery-key", "s.key"], 0);
+    with(&["keys", "rebind", "e"], 0);
+    with(&["show", "e", "1"], 0);
+    with(&["erasure-report", "e"], 0);
     run(&["known", "list"], 0);
     run(&["known", "accept", "j"], 0);
     run(&["known", "forget", "j"], 0);

@@ -7,6 +7,9 @@ const MAX_REASON: usize = 1024;
 /// The most keys that one event names.
 const MAX_KEYS: usize = 65_536;
 const MAX_RECIPIENTS: usize = 16;
+/// How many keepers of derived data are told of a shred at most, and how long their names may be.
+const MAX_ACKNOWLEDGED: usize = 16;
+const MAX_HOLDER: usize = 64;
 
 /// What one data key encrypts, and so what a shred destroys at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +133,8 @@ pub struct ShredCompleted {
     pub grade: ShredGrade,
     /// Each recipient before the shred, by the first 8 bytes of its key, and what became of its secret.
     pub recipients: Vec<([u8; 8], SecretFate)>,
+    /// Who keeps data derived from payloads and was told, by name, and whether it says that this is gone.
+    pub acknowledged: Vec<(String, bool)>,
 }
 
 /// `hold.placed`: what it covers must not be shredded.
@@ -264,6 +269,18 @@ impl ShredCompleted {
                 limit: MAX_RECIPIENTS as u64,
             });
         }
+        if self.acknowledged.len() > MAX_ACKNOWLEDGED {
+            return Err(FormatError::Limit {
+                what: "acknowledgements of a shred",
+                limit: MAX_ACKNOWLEDGED as u64,
+            });
+        }
+        let bad = |(name, _): &(String, bool)| {
+            !(1..=MAX_HOLDER).contains(&name.len()) || name.chars().any(char::is_control)
+        };
+        if self.acknowledged.iter().any(bad) {
+            return Err(FormatError::Invalid("name of who acknowledges"));
+        }
         let kept = |(_, fate): &([u8; 8], SecretFate)| *fate == SecretFate::Kept;
         let replaced = self.grade == ShredGrade::RecipientsReplaced;
         if replaced && self.recipients.iter().any(kept) {
@@ -291,6 +308,12 @@ impl ShredCompleted {
                 SecretFate::Proved => 3,
             });
         }
+        out.push(self.acknowledged.len() as u8);
+        for (name, gone) in &self.acknowledged {
+            out.push(name.len() as u8);
+            out.extend_from_slice(name.as_bytes());
+            out.push(u8::from(*gone));
+        }
     }
 
     pub(super) fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
@@ -305,6 +328,7 @@ impl ShredCompleted {
                 _ => return Err(FormatError::Unsupported("grade of a shred")),
             },
             recipients: Vec::new(),
+            acknowledged: Vec::new(),
         };
         for _ in 0..input.u8()? {
             let id = input.array()?;
@@ -316,6 +340,17 @@ impl ShredCompleted {
                 _ => return Err(FormatError::Unsupported("fate of a secret")),
             };
             completed.recipients.push((id, fate));
+        }
+        for _ in 0..input.u8()? {
+            let len = usize::from(input.u8()?);
+            let name = str::from_utf8(input.take(len)?);
+            let name = name.map_err(|_| FormatError::Invalid("name of who acknowledges"))?;
+            let gone = match input.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(FormatError::Unsupported("acknowledgement of a shred")),
+            };
+            completed.acknowledged.push((name.to_owned(), gone));
         }
         completed.check()?;
         Ok(completed)

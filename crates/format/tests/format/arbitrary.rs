@@ -507,8 +507,9 @@ fn erasure() -> impl Strategy<Value = JournalEvent> {
             })
         });
     let recipients = collection::vec((any::<[u8; 8]>(), 0..4usize), 0..=16);
-    let completed = (any::<(u64, u64, [u8; 32], u32)>(), recipients).prop_map(
-        |((intent, generation, root, destroyed), recipients)| {
+    let acknowledged = proptest::collection::vec(("[a-z]{1,64}", any::<bool>()), 0..16);
+    let completed = (any::<(u64, u64, [u8; 32], u32)>(), recipients, acknowledged).prop_map(
+        |((intent, generation, root, destroyed), recipients, acknowledged)| {
             let fates = [
                 SecretFate::Kept,
                 SecretFate::Unknown,
@@ -529,6 +530,7 @@ fn erasure() -> impl Strategy<Value = JournalEvent> {
                     .into_iter()
                     .map(|(id, fate)| (id, fates[fate]))
                     .collect(),
+                acknowledged,
             })
         },
     );

@@ -255,6 +255,7 @@ pub(crate) fn shred_completed() -> JournalEvent {
             ([0xd1; 8], SecretFate::Attested),
             ([0xd2; 8], SecretFate::Unknown),
         ],
+        acknowledged: vec![("search".to_owned(), true)],
     })
 }
 

@@ -237,6 +237,13 @@ fn private_files(s: &Scratch<'_>) -> Seen {
         "others can get at it",
         found.is_some_and(|found| found.private && found.len == 3),
     )?;
+    let opened = ok("open_private", s.fs.open_private(&secret))?;
+    reads(opened.as_ref(), b"abc")?;
+    s.file("open to all", b"abc")?;
+    let shared = s.fs.open_private(&s.path("open to all"));
+    fails_as("open_private", ErrorKind::PermissionDenied, shared)?;
+    let missing = s.fs.open_private(&s.path("nothing"));
+    fails_as("open_private", ErrorKind::NotFound, missing)?;
     // What ends up in its place after a rename is the private file.
     s.file("target", b"")?;
     ok("rename", s.fs.rename(&secret, &s.path("target")))?;

@@ -37,7 +37,8 @@ fn head(recipients: Vec<Recipient>) -> (Head, Root) {
         &NamesKey::new([2; 32]),
         &[3; 12],
         recipients,
-    );
+    )
+    .unwrap();
     head.seal(&root, || [5; 32]).unwrap();
     (head, root)
 }
@@ -209,11 +210,42 @@ fn weak_and_endless_passphrase_parameters_are_refused_in_a_file() {
     }
 }
 
+/// Each alone would be allowed, and sixteen of them would keep a machine busy for minutes.
+#[test]
+fn what_all_passphrases_of_a_keyset_cost_is_bounded() {
+    let costly = |seed: u8| {
+        let lock = Lock::Passphrase {
+            params: KdfParams {
+                memory: 1 << 20,
+                passes: 16,
+                lanes: 4,
+            },
+            salt: [1; 16],
+            private: [2; 60],
+        };
+        Recipient::new(identity(seed).public(), lock, "costly", false)
+    };
+    let (one, root) = head(vec![costly(1), recipient(3)]);
+    one.encode(&root).unwrap();
+    let (two, root) = head(vec![costly(1), costly(2)]);
+    assert_eq!(two.encode(&root), Err(KeysetError::KdfRefused));
+}
+
+#[test]
+fn a_head_of_somebody_without_the_root_is_not_authentic() {
+    let (head, root) = head(vec![recipient(1)]);
+    let bytes = head.encode(&root).unwrap();
+    assert_eq!(head.authenticate(&bytes, &root), Ok(()));
+    let changed = resealed(bytes, |bytes| bytes[64] += 1);
+    let read = Head::decode(&changed, &JOURNAL).unwrap();
+    assert_eq!(read.authenticate(&changed, &root), Err(KeysetError::Forged));
+}
+
 #[test]
 fn bucket_keys_fit_one_bucket_one_root_and_one_epoch() {
     let root = Root::new([1; 32]);
     let key = BucketKey::new([6; 32], 3);
-    let wrapped = root.wrap_bucket(&JOURNAL, 5, 4, &key, &[1; 12]);
+    let wrapped = root.wrap_bucket(&JOURNAL, 5, 4, &key, &[1; 12]).unwrap();
     let unwrap = |root: &Root, bucket, number, epoch| {
         root.unwrap_bucket(&JOURNAL, bucket, number, epoch, &wrapped)
             .is_some()

@@ -11,7 +11,7 @@ use super::{
     conditions::{BatchKeys, Conditions},
     pool::{BatchMemory, Pool, Scratch},
 };
-use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random, keys::Keys};
+use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random, keys::Keys, read::Shared};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
 /// salts.
@@ -26,6 +26,7 @@ pub(crate) struct Preparer<'c> {
     /// Whether scopes that start with `$` may be written.
     pub(crate) internal: bool,
     pub(crate) pool: &'c Arc<Pool>,
+    pub(crate) shared: &'c Arc<Shared>,
     /// What seals, in an encrypted journal.
     pub(crate) secrets: Option<&'c Keys>,
 }
@@ -47,6 +48,8 @@ pub(crate) struct Batch {
     pub(crate) expects: bool,
     /// Ids of the data keys that it is sealed under; none in a journal that isn't encrypted.
     pub(crate) sealed_under: Vec<[u8; 16]>,
+    /// Where a repeat may have to be compared with what is encrypted: hashes of its plain sections.
+    pub(crate) plain: Vec<Digest>,
     /// Ids of the data keys that it wants destroyed.
     pub(crate) retires: Vec<[u8; 16]>,
     /// Where its memory goes when nobody needs its receipts any more.
@@ -153,7 +156,13 @@ impl Preparer<'_> {
         match secrets {
             Some(secrets) => {
                 let mut ids = scratch.chance.iter().map(|chance| chance.id.into_bytes());
-                secrets.seal(events, &mut ids, self.random, &mut scratch.sealed)?;
+                secrets.seal(
+                    self.shared,
+                    events,
+                    &mut ids,
+                    self.random,
+                    &mut scratch.sealed,
+                )?;
                 hash_sealed(scratch);
             }
             None => hash_sections(events, scratch)?,
@@ -168,6 +177,7 @@ impl Preparer<'_> {
             has_own_ids: events.iter().any(|event| event.id.is_some()),
             expects: events.iter().any(|event| event.expect != Expect::Any),
             sealed_under: Vec::new(),
+            plain: Vec::new(),
             retires: Vec::new(),
             pool: Arc::clone(self.pool),
         };
@@ -178,6 +188,11 @@ impl Preparer<'_> {
         encode(events, scratch, secrets.is_some(), &mut batch)?;
         if secrets.is_some() {
             batch.sealed_under.extend_from_slice(&scratch.sealed.keys);
+            if batch.has_own_ids {
+                let sections = events.iter().flat_map(|event| event.sections.iter());
+                let hashes = sections.map(|section| plain_hash(self.salt_key, &section.bytes));
+                batch.plain.extend(hashes);
+            }
         }
         find_coordinates(events, scratch, &mut batch);
         refuse_repeated_ids(&batch)?;
@@ -445,6 +460,11 @@ fn check_counts(event: &NewEvent<'_>) -> Result<(), Misuse> {
         .into());
     }
     Ok(())
+}
+
+/// What two payloads are compared by where one of them is encrypted; it never leaves the process.
+pub(super) fn plain_hash(key: &[u8; 32], bytes: &[u8]) -> Digest {
+    *blake3::keyed_hash(key, bytes).as_bytes()
 }
 
 fn expected_len(event: &NewEvent<'_>) -> usize {

@@ -26,7 +26,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use factlog_format::{EventId, FrameType};
+use factlog_format::{Digest, EventId, FrameType};
 use uuid::Uuid;
 
 pub use anchors::Anchor;
@@ -44,7 +44,7 @@ pub(crate) use rotate::KeyChange;
 pub use ticket::Ticket;
 
 use self::{
-    batch::Batch,
+    batch::{Batch, plain_hash},
     baton::{Committed, Room},
     conditions::NothingOf,
     order::{Decision, Group, GroupMemory, Resolved},
@@ -58,6 +58,7 @@ use crate::{
     config::{Bug, planted},
     event::own,
     index::CODE as INDEX_DAMAGE,
+    keys::Sealed,
     read::view::{Segment, View},
     read::{Events, Shared},
     sync::{Condvar, Mutex, MutexGuard},
@@ -113,6 +114,13 @@ impl Writer {
         keys: &[[u8; 16]],
     ) -> Result<BatchReceipt, Error> {
         let (order, pending) = self.begin(events, &[], true, keys)?;
+        // Whether it becomes durable or not: who is told that it isn't known must not go on reading.
+        if let (Pending::Ordered { batch, .. }, Some(secrets)) = (&pending, &self.shared.secrets)
+            && !planted(Bug::RetiredWhenDurable)
+        {
+            let first = batch.events.first();
+            secrets.note_retired(keys, first.map_or(0, |event| event.place.order.sequence));
+        }
         self.finish(Some(order), pending)
     }
 
@@ -145,9 +153,10 @@ impl Writer {
             salt_key: &self.salt_key,
             internal,
             pool: &self.pool,
+            shared: &self.shared,
             secrets: self.shared.secrets.as_deref(),
         };
-        let mut batch = preparer.prepare(events, conditions)?;
+        let mut batch = self.mending(|| preparer.prepare(events, conditions))?;
         batch.retires.extend_from_slice(retires);
         // What conditions ask for has to be looked up in any case.
         let mut resolved = match batch.conditions.is_empty() {
@@ -303,7 +312,7 @@ impl Writer {
     }
 
     /// Looks something up; where the index turns out to be damaged, that part of it is made again first.
-    fn mending(&self, look: impl Fn() -> Result<Resolved, Error>) -> Result<Resolved, Error> {
+    fn mending<T>(&self, look: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         loop {
             match look() {
                 Err(Error::Damaged(damage)) if damage.code == INDEX_DAMAGE => {
@@ -471,6 +480,8 @@ impl Writer {
     fn repeated(&self, batch: &Batch, known: &[Option<u64>]) -> Result<BatchReceipt, Error> {
         let view = self.shared.view.load_full();
         let mut receipts = Vec::with_capacity(known.len());
+        let mut plain = batch.plain.as_slice();
+        let mut compared = true;
         for (index, (prepared, known)) in batch.events.iter().zip(known).enumerate() {
             let Some(sequence) = *known else {
                 continue;
@@ -478,15 +489,18 @@ impl Writer {
             let id = Uuid::from_bytes(prepared.frame.event_id);
             let stored = self.shared.get(&view, sequence)?;
             let stored = stored.map(|event| self.shared.opened(&view, event));
-            // What was sealed just now is opened again: ciphertexts never agree.
             let new = body_of(batch, index).and_then(|body| {
                 let journal = &self.shared.identity.journal;
                 Event::decode(journal, FrameType::Event, body.to_vec()).ok()
             });
-            let new = new.map(|event| self.shared.opened(&view, event));
-            let same = |stored: &Event| new.as_ref().is_some_and(|new| same_content(new, stored));
-            let Some(stored) = stored.filter(same) else {
-                return Err(Conflict::IdReused { id, sequence }.into());
+            let (stored, new) = stored.zip(new).ok_or(Conflict::IdReused { id, sequence })?;
+            let sections = new.sections().count();
+            let (own, others) = plain.split_at_checked(sections).unwrap_or_default();
+            plain = others;
+            compared &= match same_content(&new, &stored, own, &self.salt_key)? {
+                Compared::Same => true,
+                Compared::SameFacts => false,
+                Compared::Other => return Err(Conflict::IdReused { id, sequence }.into()),
             };
             receipts.push(Receipt::stored(&stored, &self.shared));
         }
@@ -495,7 +509,7 @@ impl Writer {
             return Err(Conflict::PartialRepeat { known, events }.into());
         }
         Ok(BatchReceipt {
-            receipts: Receipts::Stored(receipts),
+            receipts: Receipts::Stored { receipts, compared },
         })
     }
 }
@@ -556,9 +570,55 @@ fn unexpected(events: &[NewEvent<'_>], index: usize, found: Option<u64>) -> Erro
     .into()
 }
 
-/// Whether a stored event is what the caller wants to append: the caller's facts and its payload.
-fn same_content(event: &Event, stored: &Event) -> bool {
-    let (Some(facts), Some(new)) = (stored.facts(), event.facts()) else {
+/// What comparing an event with the one of the same id came to.
+enum Compared {
+    Same,
+    /// The facts agree; of the payload, or a part of it, nothing is left to compare with.
+    SameFacts,
+    Other,
+}
+
+/// Whether a stored event is what the caller wants to append: the caller's facts and its payload. Where that
+/// is encrypted, `plain` holds the keyed hashes of the caller's sections: ciphertexts never agree.
+fn same_content(
+    new: &Event,
+    stored: &Event,
+    plain: &[Digest],
+    key: &[u8; 32],
+) -> Result<Compared, Error> {
+    if !same_facts(new, stored) {
+        return Ok(Compared::Other);
+    }
+    let mut plain = plain.iter();
+    let mut compared = Compared::Same;
+    for (stored, new) in stored.sections().zip(new.sections()) {
+        if stored.name != new.name || stored.encoding != new.encoding {
+            return Ok(Compared::Other);
+        }
+        let hash = new.is_sealed().then(|| plain.next()).flatten();
+        let same = match (stored.bytes(), stored.sealed()) {
+            (Some(bytes), _) if new.is_sealed() => {
+                hash.is_some_and(|hash| *hash == plain_hash(key, bytes))
+            }
+            (Some(bytes), _) => new.bytes() == Some(bytes),
+            // What can't be looked at for any other reason may well be something else.
+            (None, Some(why)) if !matches!(why, Sealed::Shredded { .. }) => {
+                return Err(why.clone().into());
+            }
+            (None, _) => {
+                compared = Compared::SameFacts;
+                true
+            }
+        };
+        if !same {
+            return Ok(Compared::Other);
+        }
+    }
+    Ok(compared)
+}
+
+fn same_facts(new: &Event, stored: &Event) -> bool {
+    let (Some(facts), Some(new)) = (stored.facts(), new.facts()) else {
         return false;
     };
     facts.scope == new.scope
@@ -572,15 +632,4 @@ fn same_content(event: &Event, stored: &Event) -> bool {
         && facts.causation == new.causation
         && facts.trace == new.trace
         && facts.sections.len() == new.sections.len()
-        && stored
-            .sections()
-            .zip(event.sections())
-            .all(|(stored, new)| {
-                stored.name == new.name
-                && stored.encoding == new.encoding
-                // What an erasure or a shred took can't be compared; the facts agree.
-                && stored
-                    .bytes()
-                    .is_none_or(|bytes| new.bytes().is_none_or(|new| bytes == new))
-            })
 }

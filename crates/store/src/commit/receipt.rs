@@ -58,7 +58,10 @@ pub(crate) enum Receipts {
         group: Arc<GroupProof>,
         batch: Arc<Batch>,
     },
-    Stored(Vec<Receipt>),
+    Stored {
+        receipts: Vec<Receipt>,
+        compared: bool,
+    },
 }
 
 impl BatchReceipt {
@@ -68,7 +71,7 @@ impl BatchReceipt {
     pub fn len(&self) -> usize {
         match &self.receipts {
             Receipts::Appended { batch, .. } => batch.events.len(),
-            Receipts::Stored(receipts) => receipts.len(),
+            Receipts::Stored { receipts, .. } => receipts.len(),
         }
     }
 
@@ -81,7 +84,7 @@ impl BatchReceipt {
                 group,
                 batch,
             } => Receipt::appended(journal, Arc::clone(group), Arc::clone(batch), index),
-            Receipts::Stored(receipts) => receipts.get(index).cloned(),
+            Receipts::Stored { receipts, .. } => receipts.get(index).cloned(),
         }
     }
 
@@ -100,14 +103,27 @@ impl BatchReceipt {
     pub(crate) fn checkpoint(&self) -> Option<&SignedCheckpoint> {
         match &self.receipts {
             Receipts::Appended { group, .. } => group.signed.as_deref(),
-            Receipts::Stored(_) => None,
+            Receipts::Stored { .. } => None,
         }
     }
 
     /// Whether the batch was in the journal before: an idempotent repeat.
     #[must_use]
     pub fn already(&self) -> bool {
-        matches!(self.receipts, Receipts::Stored(_))
+        matches!(self.receipts, Receipts::Stored { .. })
+    }
+
+    /// Whether a repeat is known to have the same payloads. `false` where a shred or an erasure has left
+    /// nothing to compare with: then only the facts are known to agree.
+    #[must_use]
+    pub fn compared(&self) -> bool {
+        !matches!(
+            self.receipts,
+            Receipts::Stored {
+                compared: false,
+                ..
+            }
+        )
     }
 }
 

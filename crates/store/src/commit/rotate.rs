@@ -50,6 +50,7 @@ impl Writer {
             salt_key: &self.salt_key,
             internal: true,
             pool: &self.pool,
+            shared: &self.shared,
             secrets: None,
         };
         let mut resolved = Resolved::default();

@@ -368,6 +368,14 @@ impl Options {
         self
     }
 
+    /// Adds somebody who keeps what is derived from payloads, and is to forget what is shredded; at most 16.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn on_erased(mut self, derived: Arc<dyn crate::OnErased>) -> Self {
+        self.keys.derived.push(derived);
+        self
+    }
+
     /// Stores exact lengths of encrypted sections; by default they are padded, at most by 12 %, so that
     /// little more than their magnitude shows.
     #[cfg(feature = "encryption")]

@@ -375,6 +375,14 @@ pub enum Misuse {
         "a machine can break, so it is never all that unlocks a keyset: name a recovery recipient"
     )]
     OnlyMachine,
+    /// What is to replace a recipient is the same secret, or not all are replaced.
+    #[error(
+        "not every recipient is replaced by another secret: name another one for each, the recovery recipient too"
+    )]
+    SameSecret,
+    /// An empty passphrase was given.
+    #[error("the passphrase is empty")]
+    NoPassphrase,
     /// The file holds no key.
     #[error("{} holds no private key of a recipient", .0.display())]
     NoKeyFile(PathBuf),
@@ -444,6 +452,8 @@ impl Misuse {
             Self::NotEncrypted => "journal.not_encrypted",
             Self::NoProvider => "keyset.no_provider",
             Self::OnlyMachine => "machine.only_recipient",
+            Self::SameSecret => "keyset.same_secret",
+            Self::NoPassphrase => "keyset.no_passphrase",
             Self::NoKeyFile(_) => "keyset.key_text",
             Self::Subject(_) => "event.subject",
             Self::OtherDomain { .. } => "shred.other_domain",

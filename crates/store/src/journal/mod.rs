@@ -70,6 +70,7 @@ pub struct Journal {
     known: Option<crate::KnownJournals>,
     encoding: Encoding,
     registry_problems: Vec<RegistryProblem>,
+    keyset_rolled_back: Option<Damage>,
     /// What follows the journal ends when its handle goes.
     _follows: EndsFollowers,
     /// Dropped last, so that nothing of this handle outlives its right to write.
@@ -228,10 +229,13 @@ impl Journal {
         {
             // Before any key is used: what events want destroyed is, whatever a crash or a copy left.
             let finished = match secrets.refusal() {
-                None => finish(secrets, &writer).map(drop),
+                None => finish(secrets, &writer),
                 Some(why) => Err(why),
             };
-            refused = finished.err().map(cause);
+            match finished {
+                Ok(rolled_back) => journal.keyset_rolled_back = rolled_back,
+                Err(error) => refused = Some(cause(error)),
+            }
         }
         journal.writer = Some(writer);
         journal.refused = refused;
@@ -303,6 +307,7 @@ impl Journal {
                 RegistryCheck::Off => Vec::new(),
                 RegistryCheck::Fail | RegistryCheck::Warn => problems(),
             },
+            keyset_rolled_back: None,
             _lock: lock,
         }
     }
@@ -460,6 +465,13 @@ impl Journal {
         self.key_text.as_ref()
     }
 
+    /// `keyset.rolled_back`, if an older copy of the keyset had been put back before this open, which applied
+    /// again what events want destroyed; keys made since that copy may be missing.
+    #[must_use]
+    pub fn keyset_rolled_back(&self) -> Option<&Damage> {
+        self.keyset_rolled_back.as_ref()
+    }
+
     /// Does what the housekeeper thread would do when idle: writes derived files, and an empty commit
     /// if events are durable that no commit header calls so.
     ///
@@ -499,6 +511,10 @@ impl Journal {
         };
         writer.close()?;
         writer.anchors.step(writer, true);
+        if let Some(secrets) = &writer.shared.secrets {
+            // It only lets a later loss be told from a write cut short.
+            let _ = secrets.state_end();
+        }
         self.remember();
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
-use factlog_fs::{Access, Replacement};
 use factlog_keys::{
     BUCKET_KEYS, BucketKey, Head, Image, KeyId, KeysetError, LogRecord, Recipient, Root, Tombstone,
     seal_record,
@@ -19,7 +18,6 @@ use super::{
 use crate::{
     Error, Refusal,
     config::{Bug, planted},
-    layout::KEYSET,
 };
 
 impl Keys {
@@ -31,7 +29,22 @@ impl Keys {
         &self,
         ids: &[KeyId],
         intent: u64,
-        least_generation: u64,
+        recipients: Option<Vec<Recipient>>,
+    ) -> Result<u32, Error> {
+        let applied = intent.saturating_add(1);
+        self.rekey(ids, intent, applied, recipients)
+    }
+
+    /// Gives the keyset to these recipients and nobody else, under another root key.
+    pub(super) fn give_to(&self, recipients: Vec<Recipient>) -> Result<(), Error> {
+        self.rekey(&[], 0, 0, Some(recipients)).map(drop)
+    }
+
+    fn rekey(
+        &self,
+        ids: &[KeyId],
+        intent: u64,
+        applied: u64,
         recipients: Option<Vec<Recipient>>,
     ) -> Result<u32, Error> {
         let _flush = self.flush.lock();
@@ -62,7 +75,8 @@ impl Keys {
             let image = self.image(open, *bucket, gone, &key, intent)?;
             let record = LogRecord::Image(image);
             let durable = start.at;
-            let at = seal_record(&self.journal, &record, durable, &mut bytes);
+            let at = seal_record(&self.journal, &record, durable, &mut bytes)
+                .map_err(|error| damage(error, &self.layout.keys()))?;
             images.push((*bucket, at as u64, record));
             fresh_keys.insert(*bucket, key);
         }
@@ -78,9 +92,11 @@ impl Keys {
         if let Some(recipients) = recipients {
             head.recipients = recipients;
         }
-        head.set_root(&root, &open.names, &fresh(self.random.as_ref()));
-        head.generation = head.generation.saturating_add(1).max(least_generation);
-        head.applied = head.applied.max(intent.saturating_add(1));
+        head.set_root(&root, &open.names, &fresh(self.random.as_ref()))
+            .map_err(|error| damage(error, &self.layout.keyset()))?;
+        let next = head.generation.saturating_add(1);
+        head.generation = next.max(self.least_generation());
+        head.applied = head.applied.max(applied);
         if planted(Bug::RootBeforeBuckets) {
             head.mark = factlog_keys::Mark {
                 at: start.at + bytes.len() as u64,
@@ -167,7 +183,9 @@ impl Keys {
                 .unwrap(&self.journal, &entry.tag, &entry.id, bucket, &entry.wrapped)
                 .ok_or_else(|| damage(KeysetError::Forged, &self.layout.keys()))?;
             let nonce = fresh(self.random.as_ref());
-            entry.wrapped = key.wrap(&self.journal, &entry.tag, bucket, &nonce, &data, &name);
+            entry.wrapped = key
+                .wrap(&self.journal, &entry.tag, bucket, &nonce, &data, &name)
+                .map_err(|error| damage(error, &self.layout.keys()))?;
             image.keys.push(entry);
         }
         let before = loaded.index.tombstones_of(bucket);
@@ -196,28 +214,12 @@ impl Keys {
                 }
             };
             let nonce = fresh(self.random.as_ref());
-            row.key = root.wrap_bucket(&self.journal, bucket, number, key, &nonce);
+            row.key = root
+                .wrap_bucket(&self.journal, bucket, number, key, &nonce)
+                .map_err(|error| damage(error, &self.layout.keyset()))?;
             row.epoch = key.epoch;
         }
         Ok(())
-    }
-
-    /// Replaces the head's file.
-    pub(super) fn put_head(&self, head: &mut Head, root: &Root) -> Result<(), Error> {
-        let path = self.layout.keyset();
-        let bytes = head
-            .seal(root, || fresh(self.random.as_ref()))
-            .and_then(|()| head.encode(root))
-            .map_err(|error| damage(error, &path))?;
-        let fs = self.fs.as_ref();
-        let dir = self.layout.keys();
-        let replacement = Replacement::prepare(fs, &dir, KEYSET, &bytes, Access::Private);
-        let replacement = replacement.map_err(Error::space("write", &path))?;
-        replacement.put(fs).map_err(|error| {
-            // The old one stands or the new one, and only the next open can tell.
-            self.broken.store(true, Relaxed);
-            Error::io("replace", &path)(error)
-        })
     }
 
     fn follow_images(
@@ -240,6 +242,7 @@ impl Keys {
                 }
             }
             for (key, inside) in record.key_places() {
+                loaded.index.written += 1;
                 let place = factlog_keys::Mark {
                     at: start.at + at + inside as u64,
                     ..start

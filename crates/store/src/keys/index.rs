@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use factlog_keys::{
-    BUCKET_KEYS, BucketRow, DomainTag, Head, KeyId, KeysetError, LogRecord, Mark, Tombstone,
+    BUCKET_KEYS, BucketRow, DomainTag, Head, Image, KeyId, KeysetError, LogRecord, Mark, Tombstone,
 };
 
 /// Not a place: the key is destroyed.
@@ -27,6 +27,8 @@ pub(super) struct Index {
     /// Of destroyed keys, by number, and the numbers by id.
     tombstones: BTreeMap<u32, Tombstone>,
     dead: HashMap<KeyId, u32>,
+    /// How many keys were read or written, those included that something else took the place of.
+    pub(super) written: u64,
 }
 
 /// An index that is being made, record by record.
@@ -66,6 +68,7 @@ impl<'h> Builder<'h> {
 
     /// Takes the next record of the log.
     pub(super) fn take(&mut self, mark: Mark, record: LogRecord) -> Result<(), KeysetError> {
+        self.index.written += record.key_places().count() as u64;
         match &record {
             LogRecord::Bucket {
                 bucket,
@@ -112,7 +115,11 @@ impl<'h> Builder<'h> {
                 if row.is_none_or(|row| row.image != mark) {
                     return Ok(());
                 }
+                self.make_slots(image)?;
                 for (key, at) in record.key_places() {
+                    if let Some(prefixes) = self.prefixes.get_mut(key.number as usize) {
+                        *prefixes = (prefix(&key.tag), prefix(&key.id));
+                    }
                     let slot = self.index.places.get_mut(key.number as usize);
                     let slot = slot.ok_or(KeysetError::Invalid("an image of a key to come"))?;
                     *slot = pack(Mark {
@@ -125,6 +132,23 @@ impl<'h> Builder<'h> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// In a file that starts over, an image is the first that is heard of its bucket's keys.
+    fn make_slots(&mut self, image: &Image) -> Result<(), KeysetError> {
+        let there = self.index.places.len();
+        if (image.bucket as usize).checked_mul(BUCKET_KEYS as usize) != Some(there) {
+            return Ok(());
+        }
+        let keys = image.keys.iter().map(|key| key.number);
+        let numbers = keys.chain(image.tombstones.iter().map(|tombstone| tombstone.number));
+        let count = numbers.max().map_or(there, |last| last as usize + 1);
+        if image.keys.len() + image.tombstones.len() != count - there {
+            return Err(KeysetError::Invalid("an image with gaps"));
+        }
+        self.index.places.resize(count, DESTROYED);
+        self.prefixes.resize(count, (0, 0));
         Ok(())
     }
 
@@ -150,7 +174,24 @@ fn candidates(list: &[(u64, u32)], id: &[u8; 16]) -> Vec<u32> {
     found.map(|(_, number)| *number).collect()
 }
 
+/// Numbers of live keys that share what is remembered of their names or ids, two by two.
+fn twins(list: &[(u64, u32)]) -> impl Iterator<Item = (u32, u32)> + '_ {
+    let pairs = list.iter().zip(list.iter().skip(1));
+    let same = pairs.filter(|(left, right)| left.0 == right.0);
+    same.map(|(left, right)| (left.1, right.1))
+}
+
 impl Index {
+    /// Keys that may have the same id, which no two have.
+    pub(super) fn id_twins(&self) -> Vec<(u32, u32)> {
+        twins(&self.ids).collect()
+    }
+
+    /// How many keys are live.
+    pub(super) fn live_count(&self) -> u64 {
+        self.live().count() as u64
+    }
+
     /// Numbers of keys that may have this tag, the newest last.
     pub(super) fn by_tag(&self, tag: &DomainTag) -> Vec<u32> {
         let mut found = candidates(&self.tags, tag);

@@ -4,13 +4,25 @@
 //! can't decrypt.
 
 #[cfg(feature = "encryption")]
+mod compact;
+#[cfg(feature = "encryption")]
+mod derived;
+#[cfg(feature = "encryption")]
 mod destroy;
 #[cfg(feature = "encryption")]
+mod domain;
+#[cfg(feature = "encryption")]
+mod head;
+#[cfg(feature = "encryption")]
 mod index;
+#[cfg(feature = "encryption")]
+mod info;
 #[cfg(feature = "encryption")]
 mod keyset;
 #[cfg(feature = "encryption")]
 mod log;
+#[cfg(feature = "encryption")]
+mod mint;
 #[cfg(not(feature = "encryption"))]
 mod off;
 #[cfg(feature = "encryption")]
@@ -27,15 +39,19 @@ mod shred;
 mod tests;
 
 #[cfg(feature = "encryption")]
-pub(crate) use keyset::Keys;
+pub use derived::{Erased, OnErased};
 #[cfg(feature = "encryption")]
-pub use keyset::{KeyEntry, KeysetInfo, RecipientInfo};
+pub use info::{KeyEntry, KeysetInfo, RecipientInfo};
+#[cfg(feature = "encryption")]
+pub(crate) use keyset::Keys;
 #[cfg(not(feature = "encryption"))]
 pub(crate) use off::{KeyOptions, Keys, finish};
 #[cfg(feature = "encryption")]
 pub(crate) use provider::KeyOptions;
 #[cfg(feature = "encryption")]
 pub use provider::{Passphrase, Provider};
+#[cfg(feature = "encryption")]
+pub use recipients::{OldSecrets, Rewrap};
 pub(crate) use seal::SealedSections;
 pub use sealed::Sealed;
 #[cfg(feature = "encryption")]

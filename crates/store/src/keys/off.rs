@@ -40,6 +40,7 @@ impl Keys {
 
     pub(crate) fn seal(
         &self,
+        _: &Arc<Shared>,
         _: &[NewEvent<'_>],
         _: &mut dyn Iterator<Item = [u8; 16]>,
         _: &dyn Random,
@@ -61,12 +62,19 @@ impl Keys {
         match *self {}
     }
 
+    pub(crate) fn state_end(&self) -> Result<(), Error> {
+        match *self {}
+    }
+
     pub(crate) fn note_retired(&self, _: &[[u8; 16]], _: u64) {
         match *self {}
     }
 }
 
 /// Never called.
-pub(crate) fn finish(keys: &Arc<Keys>, _: &crate::commit::Writer) -> Result<Vec<u64>, Error> {
+pub(crate) fn finish(
+    keys: &Arc<Keys>,
+    _: &crate::commit::Writer,
+) -> Result<Option<crate::Damage>, Error> {
     match **keys {}
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::{Keys, Sealed, keyset::State};
 use crate::{
     Error, Event, Query,
+    config::{Bug, planted},
     event::{Opened, own},
     read::{Events, Shared, view::View},
 };
@@ -67,10 +68,19 @@ impl Keys {
         view: &Arc<View>,
         id: &KeyId,
     ) -> Result<Arc<DataKey>, Sealed> {
+        // A scan may hold a view that is older than what this process knows of by now.
+        let newest = shared.view.load_full();
+        let view = match newest.durable >= view.durable && !planted(Bug::OldViewBelieved) {
+            true => &newest,
+            false => view,
+        };
         self.note_intents(shared, view, false).map_err(keyset)?;
         let mut state = self.state.lock();
         if let Some(intent) = state.retired.get(id) {
             return Err(Sealed::Shredded { intent: *intent });
+        }
+        if self.has_moved(&mut state) {
+            self.refresh(&mut state);
         }
         loop {
             if let Some(key) = self.find_by_id(&mut state, id).map_err(keyset)? {
@@ -82,8 +92,12 @@ impl Keys {
         }
         let (locked, buried) = (state.open.is_none(), is_buried(&state, id));
         drop(state);
-        // Only an event says that a key was destroyed.
-        self.note_intents(shared, view, true).map_err(keyset)?;
+        // Only an event says that a key was destroyed; it may be newer than what this reader has seen.
+        if let Some(follower) = shared.follower.as_ref().filter(|_| buried) {
+            let _ = follower.refresh(shared);
+        }
+        self.note_intents(shared, &shared.view.load_full(), true)
+            .map_err(keyset)?;
         let why = self.why_locked();
         let intent = self.state.lock().retired.get(id).copied();
         Err(match (intent, why) {

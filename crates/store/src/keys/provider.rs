@@ -1,11 +1,16 @@
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use data_encoding::HEXLOWER;
 use factlog_format::KeyDomain;
-use factlog_fs::{Access, StoreFs, read_file, write_all_at};
+use factlog_fs::{Access, OpenMode, StoreFs, read_file, read_up_to, write_all_at};
 use factlog_keys::{Identity, MachineIdentity, RecipientKey, Unlock};
 use zeroize::Zeroizing;
 
+use super::{derived::OnErased, keyset::fresh};
 use crate::{Error, Misuse, Random, Refusal};
 
 /// A key file holds one line.
@@ -41,6 +46,12 @@ impl Passphrase {
     }
 }
 
+impl From<Zeroizing<String>> for Passphrase {
+    fn from(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+}
+
 impl std::fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(..)")
@@ -54,12 +65,16 @@ pub(crate) struct KeyOptions {
     pub(crate) provider: Option<Provider>,
     pub(crate) recovery: Option<RecipientKey>,
     pub(crate) without_padding: bool,
+    pub(crate) derived: Vec<Arc<dyn OnErased>>,
 }
 
 impl Provider {
     /// The secret as it is there.
     pub(super) fn unlock(&self, fs: &dyn StoreFs) -> Result<Unlock, Error> {
         Ok(match self {
+            Self::Passphrase(passphrase) if passphrase.0.is_empty() => {
+                return Err(Misuse::NoPassphrase.into());
+            }
             Self::Passphrase(passphrase) => Unlock::Passphrase(passphrase.0.clone()),
             Self::Key(identity) => Unlock::Identity(identity.clone()),
             Self::KeyFile(path) => {
@@ -98,11 +113,18 @@ impl Provider {
         };
         let found = fs.metadata(path).map_err(Error::io("examine", path))?;
         if found.is_none() {
-            let mut seed = Zeroizing::new([0; 32]);
-            random.fill(seed.as_mut());
+            let seed = Zeroizing::new(fresh(random));
             make_secret_file(fs, path, text(&seed).as_bytes())?;
         }
         self.unlock(fs)
+    }
+
+    /// The file that its secret is in, if there is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::KeyFile(path) | Self::Machine(path) => Some(path),
+            Self::Passphrase(_) | Self::Key(_) => None,
+        }
     }
 
     /// What a list of recipients says of it.
@@ -122,27 +144,53 @@ fn no_key(path: &Path) -> Error {
 
 /// The content of a file that only its owner may read.
 fn read_secret_file(fs: &dyn StoreFs, path: &Path) -> Result<Zeroizing<String>, Error> {
-    let found = fs.metadata(path).map_err(Error::io("examine", path))?;
-    match found {
-        None => return Err(Refusal::KeyFileMissing(path.to_owned()).into()),
-        Some(found) if !found.private => {
-            return Err(Refusal::KeyPermissions(path.to_owned()).into());
-        }
-        Some(_) => {}
+    let file = fs.open_private(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Refusal::KeyFileMissing(path.to_owned()).into(),
+        ErrorKind::PermissionDenied => Refusal::KeyPermissions(path.to_owned()).into(),
+        _ => Error::io("open", path)(error),
+    })?;
+    // One more than is allowed, so that a longer file shows.
+    let mut bytes = Zeroizing::new(vec![0; MAX_KEY_FILE + 1]);
+    let got = read_up_to(file.as_ref(), &mut bytes, 0).map_err(Error::io("read", path))?;
+    if got > MAX_KEY_FILE {
+        return Err(no_key(path));
     }
-    let bytes = read_file(fs, path, MAX_KEY_FILE).map_err(Error::io("read", path))?;
-    let bytes = Zeroizing::new(bytes);
-    let text = str::from_utf8(&bytes).map_err(|_| no_key(path))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    let text = bytes.get(..got).map(str::from_utf8);
+    match text {
+        Some(Ok(text)) => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err(no_key(path)),
+    }
 }
 
-/// Writes a new file that only its owner may read; durable when it returns.
+/// Writes a new file that only its owner may read; durable when it returns, and not there after an error.
 pub(super) fn make_secret_file(fs: &dyn StoreFs, path: &Path, text: &[u8]) -> Result<(), Error> {
+    // Never a rename onto the name: somebody else's secret may have come to stand there.
     let file = fs
         .create_new(path, Access::Private)
         .map_err(Error::io("create", path))?;
-    write_all_at(file.as_ref(), text, 0).map_err(Error::io("write", path))?;
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let written = write_all_at(file.as_ref(), text, 0)
+        .map_err(Error::io("write", path))
+        .and_then(|()| file.sync_all().map_err(Error::io("sync", path)))
+        .and_then(|()| fs.sync_dir(parent).map_err(Error::io("sync", parent)));
+    if written.is_err() {
+        // Half of one would stand in the way of the next attempt.
+        let _ = fs.remove_file(path);
+    }
+    written
+}
+
+/// Overwrites a file with a secret, and removes it; what file systems and flash keep of it is not in anybody's
+/// hands.
+pub(super) fn destroy_secret_file(fs: &dyn StoreFs, path: &Path) -> Result<(), Error> {
+    let file = fs
+        .open(path, OpenMode::Write)
+        .map_err(Error::io("open", path))?;
+    let len = file.len().map_err(Error::io("measure", path))?;
+    let zeros = vec![0; usize::try_from(len).unwrap_or(0).min(MAX_KEY_FILE)];
+    write_all_at(file.as_ref(), &zeros, 0).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("sync", path))?;
+    fs.remove_file(path).map_err(Error::io("remove", path))?;
     let parent = path.parent().unwrap_or(Path::new(""));
     fs.sync_dir(parent).map_err(Error::io("sync", parent))
 }

@@ -1,10 +1,64 @@
 //! Who can open a keyset.
 
-use factlog_format::JournalId;
+use factlog_format::{JournalId, SecretFate};
 use factlog_keys::{Identity, KdfParams, KeysetError, Lock, Recipient, RecipientKey, Unlock};
 
-use super::{Provider, keyset::fresh};
-use crate::Random;
+use super::{
+    Keys, KeysetInfo, Provider, head::read_head, keyset::fresh, log::damage,
+    provider::destroy_secret_file, shred::finish,
+};
+use crate::{Error, Journal, Misuse, Random};
+
+/// A change of who can open a keyset. What it doesn't name stays.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrap {
+    provider: Option<Provider>,
+    recovery: Option<RecipientKey>,
+    old: OldSecrets,
+}
+
+/// What becomes of the secrets of recipients that are replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OldSecrets {
+    /// Nobody says.
+    #[default]
+    Unknown,
+    /// Their keepers say that they are destroyed, in every copy.
+    Attested,
+    /// The file with the old secret is overwritten and removed, once the new one is in force. Whoever else was
+    /// replaced is taken to have destroyed theirs, as for [`Attested`](Self::Attested).
+    Removed,
+}
+
+impl Rewrap {
+    /// Changes nothing but the root key.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on this unlocks the keyset, in the place of all that did but the recovery recipient.
+    #[must_use]
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// From now on this is the recovery recipient.
+    #[must_use]
+    pub fn recovery(mut self, key: RecipientKey) -> Self {
+        self.recovery = Some(key);
+        self
+    }
+
+    /// What becomes of the secrets that are replaced, for the report of a shred.
+    #[must_use]
+    pub fn old_secrets(mut self, old: OldSecrets) -> Self {
+        self.old = old;
+        self
+    }
+}
 
 /// The recipients of a new keyset: the one that the provider unlocks, and the recovery recipient.
 pub(super) fn recipients(
@@ -14,20 +68,139 @@ pub(super) fn recipients(
     recovery: Option<&RecipientKey>,
     random: &dyn Random,
 ) -> Result<Vec<Recipient>, KeysetError> {
+    let mut recipients = vec![first(journal, provider, unlock, random)?];
+    recipients.extend(recovery.map(|key| for_recovery(*key)));
+    Ok(recipients)
+}
+
+fn first(
+    journal: &JournalId,
+    provider: &Provider,
+    unlock: &Unlock,
+    random: &dyn Random,
+) -> Result<Recipient, KeysetError> {
     let identity = match unlock {
         Unlock::Identity(identity) => identity.clone(),
         Unlock::Passphrase(_) | Unlock::Machine(_) => Identity::generate(&fresh(random)),
     };
     let params = KdfParams::RECOMMENDED;
     let lock = Lock::of(journal, &identity, unlock, params, &fresh(random))?;
-    let mut recipients = vec![Recipient::new(
-        identity.public(),
-        lock,
-        &provider.label(),
-        false,
-    )];
-    if let Some(key) = recovery {
-        recipients.push(Recipient::new(*key, Lock::Elsewhere, "recovery", true));
+    let (public, label) = (identity.public(), provider.label());
+    Ok(Recipient::new(public, lock, &label, false))
+}
+
+fn for_recovery(key: RecipientKey) -> Recipient {
+    Recipient::new(key, Lock::Elsewhere, "recovery", true)
+}
+
+/// A machine can break, so it is never all that opens a keyset.
+pub(super) fn refuse_machine_alone(recipients: &[Recipient]) -> Result<(), Misuse> {
+    let is_machine = |one: &Recipient| matches!(one.lock, Lock::Machine { .. });
+    match recipients.iter().all(is_machine) {
+        true => Err(Misuse::OnlyMachine),
+        false => Ok(()),
     }
-    Ok(recipients)
+}
+
+/// The recipients after a change.
+struct Changed {
+    new: Vec<Recipient>,
+    /// Of those that are replaced, whether they are for recovery.
+    old: Vec<([u8; 8], bool)>,
+}
+
+impl Keys {
+    fn changed(&self, change: &Rewrap, all: bool) -> Result<Changed, Error> {
+        let (fs, random) = (self.fs.as_ref(), self.random.as_ref());
+        let failed = |error| damage(error, &self.layout.keyset());
+        let (head, bytes) = read_head(fs, &self.layout, &self.journal)?;
+        if let Some(open) = &self.opened()?.open {
+            // Nobody becomes a recipient by having written the file.
+            head.authenticate(&bytes, &open.root).map_err(failed)?;
+        }
+        let (mut new, mut old) = (Vec::new(), Vec::new());
+        if let Some(provider) = &change.provider {
+            let in_use =
+                provider.file().is_some() && provider.file() == self.secret_file.as_deref();
+            if in_use && change.old == OldSecrets::Removed {
+                return Err(Misuse::SameSecret.into());
+            }
+            let unlock = provider.unlock_or_make(fs, random)?;
+            // One that opens what is there is no other secret.
+            if all && head.unlock(&bytes, &unlock).is_ok() {
+                return Err(Misuse::SameSecret.into());
+            }
+            new.push(first(&self.journal, provider, &unlock, random).map_err(failed)?);
+        }
+        new.extend(change.recovery.map(for_recovery));
+        for recipient in head.recipients {
+            let replaced = match recipient.recovery {
+                true => change.recovery.is_some(),
+                false => change.provider.is_some(),
+            };
+            let again = new.iter().any(|one| one.public == recipient.public);
+            match (replaced, again) {
+                (true, false) => old.push((recipient.public.id(), recipient.recovery)),
+                _ if all => return Err(Misuse::SameSecret.into()),
+                (false, false) => new.push(recipient),
+                (_, true) => {}
+            }
+        }
+        refuse_machine_alone(&new)?;
+        Ok(Changed { new, old })
+    }
+
+    /// The recipients that are to take the place of all there are, and what is said of these then.
+    pub(super) fn replacement(&self, change: &Rewrap) -> Result<Replacement, Error> {
+        let Changed { new, old } = self.changed(change, true)?;
+        let rule = change.old;
+        Ok(Replacement { new, old, rule })
+    }
+
+    /// What is known of the secrets that were replaced, now that they are.
+    pub(super) fn fates(
+        &self,
+        old: &[([u8; 8], bool)],
+        rule: OldSecrets,
+    ) -> Vec<([u8; 8], SecretFate)> {
+        let removed = || {
+            let path = self.secret_file.as_ref()?;
+            destroy_secret_file(self.fs.as_ref(), path).ok()
+        };
+        let proved = rule == OldSecrets::Removed && removed().is_some();
+        let fate = |recovery: bool| match rule {
+            OldSecrets::Removed if proved && !recovery => SecretFate::Proved,
+            OldSecrets::Removed if !recovery => SecretFate::Unknown,
+            OldSecrets::Attested | OldSecrets::Removed => SecretFate::Attested,
+            OldSecrets::Unknown => SecretFate::Unknown,
+        };
+        old.iter()
+            .map(|(id, recovery)| (*id, fate(*recovery)))
+            .collect()
+    }
+}
+
+/// Who takes the place of all recipients.
+pub(super) struct Replacement {
+    pub(super) new: Vec<Recipient>,
+    pub(super) old: Vec<([u8; 8], bool)>,
+    pub(super) rule: OldSecrets,
+}
+
+impl Journal {
+    /// Changes who can open the keyset, without touching any data: there is another root key, which only the
+    /// recipients of now can open. Whoever was one before, and has an old copy of `keys/`, still opens what that
+    /// holds.
+    ///
+    /// # Errors
+    /// [`Misuse::NotEncrypted`], [`Misuse::OnlyMachine`], and what is wrong with the provider: nothing was changed.
+    pub fn rewrap_keyset(&self, change: &Rewrap) -> Result<KeysetInfo, Error> {
+        let (keys, writer) = self.keys_and_writer()?;
+        let _one = writer.changing_keys.lock();
+        finish(keys, writer)?;
+        let changed = keys.changed(change, false)?;
+        keys.give_to(changed.new)?;
+        keys.fates(&changed.old, change.old);
+        keys.info()
+    }
 }

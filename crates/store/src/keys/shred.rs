@@ -10,11 +10,10 @@ use factlog_keys::{Recipient, SectionKey};
 use uuid::Uuid;
 
 use super::{
-    KeyEntry, Keys, KeysetInfo,
-    keyset::{domain_name, read_head},
+    Keys, Rewrap, derived::tell, domain::Domain, info::last_completed, recipients::Replacement,
 };
 use crate::{
-    Error, Journal, Misuse, Query, Reader, Refusal,
+    Damage, Error, Journal, Misuse, Query, Reader, Refusal,
     commit::Writer,
     config::{Bug, planted},
     event::own,
@@ -45,28 +44,14 @@ pub enum Selector {
 }
 
 impl Selector {
-    fn domain(&self) -> KeyDomain {
+    fn domain(&self) -> Domain<'_> {
         match self {
-            Self::Stream { .. } => KeyDomain::Stream,
-            Self::Scope(_) => KeyDomain::Scope,
-            Self::Category(_) => KeyDomain::Category,
-            Self::Kind(_) => KeyDomain::Kind,
-            Self::Event(_) => KeyDomain::Event,
-            Self::Subject(_) => KeyDomain::Subject,
-        }
-    }
-
-    /// The canonical name of the domain.
-    fn name(&self) -> Vec<u8> {
-        let domain = self.domain();
-        match self {
-            Self::Stream { scope, entity } => {
-                domain_name(domain, &[scope.as_bytes(), entity.as_bytes()])
-            }
-            Self::Event(id) => domain_name(domain, &[id.as_bytes()]),
-            Self::Scope(name) | Self::Category(name) | Self::Kind(name) | Self::Subject(name) => {
-                domain_name(domain, &[name.as_bytes()])
-            }
+            Self::Stream { scope, entity } => Domain::Stream(scope, entity),
+            Self::Scope(name) => Domain::Scope(name),
+            Self::Category(name) => Domain::Category(name),
+            Self::Kind(name) => Domain::Kind(name),
+            Self::Event(id) => Domain::Event(id.into_bytes()),
+            Self::Subject(name) => Domain::Subject(name),
         }
     }
 }
@@ -77,6 +62,7 @@ pub struct Shred {
     selectors: Vec<Selector>,
     reason: String,
     actor: Option<String>,
+    replace: Option<Rewrap>,
 }
 
 impl Shred {
@@ -88,6 +74,17 @@ impl Shred {
             selectors,
             reason: reason.into(),
             actor: None,
+            replace: None,
+        }
+    }
+
+    /// Replaces all recipients too, so that none that still exists opens an older copy of the journal's folder.
+    /// The change has to name another secret for each: a provider, and a recovery recipient if there is one.
+    #[must_use]
+    pub fn replace_recipients(self, with: Rewrap) -> Self {
+        Self {
+            replace: Some(with),
+            ..self
         }
     }
 
@@ -113,6 +110,10 @@ pub struct Shredded {
     pub keys: Vec<[u8; 16]>,
     /// How far it reached.
     pub grade: ShredGrade,
+    /// Each recipient of before, by the first 8 bytes of its key, and what became of its secret.
+    pub recipients: Vec<([u8; 8], SecretFate)>,
+    /// Who keeps derived data and was told, and whether it says that this is gone.
+    pub acknowledged: Vec<(String, bool)>,
 }
 
 /// A shred as the journal tells of it.
@@ -150,39 +151,6 @@ pub struct Hold {
 }
 
 impl Reader {
-    /// What is publicly known of the keyset.
-    ///
-    /// # Errors
-    /// [`Misuse::NotEncrypted`], and what is wrong with the keyset.
-    pub fn keyset(&self) -> Result<KeysetInfo, Error> {
-        self.keys_there()?.info()
-    }
-
-    /// Every live key with its domain's name; the keyset must be open.
-    ///
-    /// # Errors
-    /// As [`keyset`](Self::keyset).
-    pub fn data_keys(&self) -> Result<Vec<KeyEntry>, Error> {
-        self.keys_there()?.list()
-    }
-
-    /// Looks through the whole keyset: opens every key in it.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn check_keyset(&self) -> Result<usize, Error> {
-        let keys = self.keys_there()?;
-        read_head(keys.fs.as_ref(), &keys.layout, &keys.journal)?;
-        if let Some(why) = keys.why_locked() {
-            return Err(Refusal::ReadOnly(why).into());
-        }
-        let view = self.shared.view.load_full();
-        keys.note_intents(&self.shared, &view, true)?;
-        let list = keys.list()?;
-        keys.check_tombstones()?;
-        Ok(list.len())
-    }
-
     /// Every shred that the journal tells of, the oldest first.
     ///
     /// # Errors
@@ -262,7 +230,7 @@ impl Reader {
         keys.section_key(&event, section)?.ok_or_else(missing)
     }
 
-    fn keys_there(&self) -> Result<&Arc<Keys>, Error> {
+    pub(super) fn keys_there(&self) -> Result<&Arc<Keys>, Error> {
         let keys = self.shared.secrets.as_ref();
         keys.ok_or_else(|| Misuse::NotEncrypted.into())
     }
@@ -284,11 +252,23 @@ impl Journal {
         let names = names_of(keys, &shred.selectors)?;
         let found = keys.ids_of(&names)?;
         self.refuse_held(&found.iter().map(|(tag, _)| *tag).collect::<Vec<_>>())?;
-        let ids: BTreeSet<[u8; 16]> = found.into_iter().flat_map(|(_, ids)| ids).collect();
+        let mut ids: BTreeSet<[u8; 16]> = found.into_iter().flat_map(|(_, ids)| ids).collect();
+        // A key that was lost can be given up; until then nothing new is sealed in its domain.
+        for selector in &shred.selectors {
+            if let Some((_, id)) = keys.newest_key(&writer.shared, selector.domain())?
+                && !keys.is_known(&writer.shared, &id)?
+            {
+                ids.insert(id);
+            }
+        }
         if ids.is_empty() {
             return Err(Misuse::NothingToShred.into());
         }
         let ids: Vec<[u8; 16]> = ids.into_iter().collect();
+        let replacement = shred.replace.as_ref();
+        let replacement = replacement
+            .map(|change| keys.replacement(change))
+            .transpose()?;
         let intended = JournalEvent::ShredIntended(ShredIntended {
             domain: keys.domain,
             reason: shred.reason.clone(),
@@ -298,12 +278,14 @@ impl Journal {
         let mut event = own::event(&intended);
         event.actor = shred.actor.clone().map(Into::into);
         let intent = writer.append_retiring(&[event], &ids)?.first_sequence();
-        let completion = destroy(keys, writer, &ids, intent)?;
+        let (completion, done) = destroy(keys, writer, &ids, intent, replacement)?;
         Ok(Shredded {
             intent,
             completion,
             keys: ids,
-            grade: ShredGrade::Removed,
+            grade: done.grade,
+            recipients: done.recipients,
+            acknowledged: done.acknowledged,
         })
     }
 
@@ -359,7 +341,7 @@ impl Journal {
         Ok(())
     }
 
-    fn keys_and_writer(&self) -> Result<(&Arc<Keys>, &Arc<Writer>), Error> {
+    pub(super) fn keys_and_writer(&self) -> Result<(&Arc<Keys>, &Arc<Writer>), Error> {
         let writer = self.writer()?;
         let keys = self.reader().shared.secrets.as_ref();
         Ok((keys.ok_or(Misuse::NotEncrypted)?, writer))
@@ -367,93 +349,94 @@ impl Journal {
 }
 
 fn names_of(keys: &Keys, selectors: &[Selector]) -> Result<Vec<Vec<u8>>, Error> {
-    if let Some(other) = selectors.iter().find(|one| one.domain() != keys.domain) {
+    let domains = selectors.iter().map(Selector::domain);
+    if let Some(other) = domains.clone().find(|one| one.sort() != keys.domain) {
         return Err(Misuse::OtherDomain {
-            asked: other.domain().name(),
+            asked: other.sort().name(),
             journal: keys.domain.name(),
         }
         .into());
     }
-    Ok(selectors.iter().map(Selector::name).collect())
+    Ok(domains.map(Domain::name).collect())
 }
 
 /// Finishes what intents demand and the keyset doesn't show: after a crash, and where an older keyset was
-/// put back. Gives the sequences of those that it destroyed something for.
-pub(crate) fn finish(keys: &Arc<Keys>, writer: &Writer) -> Result<Vec<u64>, Error> {
+/// put back, which it tells.
+pub(crate) fn finish(keys: &Arc<Keys>, writer: &Writer) -> Result<Option<Damage>, Error> {
     let shared = &writer.shared;
-    let view = shared.view.load_full();
-    let last = |kind: &'static str| -> Result<Option<JournalEvent>, Error> {
-        let query = Query::all().kind(kind).reverse();
-        for event in Events::new(Arc::clone(shared), Arc::clone(&view), query) {
-            if let Some((_, event)) = own::decoded(&event?) {
-                return Ok(Some(event));
-            }
-        }
-        Ok(None)
-    };
-    let done = match last("shred.completed")? {
-        Some(JournalEvent::ShredCompleted(completed)) => Some(completed),
-        _ => None,
-    };
+    let done = last_completed(shared)?;
+    let rolled_back = keys.rolled_back(shared)?;
     let applied = keys.applied()?;
     if planted(Bug::IntentNotFinished) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let next = done
         .as_ref()
         .map_or(0, |done| done.intent.saturating_add(1));
-    let from = applied.min(next);
-    let mut finished = Vec::new();
-    let query = Query::all().kind("shred.intended").from(from);
-    let intents: Vec<_> =
-        Events::new(Arc::clone(shared), Arc::clone(&view), query).collect::<Result<_, _>>()?;
+    // Generations go on from the highest that the journal knows.
+    let generation = done.map_or(0, |done| done.generation.saturating_add(1));
+    let query = Query::all().kind("shred.intended").from(applied.min(next));
+    let events = Events::new(Arc::clone(shared), shared.view.load_full(), query);
+    let intents: Vec<_> = events.collect::<Result<_, _>>()?;
     for event in &intents {
         let Some((intent, JournalEvent::ShredIntended(intended))) = own::decoded(event) else {
             continue;
         };
         keys.note_retired(&intended.keys, intent);
         if intent >= next || intent >= applied {
-            // Generations go on from the highest that the journal knows.
-            keys.set_least_generation(
-                done.as_ref()
-                    .map_or(0, |done| done.generation.saturating_add(1)),
-            );
-            destroy(keys, writer, &intended.keys, intent)?;
-            finished.push(intent);
+            keys.set_least_generation(generation);
+            destroy(keys, writer, &intended.keys, intent, None)?;
         }
     }
     keys.all_noted();
-    Ok(finished)
+    Ok(rolled_back)
 }
 
-/// Destroys keys, and then says so.
-fn destroy(keys: &Keys, writer: &Writer, ids: &[[u8; 16]], intent: u64) -> Result<u64, Error> {
+/// Destroys keys, has derived data forgotten, and then says so.
+fn destroy(
+    keys: &Keys,
+    writer: &Writer,
+    ids: &[[u8; 16]],
+    intent: u64,
+    replacement: Option<Replacement>,
+) -> Result<(u64, ShredCompleted), Error> {
     keys.note_retired(ids, intent);
     if planted(Bug::CompletedBeforeDestroyed) {
-        let early = completed(keys, intent, ids.len() as u32)?;
+        let early = JournalEvent::ShredCompleted(completed(keys, intent, ids.len() as u32)?);
         writer.append(&[own::event(&early)], &[], true)?;
     }
+    let (new, old) = replacement
+        .map(|all| (all.new, (all.old, all.rule)))
+        .unzip();
     let destroyed = match planted(Bug::NothingDestroyed) {
         true => ids.len() as u32,
-        false => keys.destroy(ids, intent, keys.least_generation(), None)?,
+        false => keys.destroy(ids, intent, new)?,
     };
-    let event = completed(keys, intent, destroyed)?;
+    let mut done = completed(keys, intent, destroyed)?;
+    if let Some((old, rule)) = old {
+        done.grade = ShredGrade::RecipientsReplaced;
+        done.recipients = keys.fates(&old, rule);
+    }
+    done.acknowledged = tell(&keys.derived, &writer.shared, intent, ids);
+    let event = JournalEvent::ShredCompleted(done.clone());
+    event.check().map_err(Misuse::Event)?;
     let receipt = writer.append(&[own::event(&event)], &[], true)?;
-    Ok(receipt.first_sequence())
+    Ok((receipt.first_sequence(), done))
 }
 
-fn completed(keys: &Keys, intent: u64, destroyed: u32) -> Result<JournalEvent, Error> {
+fn completed(keys: &Keys, intent: u64, destroyed: u32) -> Result<ShredCompleted, Error> {
     let state = keys.opened()?;
     let Some(open) = &state.open else {
         return Err(Refusal::KeysetLocked.into());
     };
     let kept = |recipient: &Recipient| (recipient.public.id(), SecretFate::Kept);
-    Ok(JournalEvent::ShredCompleted(ShredCompleted {
+    Ok(ShredCompleted {
         intent,
         generation: open.head.generation,
         root: open.head.commitment,
         destroyed,
         grade: ShredGrade::Removed,
         recipients: open.head.recipients.iter().map(kept).collect(),
-    }))
+        acknowledged: Vec::new(),
+    })
 }

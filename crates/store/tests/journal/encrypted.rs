@@ -8,9 +8,9 @@ use factlog::{
 };
 use factlog_fs::{MemFs, OpenMode, StoreFs, read_file, write_all_at};
 
-const SECRET: &[u8] = br#"{"name":"Ada Lovelace of St James's Square"}"#;
+pub(crate) const SECRET: &[u8] = br#"{"name":"Ada Lovelace of St James's Square"}"#;
 
-fn options(fs: &Arc<MemFs>) -> Options {
+pub(crate) fn options(fs: &Arc<MemFs>) -> Options {
     Options::new()
         .file_system(Arc::clone(fs) as Arc<dyn StoreFs>)
         .unlock(Provider::KeyFile("reader.key".into()))
@@ -18,7 +18,7 @@ fn options(fs: &Arc<MemFs>) -> Options {
         .without_housekeeper()
 }
 
-fn create(fs: &Arc<MemFs>, domain: KeyDomain) -> Journal {
+pub(crate) fn create(fs: &Arc<MemFs>, domain: KeyDomain) -> Journal {
     Journal::create(
         "journal",
         options(fs).encrypt(domain).signing_key_file("log.key"),
@@ -26,7 +26,7 @@ fn create(fs: &Arc<MemFs>, domain: KeyDomain) -> Journal {
     .unwrap()
 }
 
-fn open(fs: &Arc<MemFs>) -> Journal {
+pub(crate) fn open(fs: &Arc<MemFs>) -> Journal {
     let journal = Journal::open("journal", options(fs).signing_key_file("log.key")).unwrap();
     assert!(
         journal.read_only_reason().is_none(),
@@ -36,24 +36,24 @@ fn open(fs: &Arc<MemFs>) -> Journal {
     journal
 }
 
-fn event(entity: &str) -> NewEvent<'_> {
+pub(crate) fn event(entity: &str) -> NewEvent<'_> {
     NewEvent::new("bank", entity, "account.opened").data(Encoding::Json, SECRET)
 }
 
-fn stream(entity: &str) -> Selector {
+pub(crate) fn stream(entity: &str) -> Selector {
     Selector::Stream {
         scope: "bank".to_owned(),
         entity: entity.to_owned(),
     }
 }
 
-fn shred(journal: &Journal, entity: &str) -> u64 {
+pub(crate) fn shred(journal: &Journal, entity: &str) -> u64 {
     let shred = Shred::new(vec![stream(entity)], "request 17").actor("officer");
     journal.shred(&shred).unwrap().intent
 }
 
 /// What the payload of a stream's first event reads as.
-fn read(reader: &Reader, entity: &str) -> Result<Vec<u8>, Sealed> {
+pub(crate) fn read(reader: &Reader, entity: &str) -> Result<Vec<u8>, Sealed> {
     let event = reader
         .read(Query::stream("bank", entity))
         .next()
@@ -62,7 +62,7 @@ fn read(reader: &Reader, entity: &str) -> Result<Vec<u8>, Sealed> {
     content(&event)
 }
 
-fn content(event: &Event) -> Result<Vec<u8>, Sealed> {
+pub(crate) fn content(event: &Event) -> Result<Vec<u8>, Sealed> {
     let data = event.data().unwrap();
     assert!(data.is_sealed());
     match (data.bytes(), data.sealed()) {
@@ -72,7 +72,7 @@ fn content(event: &Event) -> Result<Vec<u8>, Sealed> {
     }
 }
 
-fn files(fs: &MemFs, dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+pub(crate) fn files(fs: &MemFs, dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs.list(dir).unwrap() {
         let path = dir.join(&entry.name);
@@ -84,7 +84,7 @@ fn files(fs: &MemFs, dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     found
 }
 
-fn holds(fs: &MemFs, needle: &[u8]) -> Vec<std::path::PathBuf> {
+pub(crate) fn holds(fs: &MemFs, needle: &[u8]) -> Vec<std::path::PathBuf> {
     let holds = |bytes: &Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
     let found = files(fs, Path::new("journal")).into_iter();
     found
@@ -327,17 +327,19 @@ fn a_keyset_that_is_missing_or_locked_never_reads_as_shredded() {
 
 #[test]
 fn minted_keys_that_are_gone_are_missing_and_not_shredded() {
-    let fs = Arc::new(MemFs::new());
-    let journal = create(&fs, KeyDomain::Stream);
-    journal.append(event("a")).unwrap();
-    journal.close().unwrap();
-    fs.remove_file(Path::new("journal/keys/minted-00000001"))
-        .unwrap();
-    let journal = open(&fs);
-    assert_eq!(
-        read(journal.reader(), "a").unwrap_err().code(),
-        "key.missing"
-    );
+    for (closes, code) in [(false, "key.missing"), (true, "keyset.truncated")] {
+        let fs = Arc::new(MemFs::new());
+        let journal = create(&fs, KeyDomain::Stream);
+        journal.append(event("a")).unwrap();
+        match closes {
+            true => journal.close().unwrap(),
+            false => drop(journal),
+        }
+        fs.remove_file(Path::new("journal/keys/minted-00000001"))
+            .unwrap();
+        let journal = open(&fs);
+        assert_eq!(read(journal.reader(), "a").unwrap_err().code(), code);
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod disclosed;
 mod encrypted;
 mod follow;
 mod groups;
+#[cfg(feature = "encryption")]
+mod keyset;
 mod project;
 mod reads;
 #[cfg(feature = "encryption")]

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use factlog::{Adopted, Adoption, LogKey, Rotation, SigningAgent, SigningKey};
 use serde::Serialize;
 
-use super::publish;
+use super::{keyset, publish};
 use crate::commands::verify::read_checkpoint;
 use crate::exit::{Exit, Problem};
 use crate::opening::{self, KnownArgs, WriteArgs};
@@ -84,6 +84,22 @@ enum Action {
         #[command(flatten)]
         known: KnownArgs,
     },
+    /// Look through the keyset of an encrypted journal, and say who can open it
+    #[command(before_help = "Examples:\n  factlog keys check ledger --kek passphrase")]
+    Check {
+        /// The journal's directory
+        dir: PathBuf,
+    },
+    /// Change what unlocks the keyset of an encrypted journal, without touching any data
+    Rewrap(keyset::RewrapArgs),
+    /// Bind the keyset of an encrypted journal to this machine, after it has moved or was installed anew
+    #[command(before_help = "Examples:\n  factlog keys rebind ledger --kek file:recovery.key")]
+    Rebind {
+        /// The journal's directory
+        dir: PathBuf,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
     /// Say that what a replaced key has signed doesn't count from an event on
     #[command(
         before_help = "Examples:\n  factlog keys revoke ledger example.com/ledger/0f3c…+1a2b3c4d+AWdl… --from 1200"
@@ -136,6 +152,9 @@ struct RevokedJson {
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     match &args.action {
         Action::List { dir } => list(dir, out),
+        Action::Check { dir } => keyset::check(dir, out),
+        Action::Rewrap(args) => keyset::rewrap(args, out),
+        Action::Rebind { dir, write } => keyset::rebind(dir, write, out),
         Action::Rotate {
             dir,
             key,
@@ -187,7 +206,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
 }
 
 fn list(dir: &Path, out: &mut Output) -> Result<Exit> {
-    let keys = opening::reader(dir)?.keys();
+    let reader = opening::reader(dir)?;
+    let keys = reader.keys();
     if out.is_json() {
         for key in &keys {
             out.object(&KeyJson {
@@ -198,18 +218,19 @@ fn list(dir: &Path, out: &mut Output) -> Result<Exit> {
                 revoked_from: key.revoked_from,
             })?;
         }
-        return Ok(Exit::Done);
+    } else {
+        let mut rows = table(&["key", "since event", "standing"]);
+        for key in &keys {
+            let row = [
+                shown(&key.key.to_string()),
+                key.since.to_string(),
+                standing(key),
+            ];
+            rows.add_row(row);
+        }
+        out.line(rows)?;
     }
-    let mut rows = table(&["key", "since event", "standing"]);
-    for key in &keys {
-        let row = [
-            shown(&key.key.to_string()),
-            key.since.to_string(),
-            standing(key),
-        ];
-        rows.add_row(row);
-    }
-    out.line(rows)?;
+    keyset::list(&reader, out)?;
     Ok(Exit::Done)
 }
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod anchors;
 pub(crate) mod keys;
+pub(crate) mod keyset;
 pub(crate) mod publish;
 pub(crate) mod witness;

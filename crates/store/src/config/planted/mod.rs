@@ -30,6 +30,16 @@ pub(crate) enum Bug {
     NothingDestroyed,
     /// What is sealed under a key that is to be destroyed gets a place all the same.
     RetiredOrdered,
+    /// A key is made in the place of one that was lost.
+    LossNotNoticed,
+    /// A log of keys is removed before the head points to what is to take its place.
+    OldLogRemovedFirst,
+    /// The end of the log of keys is not stated when a session ends.
+    EndNotStated,
+    /// A process goes on reading until it knows that the intent is durable.
+    RetiredWhenDurable,
+    /// A long scan opens with a key that an event wants destroyed which came after it began.
+    OldViewBelieved,
     /// A torn tail is taken for corruption.
     TornIsCorrupt,
     /// A commit header calls its own group durable.
