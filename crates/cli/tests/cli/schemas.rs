@@ -212,7 +212,7 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     with(
         &[
             "init",
-            "e",
+            "enc",
             "--encrypt",
             "stream",
             "--recovery-key",
@@ -220,23 +220,24 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
         ],
         0,
     );
-    with(&["append", "e", "a/1", "x", "--data", "{}"], 0);
+    with(&["append", "enc", "a/1", "x", "--data", "{}"], 0);
+    with(&["keys", "list", "enc"], 0);
     with(
-        &["hold", "add", "e", "--stream", "a/2", "--reason", "case"],
+        &["hold", "add", "enc", "--stream", "a/2", "--reason", "case"],
         0,
     );
-    with(&["hold", "list", "e"], 0);
-    with(&["hold", "remove", "e", "2", "--reason", "settled"], 0);
+    with(&["hold", "list", "enc"], 0);
+    with(&["hold", "remove", "enc", "2", "--reason", "settled"], 0);
     with(
-        &["shred", "e", "--stream", "a/1", "--reason", "r", "--yes"],
+        &["shred", "enc", "--stream", "a/1", "--reason", "r", "--yes"],
         0,
     );
-    with(&["keys", "check", "e"], 0);
-    with(&["keys", "list", "e"], 0);
-    with(&["keys", "rewrap", "e", "--recovery-key", "s.key"], 0);
-    with(&["keys", "rebind", "e"], 0);
-    with(&["show", "e", "1"], 0);
-    with(&["erasure-report", "e"], 0);
+    with(&["keys", "check", "enc"], 0);
+    with(&["keys", "rewrap", "enc", "--recovery-key", "s.key"], 0);
+    with(&["append", "enc", "a/ada@example.com", "x"], 0);
+    with(&["doctor", "enc"], 0);
+    with(&["show", "enc", "1"], 0);
+    with(&["erasure-report", "enc"], 0);
     run(&["known", "list"], 0);
     run(&["known", "accept", "j"], 0);
     run(&["known", "forget", "j"], 0);

@@ -405,7 +405,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 30] = [
+    const OTHERS: [&str; 31] = [
         "a.off",
         "case.exported",
         "clock.stepped_back",
@@ -431,6 +431,7 @@ mod tests {
         "upper.d",
         "witness.key",
         "signer.key",
+        "machine.secret",
         "shred.intended",
         "shred.completed",
         "hold.placed",

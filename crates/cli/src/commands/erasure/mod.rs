@@ -1,5 +1,6 @@
 //! Destroying what was written, and what is said about it.
 
+pub(crate) mod doctor;
 pub(crate) mod hold;
 pub(crate) mod report;
 pub(crate) mod shred;

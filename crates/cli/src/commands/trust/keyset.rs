@@ -187,5 +187,5 @@ pub(super) fn rebind(dir: &Path, write: &WriteArgs, out: &mut Output) -> Result<
     let machine = Provider::Machine(paths::machine_secret()?);
     let info = journal.rewrap_keyset(&Rewrap::new().provider(machine))?;
     journal.close()?;
-    show("factlog.keys-rebind/1", &info, None, out)
+    show("factlog.keys-rewrap/1", &info, None, out)
 }
