@@ -9,6 +9,8 @@ mod follow;
 mod groups;
 #[cfg(feature = "encryption")]
 mod keyset;
+#[cfg(feature = "encryption")]
+mod machine;
 mod project;
 mod reads;
 #[cfg(feature = "encryption")]
