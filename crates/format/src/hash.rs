@@ -369,12 +369,54 @@ impl GroupKey {
         truncated(hasher.update(&input))
     }
 
+    /// Makes the frames check of a group that is too large to be held.
+    #[must_use]
+    pub fn frames_hasher(&self) -> FramesHasher {
+        let mut hasher = Hasher::new_keyed(&self.0);
+        hasher.update(b"F");
+        FramesHasher {
+            hasher,
+            pending: Vec::new(),
+        }
+    }
+
     /// The header check: keyed BLAKE3 over `"H"` and the commit header's body up to the check.
     #[must_use]
     pub fn header_check(&self, body: &[u8]) -> [u8; 16] {
         let mut hasher = Hasher::new_keyed(&self.0);
         hasher.update(b"H").update(body);
         truncated(&hasher)
+    }
+}
+
+/// The [frames check](GroupKey::frames_check) of a group, made frame by frame.
+#[derive(Clone)]
+pub struct FramesHasher {
+    hasher: Hasher,
+    /// Not yet hashed, since one update is markedly cheaper than many of four bytes.
+    pending: Vec<u8>,
+}
+
+impl FramesHasher {
+    /// Adds the CRC of the next frame.
+    pub fn add(&mut self, crc: u32) {
+        self.pending.extend_from_slice(&crc.to_le_bytes());
+        if self.pending.len() >= 4096 {
+            self.hasher.update(&self.pending);
+            self.pending.clear();
+        }
+    }
+
+    /// The check over all that was added.
+    #[must_use]
+    pub fn finish(mut self) -> [u8; 16] {
+        truncated(self.hasher.update(&self.pending))
+    }
+}
+
+impl std::fmt::Debug for FramesHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FramesHasher(..)")
     }
 }
 
@@ -462,6 +504,16 @@ mod tests {
     #[test]
     fn coordinates_that_concatenate_alike_differ() {
         assert_ne!(coordinate_key("ab", "c"), coordinate_key("a", "bc"));
+    }
+
+    #[test]
+    fn a_frames_check_is_the_same_frame_by_frame() {
+        let key = GroupKey::derive(&[1; 16], &[2; 16], 3, 4);
+        for count in [0, 1, 1023, 1024, 1025, 5000] {
+            let mut hasher = key.frames_hasher();
+            (0..count).for_each(|crc| hasher.add(crc));
+            assert_eq!(hasher.finish(), key.frames_check(0..count));
+        }
     }
 
     #[test]

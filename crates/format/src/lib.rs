@@ -58,9 +58,9 @@ pub use event::{
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
-    GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, case_commitment, coordinate_key,
-    event_hash, event_hashes, facts_hash, journal_key, key_commitment, keyed_blocks, next_key_hash,
-    section_hash,
+    FramesHasher, GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, case_commitment,
+    coordinate_key, event_hash, event_hashes, facts_hash, journal_key, key_commitment,
+    keyed_blocks, next_key_hash, section_hash,
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{

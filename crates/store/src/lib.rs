@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 
 mod commit;
+mod compact;
 mod config;
 mod error;
 mod event;
@@ -18,7 +19,6 @@ mod index;
 mod journal;
 mod keys;
 mod known;
-mod layout;
 mod open;
 mod read;
 mod recover;
@@ -29,7 +29,10 @@ mod tree;
 pub mod typed;
 mod verify;
 
+use open::layout;
+
 pub use commit::{Anchor, BatchReceipt, Receipt, Ticket};
+pub use compact::{Compaction, CompactionStep};
 pub use config::{
     ChainVerification, Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy,
     SystemClock, SystemRandom,

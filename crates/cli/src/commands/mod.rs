@@ -2,6 +2,7 @@
 
 mod append;
 mod checkpoint;
+mod compact;
 mod completions;
 mod demo;
 mod erasure;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Witness(trust::witness::Args),
     Publish(trust::publish::Args),
     Known(known::Args),
+    Compact(compact::Args),
     Inspect(inspect::Args),
     Repair(repair::Args),
     Reset(remove::Reset),
@@ -92,6 +94,7 @@ impl Command {
             Self::Witness(args) => trust::witness::run(&args, out),
             Self::Publish(args) => trust::publish::run(&args, out),
             Self::Known(args) => known::run(args, out),
+            Self::Compact(args) => compact::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Repair(args) => repair::run(&args, out),
             Self::Reset(args) => remove::reset(&args, out),

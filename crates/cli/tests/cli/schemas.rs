@@ -199,6 +199,8 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["witness", "ask", "j", "-o", "request"], 0);
     run(&["witness", "cosign", "w", "request"], 0);
     run(&["publish", "j", "public"], 0);
+    run(&["compact", "j", "--dry-run"], 0);
+    run(&["compact", "j", "--rate", "50"], 0);
     run(&["anchor", "add", "j", "file:anchored"], 0);
     run(&["anchor", "list", "j"], 0);
     run(&["anchor", "remove", "j", "file:anchored"], 0);

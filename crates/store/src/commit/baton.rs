@@ -601,7 +601,7 @@ pub(crate) fn name(manifest: &mut Manifest, writer: &SegmentWriter) {
         sealed_end: 0,
         headers_hash: [0; 32],
     });
-    manifest.next_generation = header.generation + 1;
+    manifest.next_generation = manifest.next_generation.max(header.generation + 1);
 }
 
 /// A checkpoint signed by the journal's key, and by the one that it replaces if that is under way.

@@ -161,6 +161,22 @@ impl Derived {
         Ok(())
     }
 
+    /// Finishes the offsets file of a segment that is sealed, if it is the one being written, so that
+    /// nothing holds it any more.
+    pub(crate) fn let_go(&self, writer: &Writer, generation: u32) {
+        while self.step(writer) {}
+        let mut files = self.files.lock();
+        let held = files.offsets.take_if(|(held, _)| *held == generation);
+        if let Some(Err(error)) = held.map(|(_, mut offsets)| offsets.sync()) {
+            files.fail(error);
+            return;
+        }
+        let live = files.live.take_if(|live| live.generation == generation);
+        if let Some(live) = live {
+            live.offsets_are_stored();
+        }
+    }
+
     /// Whether some derived file could not be written.
     pub(crate) fn has_failed(&self) -> bool {
         self.files.lock().failed.is_some()
@@ -399,8 +415,10 @@ impl DerivedFiles {
     fn mend_rescanned(&mut self, shared: &Shared) {
         let view = shared.view.load();
         for segment in view.segments.iter().filter(|one| one.was_rescanned()) {
-            if let Err(error) = self.mend_rescanned_of(segment, &shared.resident) {
-                self.fail(error);
+            match self.mend_rescanned_of(segment, &shared.resident) {
+                // Compacted away meanwhile.
+                Err(Error::Damaged(damage)) if damage.code == "segment.missing" => {}
+                mended => mended.unwrap_or_else(|error| self.fail(error)),
             }
         }
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Error,
+    Compaction, Error,
     commit::{Desk, Writer},
     sync::{Condvar, Mutex},
 };
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The background threads of a writable journal: one writes derived files and idle commits and leads
 /// for tickets; if the journal is signed, another signs beside the syncs; if it is anchored, a third puts
-/// checkpoints there.
+/// checkpoints there; if it is to compact by itself, one does that.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
     signal: Arc<Signal>,
@@ -74,7 +74,10 @@ impl Signal {
 
 impl Housekeeper {
     /// Starts the threads.
-    pub(crate) fn start(writer: Arc<Writer>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        writer: Arc<Writer>,
+        compaction: Option<Compaction>,
+    ) -> Result<Self, Error> {
         let baton = writer.baton.lock();
         let (desk, signs) = (Arc::clone(&baton.desk), baton.signer.is_some());
         drop(baton);
@@ -88,6 +91,12 @@ impl Housekeeper {
         if !writer.anchors.is_empty() {
             let writer = Arc::clone(&writer);
             housekeeper.spawn("factlog-anchors", &dir, move || keep_anchored(&writer))?;
+        }
+        if let Some(how) = compaction {
+            let writer = Arc::clone(&writer);
+            housekeeper.spawn("factlog-compaction", &dir, move || {
+                keep_compact(&writer, &how);
+            })?;
         }
         housekeeper.spawn("factlog-housekeeper", &dir, move || run(&writer))?;
         if signs {
@@ -140,6 +149,25 @@ fn keep_anchored(writer: &Writer) {
         orders = signal.orders.lock();
         if !orders.stop {
             orders = signal.stopping.wait_for(orders, LOOK);
+        }
+    }
+}
+
+/// Compacts whenever there are other segments than before.
+fn keep_compact(writer: &Writer, how: &Compaction) {
+    let signal = &writer.signal;
+    let segments = || writer.baton.lock().manifest.rows.len();
+    let goes_on = || !signal.orders.lock().stop;
+    let mut seen = 0;
+    while goes_on() {
+        if segments() != seen {
+            // What speaks against it is met again when there is something new to do, or by appends.
+            let _ = writer.compact(how, &goes_on);
+            seen = segments();
+        }
+        let orders = signal.orders.lock();
+        if !orders.stop {
+            drop(signal.stopping.wait_for(orders, LOOK));
         }
     }
 }

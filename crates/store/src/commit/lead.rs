@@ -222,7 +222,7 @@ impl Writer {
     ///
     /// # Errors
     /// `disk.full`, upon which the journal can be used on; after any other error of `work` it can't.
-    fn between_groups<'w>(
+    pub(super) fn between_groups<'w>(
         &'w self,
         mut order: MutexGuard<'w, Order>,
         work: impl FnOnce(&mut Baton) -> Result<(), Error>,

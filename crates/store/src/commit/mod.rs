@@ -17,6 +17,7 @@ mod lead;
 mod order;
 mod pool;
 mod receipt;
+mod replace;
 mod rotate;
 mod ticket;
 mod waiting;
@@ -89,6 +90,8 @@ pub(crate) struct Writer {
     pub(crate) anchors: Anchors,
     /// Held over a change of keys, so that each knows what the one before came to.
     pub(crate) changing_keys: Mutex<()>,
+    /// Held over each compaction: nobody else makes segments of others.
+    pub(crate) compacting: Mutex<()>,
     /// Views are replaced by the baton's holder and by who writes derived files.
     pub(crate) publish: Mutex<()>,
 }
@@ -547,7 +550,13 @@ fn rolled_segments(view: &View, baton: &Baton) -> Vec<Arc<Segment>> {
                 segments.push(Arc::new(old.to_sealed(count, row.sealed_end)));
             }
             (Some(old), _) => segments.push(Arc::clone(old)),
-            (None, _) => {
+            (None, Some(count)) => {
+                let (first, generation) = (row.first_sequence, row.generation);
+                let path = baton.layout.segment(first, generation);
+                let sealed = Segment::sealed(path, first, generation, count, row.sealed_end);
+                segments.push(Arc::new(sealed));
+            }
+            (None, None) => {
                 if let Some(writer) = &baton.writer {
                     segments.push(Arc::new(Segment::live(Arc::clone(&writer.segment))));
                 }

@@ -10,7 +10,9 @@ use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{SignedCheckpoint, SigningKey, VerifierKey};
 
 use super::{Clock, Random, SystemClock, SystemRandom};
-use crate::{Anchor, ExternalSigner, KnownJournals, follow::Following, keys::KeyOptions};
+use crate::{
+    Anchor, Compaction, ExternalSigner, KnownJournals, follow::Following, keys::KeyOptions,
+};
 #[cfg(feature = "encryption")]
 use crate::{KeyDomain, Provider, RecipientKey};
 
@@ -144,6 +146,7 @@ pub struct Options {
     pub(crate) anchors: Vec<Arc<dyn Anchor>>,
     pub(crate) anchor_every: i64,
     pub(crate) maps: bool,
+    pub(crate) compaction: Option<Compaction>,
     #[cfg_attr(
         not(feature = "encryption"),
         expect(dead_code, reason = "nothing can be asked for")
@@ -180,6 +183,7 @@ impl Options {
             anchors: Vec::new(),
             anchor_every: ANCHOR_EVERY,
             maps: false,
+            compaction: None,
             keys: KeyOptions::default(),
         }
     }
@@ -190,6 +194,16 @@ impl Options {
     pub fn origin(self, origin: impl Into<String>) -> Self {
         Self {
             origin: origin.into(),
+            ..self
+        }
+    }
+
+    /// Compacts by itself, as [`Journal::compact`](crate::Journal::compact) does, whenever a segment is full.
+    /// Not by default: what is written then goes to the disk beside appends.
+    #[must_use]
+    pub fn compact(self, how: Compaction) -> Self {
+        Self {
+            compaction: Some(how),
             ..self
         }
     }

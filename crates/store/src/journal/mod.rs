@@ -330,7 +330,7 @@ impl Journal {
         if let Ok(writer) = self.writer()
             && options.housekeeper
         {
-            self.housekeeper = Some(Housekeeper::start(Arc::clone(writer))?);
+            self.housekeeper = Some(Housekeeper::start(Arc::clone(writer), options.compaction)?);
         }
         Ok(self)
     }
@@ -732,5 +732,6 @@ pub(crate) fn new_writer(
         publish: Mutex::new(()),
         pool: Pool::new(),
         changing_keys: Mutex::default(),
+        compacting: Mutex::default(),
     })
 }

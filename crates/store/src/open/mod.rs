@@ -2,6 +2,7 @@
 
 mod chain;
 mod fast;
+pub(crate) mod layout;
 pub(crate) mod writable;
 
 use std::sync::Arc;

@@ -30,8 +30,9 @@ pub struct Events {
     source: Source,
     /// The event that was lent last, where it doesn't stand in a scan's buffer.
     current: Option<Event>,
-    /// What events are read into that the index leads to.
+    /// What events are read into that the index leads to, and where the one that was lent last is.
     buffer: Vec<u8>,
+    located: Option<Located>,
 }
 
 #[derive(Debug)]
@@ -138,6 +139,7 @@ impl Events {
             source: Source::New,
             current: None,
             buffer: Vec::new(),
+            located: None,
         }
     }
 
@@ -381,16 +383,19 @@ impl Events {
         Ok(match (found, &self.source) {
             (Lent::Scanned(hit), Source::Forwards(scan)) => scan.event(journal, hit),
             (Lent::Scanned(_), _) => None,
-            (Lent::Found((located, order)), _) => Some(EventRef {
-                kind: located.kind,
-                body: located.body(&self.view, &self.buffer),
-                order,
-                journal,
-                opened: &[],
-                path: located
-                    .segment(&self.view)
-                    .map_or(dir, |segment| &segment.path),
-            }),
+            (Lent::Found((located, order)), _) => {
+                let located = &*self.located.insert(located);
+                Some(EventRef {
+                    kind: located.kind,
+                    body: located.body(&self.view, &self.buffer),
+                    order,
+                    journal,
+                    opened: &[],
+                    path: located
+                        .segment(&self.view)
+                        .map_or(dir, |segment| &segment.path),
+                })
+            }
             (Lent::Copied(event), _) => Some(self.current.insert(*event).as_event_ref(dir)),
         })
     }
@@ -532,19 +537,23 @@ impl Scan {
             return Ok(None);
         };
         let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
-        let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
-        let file = Arc::clone(&*segment.file(fs, journal, &shared.resident)?);
-        let (until, end) = match segment.sealed {
-            Some((count, end)) => (segment.first + count, end),
-            None => (u64::MAX, file.len()?),
-        };
-        let mapped = shared.resident.maps && segment.sealed.is_some() && file.mapped().is_some();
-        Ok(Some(self.frames.insert(Frames {
-            segment: file,
-            window: crate::segment::Window::new(offset, end),
-            mapped,
-            until,
-        })))
+        let (frames, _) = shared.in_segment(segment, self.next, |segment| {
+            let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
+            let file = Arc::clone(&*segment.file(fs, journal, &shared.resident)?);
+            let (until, end) = match segment.sealed {
+                Some((count, end)) => (segment.first + count, end),
+                None => (u64::MAX, file.len()?),
+            };
+            let mapped =
+                shared.resident.maps && segment.sealed.is_some() && file.mapped().is_some();
+            Ok(Frames {
+                segment: file,
+                window: crate::segment::Window::new(offset, end),
+                mapped,
+                until,
+            })
+        })?;
+        Ok(Some(self.frames.insert(frames)))
     }
 
     /// The event that [`next_matching`](Self::next_matching) has just come to.

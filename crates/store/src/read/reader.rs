@@ -287,6 +287,8 @@ impl Reader {
 pub(super) struct Located {
     /// Which of the view's segments.
     segment: usize,
+    /// The one that took its place, if it is gone.
+    newer: Option<Arc<Segment>>,
     mapped: bool,
     pub(super) kind: FrameType,
     body: Range<usize>,
@@ -294,7 +296,7 @@ pub(super) struct Located {
 
 impl Located {
     /// The body, out of the map or the buffer.
-    pub(super) fn body<'b>(&self, view: &'b View, buffer: &'b [u8]) -> &'b [u8] {
+    pub(super) fn body<'b>(&'b self, view: &'b View, buffer: &'b [u8]) -> &'b [u8] {
         let bytes = match self.mapped {
             true => self.segment(view).and_then(|segment| segment.mapped()),
             false => Some(buffer),
@@ -303,8 +305,11 @@ impl Located {
         body.unwrap_or_default()
     }
 
-    pub(super) fn segment<'v>(&self, view: &'v View) -> Option<&'v Segment> {
-        view.segments.get(self.segment).map(|segment| &**segment)
+    pub(super) fn segment<'v>(&'v self, view: &'v View) -> Option<&'v Segment> {
+        match &self.newer {
+            Some(newer) => Some(newer),
+            None => view.segments.get(self.segment).map(|segment| &**segment),
+        }
     }
 }
 
@@ -404,21 +409,47 @@ impl Shared {
         let Some(segment) = view.segments.get(at) else {
             return Ok(None);
         };
-        if let Some((kind, body)) = self.in_map(segment, sequence)? {
-            return Ok(Some(Located {
-                segment: at,
-                mapped: true,
-                kind,
-                body,
-            }));
-        }
-        let (_, kind, body) = self.place(segment, sequence, buffer)?;
+        let ((mapped, kind, body), newer) = self.in_segment(segment, sequence, |segment| {
+            if let Some((kind, body)) = self.in_map(segment, sequence)? {
+                return Ok((true, kind, body));
+            }
+            let (_, kind, body) = self.place(segment, sequence, buffer)?;
+            Ok((false, kind, body))
+        })?;
         Ok(Some(Located {
             segment: at,
-            mapped: false,
+            newer,
+            mapped,
             kind,
             body,
         }))
+    }
+
+    /// Does something with the segment of an event. Where its file is gone, since compaction has put
+    /// another in its place after the view was made, it is done with that one, which is given too.
+    pub(super) fn in_segment<T>(
+        &self,
+        segment: &Arc<Segment>,
+        sequence: u64,
+        mut work: impl FnMut(&Segment) -> Result<T, Error>,
+    ) -> Result<(T, Option<Arc<Segment>>), Error> {
+        let mut newer: Option<Arc<Segment>> = None;
+        loop {
+            let segment = newer.as_ref().unwrap_or(segment);
+            let gone = match work(segment) {
+                Err(Error::Damaged(damage)) if damage.code == "segment.missing" => damage,
+                done => return done.map(|done| (done, newer)),
+            };
+            if let Some(follower) = &self.follower {
+                follower.look_for_compacted(self)?;
+            }
+            let view = self.view.load_full();
+            let now = view.segment_of(sequence);
+            match now.filter(|now| now.generation != segment.generation) {
+                Some(now) => newer = Some(Arc::clone(now)),
+                None => return Err(gone.into()),
+            }
+        }
     }
 
     /// An event's body in the map of its segment; `None` where there is no map, or no such event at the

@@ -11,7 +11,7 @@ use crate::{
     Error,
     commit::entries_of_scan,
     read::Shared,
-    read::view::View,
+    read::view::{Segment, View},
     segment::{GroupScanner, ScanStop, ScannedGroup, SegmentFile},
     sync::Mutex,
 };
@@ -43,9 +43,22 @@ impl Follower {
 
     /// Takes in what is new. Returns whether anything is.
     pub(crate) fn refresh(&self, shared: &Shared) -> Result<bool, Error> {
+        self.follow(shared, Place::look)
+    }
+
+    /// Takes in what the writer has put in the place of a file that vanished.
+    pub(crate) fn look_for_compacted(&self, shared: &Shared) -> Result<(), Error> {
+        self.follow(shared, Place::reopen).map(drop)
+    }
+
+    fn follow(
+        &self,
+        shared: &Shared,
+        look: impl FnOnce(&mut Place, &Shared) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
         let mut place = self.0.lock();
         let before = shared.view.load().proven();
-        let found = place.look(shared);
+        let found = look(&mut place, shared);
         // Under the lock, so that what is told is told in order.
         let now = shared.view.load().proven();
         if now > before {
@@ -53,6 +66,43 @@ impl Follower {
         }
         found
     }
+}
+
+/// Lets a view follow MANIFEST where the segment being written is the same, and others hold the events
+/// before it now.
+fn take_compacted(shared: &Shared, found: &Found) {
+    let view = shared.view.load_full();
+    let Some(active) = view.segments.last() else {
+        return;
+    };
+    let rows = found.manifest.rows.iter();
+    let named = |segment: &Segment| {
+        let mut rows = rows.clone();
+        rows.any(|row| (row.first_sequence, row.generation) == (segment.first, segment.generation))
+    };
+    if view.segments.iter().all(|segment| named(segment)) {
+        return;
+    }
+    let mut segments = Vec::with_capacity(found.manifest.rows.len());
+    for row in rows.clone().filter(|row| row.first_sequence < active.first) {
+        let known = view.segments.iter();
+        let known = known.filter(|known| known.generation == row.generation);
+        let (first, generation) = (row.first_sequence, row.generation);
+        match (known.last(), row.count) {
+            (Some(known), _) if known.sealed.is_some() => segments.push(Arc::clone(known)),
+            (_, Some(count)) => {
+                let path = found.layout.segment(first, generation);
+                let sealed = Segment::sealed(path, first, generation, count, row.sealed_end);
+                segments.push(Arc::new(sealed));
+            }
+            (_, None) => {}
+        }
+    }
+    segments.push(Arc::clone(active));
+    shared.view.store(Arc::new(View {
+        segments: Arc::new(segments),
+        ..View::clone(&view)
+    }));
 }
 
 /// What was shown unproven is proven once a commit header calls it durable.
@@ -169,6 +219,7 @@ impl Place {
             row.first_sequence == header.first_sequence && row.generation == header.generation
         });
         if same {
+            take_compacted(shared, &found);
             return Ok(false);
         }
         let before = shared.view.load();

@@ -33,6 +33,7 @@ pub(crate) fn choose(
     problem: &mut dyn FnMut(Error) -> Result<(), Error>,
 ) -> Result<Vec<Chosen>, Error> {
     let mut names = names.to_vec();
+    let all = names.clone();
     names.sort_unstable_by_key(|(_, generation)| std::cmp::Reverse(*generation));
     // First sequence, one past the last if that is known, generation.
     let mut taken: Vec<(u64, Option<u64>, u32)> = Vec::new();
@@ -48,10 +49,17 @@ pub(crate) fn choose(
         let end = if segment.header.inputs.is_empty() {
             None
         } else {
-            match first_header(&segment)? {
-                // Without its group it loses to its inputs.
-                None => continue,
-                Some(header) => Some(header.end_sequence()),
+            let inputs = segment.header.inputs.iter();
+            let mut inputs = inputs.map(|input| (input.first_sequence, input.generation));
+            match (compacted_end(&segment)?, first_header(&segment)?) {
+                (Some(end), _) => Some(end),
+                // Its header was written last, so that what is damaged rotted; where an input is gone
+                // nothing else has the rest.
+                (None, Some(header)) if !inputs.all(|input| all.contains(&input)) => {
+                    Some(header.end_sequence())
+                }
+                // A torn one loses to its inputs.
+                _ => continue,
             }
         };
         let covers = |begin: u64, end: Option<u64>, sequence: u64| {
@@ -76,6 +84,21 @@ pub(crate) fn choose(
         until,
     };
     Ok(taken.iter().copied().zip(next).map(chosen).collect())
+}
+
+/// Where the events of a compacted segment end; `None` if its group isn't whole.
+fn compacted_end(segment: &SegmentFile) -> Result<Option<u64>, Error> {
+    let first = segment.header.first_sequence;
+    let mut scanner = GroupScanner::new(segment, segment.header_len, first, segment.len()?);
+    let mut end = None;
+    loop {
+        match scanner.next() {
+            Ok(part) if part.header.number == 0 => end = Some(part.header.end_sequence()),
+            Err(ScanStop::End) => return Ok(end),
+            Ok(_) | Err(ScanStop::Damage { .. }) => return Ok(None),
+            Err(ScanStop::Failed(error)) => return Err(error),
+        }
+    }
 }
 
 fn first_header(segment: &SegmentFile) -> Result<Option<CommitHeader>, Error> {
@@ -207,7 +230,9 @@ fn sealed(
     gaps: &mut Vec<Damage>,
 ) -> Result<ManifestRow, Error> {
     let (first, until) = (segment.header.first_sequence, after.header.first_sequence);
-    let number = first_header(after)?.map_or(u64::MAX, |header| header.number);
+    let number = first_header(after)?.map(|header| header.number);
+    // A compacted one has no number.
+    let number = number.filter(|number| *number > 0).unwrap_or(u64::MAX);
     let mut hasher = HeadersHasher::new(&segment.header.encode());
     let len = segment.len()?;
     let mut scanner = GroupScanner::new(segment, segment.header_len, first, len);

@@ -1,6 +1,6 @@
 use factlog_format::{
-    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch,
-    HashSort, JournalId, MAX_BATCH_EVENTS, Ordering, SPINE_LEN, event_hashes,
+    CommitHeader, Digest, EventFrame, EventId, FormatError, FrameType, FramesHasher, FullStub,
+    HashBatch, HashSort, JournalId, MAX_BATCH_EVENTS, Ordering, SPINE_LEN, event_hashes,
 };
 
 use super::{
@@ -30,18 +30,23 @@ pub(crate) struct ScannedFacts {
     pub(crate) keys: NameKeys,
 }
 
-/// A group whose commit header, frames and both checks hold.
+/// A group whose commit header, frames and both checks hold; or a part of a compacted one, which may
+/// be too large to be held: then its header counts the events of the part, and only the last part shows
+/// that the group is whole.
 #[derive(Debug)]
 pub(crate) struct ScannedGroup {
-    /// Where its commit header starts.
+    /// Where its commit header, or the part, starts.
     pub(crate) offset: u64,
-    /// Where the next group starts.
+    /// Where the next group, or part, starts.
     pub(crate) end: u64,
     pub(crate) header: CommitHeader,
-    /// The commit header's frame as stored.
+    /// The commit header's frame as stored; nothing in parts but the first.
     pub(crate) header_bytes: Vec<u8>,
     pub(crate) events: Vec<ScannedEvent>,
 }
+
+/// How many events of a compacted group are handed on at once.
+const PART: u64 = 8192;
 
 /// Why a scan ended.
 #[derive(Debug)]
@@ -65,6 +70,16 @@ pub(crate) struct GroupScanner<'f> {
     frames: FrameReader<'f>,
     next_sequence: u64,
     scan: EventScan,
+    /// What is to come of a compacted group.
+    rest: Option<Rest>,
+}
+
+/// A compacted group of which not all has been read.
+struct Rest {
+    header: CommitHeader,
+    crcs: FramesHasher,
+    /// Where its first event starts.
+    start: u64,
 }
 
 impl<'f> GroupScanner<'f> {
@@ -76,32 +91,20 @@ impl<'f> GroupScanner<'f> {
             frames,
             next_sequence,
             scan: EventScan::new(),
+            rest: None,
         }
     }
 
-    /// The next whole group.
+    /// The next whole group, or part of a compacted one.
     pub(crate) fn next(&mut self) -> Result<ScannedGroup, ScanStop> {
+        if let Some(rest) = self.rest.take() {
+            let offset = self.frames.offset();
+            return self.next_part(rest, offset, Vec::new());
+        }
         let offset = self.frames.offset();
         self.scan.forget();
-        let path = &self.segment.path;
-        let stop = |stop: FrameStop, header: Option<&CommitHeader>| match stop {
-            FrameStop::End if header.is_none() => ScanStop::End,
-            FrameStop::Io(_) if planted(Bug::ReadErrorIsEnd) => ScanStop::End,
-            FrameStop::Io(error) => ScanStop::Failed(Error::io("read", path)(error)),
-            FrameStop::Bad(FormatError::Unsupported(what)) => ScanStop::Failed(
-                crate::Damage::format("", path, FormatError::Unsupported(what))
-                    .at(offset)
-                    .into(),
-            ),
-            other => ScanStop::Damage {
-                offset,
-                detail: match other {
-                    FrameStop::Bad(error) => error.to_string(),
-                    _ => "the group is cut short".to_owned(),
-                },
-                header: header.cloned().map(Box::new),
-            },
-        };
+        let segment = self.segment;
+        let stop = |error, header: Option<&CommitHeader>| stop(segment, offset, error, header);
         let frame = self.frames.next().map_err(|error| stop(error, None))?;
         let bad = |detail: String, header: Option<&CommitHeader>| ScanStop::Damage {
             offset,
@@ -124,6 +127,14 @@ impl<'f> GroupScanner<'f> {
             ));
         }
         let frames_start = self.frames.offset();
+        if header.number == 0 {
+            let rest = Rest {
+                header,
+                crcs: self.segment.key.frames_hasher(),
+                start: frames_start,
+            };
+            return self.next_part(rest, offset, header_bytes);
+        }
         // What a header claims is not yet what the file holds.
         let expected = (header.count as usize).min(MAX_BATCH_EVENTS);
         let mut events = Vec::with_capacity(expected);
@@ -161,6 +172,92 @@ impl<'f> GroupScanner<'f> {
             header_bytes,
             events,
         })
+    }
+
+    /// Reads on in a compacted group.
+    fn next_part(
+        &mut self,
+        mut rest: Rest,
+        offset: u64,
+        header_bytes: Vec<u8>,
+    ) -> Result<ScannedGroup, ScanStop> {
+        self.scan.forget();
+        let (first, end) = (self.next_sequence, rest.header.end_sequence());
+        let until = end.min(first.saturating_add(PART));
+        let mut events = Vec::new();
+        for sequence in first..until {
+            let at = self.frames.offset();
+            let header = &rest.header;
+            let damage = |detail: String| ScanStop::Damage {
+                offset: at,
+                detail,
+                header: Some(Box::new(header.clone())),
+            };
+            let frame = self.frames.next();
+            let frame = frame.map_err(|error| stop(self.segment, at, error, Some(header)))?;
+            rest.crcs.add(frame.crc);
+            let event = self
+                .scan
+                .push(frame.kind, frame.offset, frame.body)
+                .map_err(|error| damage(error.to_string()))?;
+            if event.order.sequence != sequence {
+                return Err(damage("an event is out of place".to_owned()));
+            }
+            events.push(event);
+        }
+        self.scan.finish(&self.segment.header.journal, &mut events);
+        let header = CommitHeader {
+            first_sequence: first,
+            count: (until - first) as u32,
+            ..rest.header.clone()
+        };
+        self.next_sequence = until;
+        if until < end {
+            self.rest = Some(rest);
+        } else if self.frames.offset() - rest.start != u64::from(rest.header.frames_len)
+            || rest.crcs.finish() != rest.header.frames_check
+        {
+            return Err(ScanStop::Damage {
+                offset,
+                detail: "the group's frames are not those of its header".to_owned(),
+                header: Some(Box::new(rest.header)),
+            });
+        }
+        Ok(ScannedGroup {
+            offset,
+            end: self.frames.offset(),
+            header,
+            header_bytes,
+            events,
+        })
+    }
+}
+
+/// What a frame that can't be had means for the group that `offset` stands for.
+fn stop(
+    segment: &SegmentFile,
+    offset: u64,
+    stop: FrameStop,
+    header: Option<&CommitHeader>,
+) -> ScanStop {
+    let path = &segment.path;
+    match stop {
+        FrameStop::End if header.is_none() => ScanStop::End,
+        FrameStop::Io(_) if planted(Bug::ReadErrorIsEnd) => ScanStop::End,
+        FrameStop::Io(error) => ScanStop::Failed(Error::io("read", path)(error)),
+        FrameStop::Bad(FormatError::Unsupported(what)) => ScanStop::Failed(
+            crate::Damage::format("", path, FormatError::Unsupported(what))
+                .at(offset)
+                .into(),
+        ),
+        other => ScanStop::Damage {
+            offset,
+            detail: match other {
+                FrameStop::Bad(error) => error.to_string(),
+                _ => "the group is cut short".to_owned(),
+            },
+            header: header.cloned().map(Box::new),
+        },
     }
 }
 

@@ -75,6 +75,21 @@ pub use report::{Authenticity, Completeness, Evidence, Finding, Integrity, Outco
 /// Whatever is wrong with the bytes is in the report.
 pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, Error> {
     let layout = Layout::new(dir.as_ref());
+    for _ in 1..ATTEMPTS {
+        if let Some(report) = attempt(layout.clone(), options, true)? {
+            return Ok(report);
+        }
+    }
+    let report = attempt(layout.clone(), options, false)?;
+    let missing = || Damage::new("segment.missing", &layout.segments(), "segments vanish");
+    report.ok_or_else(|| missing().into())
+}
+
+/// Beside a writer that compacts, a verification may have to begin anew.
+const ATTEMPTS: u32 = 5;
+
+/// Verifies once. With `again`, nothing where a segment has gone that MANIFEST doesn't name any more.
+fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Option<Report>, Error> {
     let fs = options.fs.as_ref();
     let mut findings = Findings::default();
     let directory = Directory::read(fs, &layout, &mut findings)?;
@@ -130,6 +145,7 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
         owed: 0,
         newer: false,
         clean: false,
+        replaced: false,
         threads: if total < SMALL {
             1
         } else {
@@ -144,12 +160,15 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
         };
         for plan in plans.iter().skip(first) {
             segments::pass_segment(&mut pass, plan, offset.take())?;
+            if pass.replaced && again {
+                return Ok(None);
+            }
         }
         let runs = match reading {
             Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
             None => runs.map(RunReader::read).unwrap_or_default(),
         };
-        pass.finish(runs)
+        pass.finish(runs).map(Some)
     })
 }
 
@@ -238,6 +257,8 @@ struct Pass<'v> {
     newer: bool,
     /// The journal was closed cleanly.
     clean: bool,
+    /// A segment is gone since MANIFEST was read: compaction has put another in its place.
+    replaced: bool,
     /// How many threads read and hash.
     threads: usize,
 }

@@ -110,6 +110,11 @@ struct Rest<'s> {
 impl Rest<'_> {
     fn begin(&mut self, pass: &mut Pass<'_>, header: CommitHeader) {
         let path = &self.segment.path;
+        if header.number == 0 && self.segment.header.inputs.is_empty() {
+            let detail = "a compacted group stands in a segment that replaces none";
+            let damage = Damage::new("commit.number", path, detail).at(self.start);
+            pass.findings.wrong(damage.sequence(header.first_sequence));
+        }
         if header.first_sequence > pass.chain.next {
             pass.lose_until(header.first_sequence, Some((path, self.start)));
         }

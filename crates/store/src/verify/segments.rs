@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Damage, Error,
+    recover::read_manifest,
     segment::{FrameReader, SegmentFile, Work},
 };
 
@@ -84,6 +85,12 @@ fn open(pass: &mut Pass<'_>, plan: &Plan) -> Result<Option<(SegmentFile, bool)>,
         Some(_) => "",
     };
     if !missing.is_empty() {
+        let now = read_manifest(pass.fs, &pass.layout).ok();
+        let mut rows = now.iter().flat_map(|now| &now.rows);
+        let named = (plan.first, plan.generation);
+        pass.replaced = now.is_some()
+            && plan.row.is_some()
+            && !rows.any(|row| (row.first_sequence, row.generation) == named);
         let damage = Damage::new("segment.missing", &path, missing).sequence(plan.first);
         pass.findings.wrong(damage);
         return Ok(None);
@@ -254,6 +261,11 @@ impl<'s> Walk<'s> {
             derived,
             ..
         } = pass;
+        if !self.segment.header.inputs.is_empty() {
+            let detail = "a compacted segment holds a group that was not compacted";
+            let damage = Damage::new("commit.number", &self.segment.path, detail);
+            findings.wrong(damage.at(group.offset));
+        }
         chain.group(group, &self.segment.path, findings, derived)
     }
 

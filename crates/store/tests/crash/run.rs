@@ -1,8 +1,8 @@
 //! Doing a workload, and noting what was promised meanwhile.
 
 use factlog::{
-    Condition, Conflict, Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Query, Reader,
-    UnverifiedReceipt, Uuid,
+    Compaction, Condition, Conflict, Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Query,
+    Reader, UnverifiedReceipt, Uuid,
 };
 use factlog_sim::Moment;
 
@@ -290,6 +290,12 @@ fn perform_steps(
                 journal = writable(lab.open()?)?;
             }
             Step::Clock(micros) => lab.jump(*micros),
+            Step::Compact => {
+                if let Err(error) = journal.compact(&Compaction::new()) {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
+            }
         }
     }
     log.steps.push(lab.fs.calls());

@@ -26,6 +26,8 @@ pub enum Step {
     Abandon,
     /// The clock jumps.
     Clock(i64),
+    /// Segments are compacted.
+    Compact,
 }
 
 /// An event to be.
@@ -221,6 +223,18 @@ impl Workload {
             92,
             vec![small(1), Step::Reopen, small(2), small(3), Step::Reopen],
         )
+    }
+
+    /// One that compacts: small segments that sessions which died leave, with what they set aside.
+    pub fn compacting() -> Self {
+        let small =
+            |number| Step::Append(vec![Plan::small(number), Plan::sized(number + 100, 300)]);
+        let dying = |number| [small(number), Step::Abandon];
+        let mut steps: Vec<Step> = (1..5).flat_map(dying).collect();
+        steps.extend([small(5), Step::Compact, small(6)]);
+        steps.extend([7, 8, 9, 10].into_iter().flat_map(dying));
+        steps.extend([small(11), Step::Compact, Step::Reopen]);
+        Self::of_steps(93, steps)
     }
 
     /// These steps.

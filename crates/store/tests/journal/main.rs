@@ -1,5 +1,6 @@
 //! A journal as its users meet it: append, read, prove, close, open again.
 
+mod compact;
 mod cursors;
 #[cfg(feature = "encryption")]
 mod disclosed;

@@ -104,6 +104,14 @@ pub(crate) enum Bug {
     PayloadHeaderBelieved,
     /// Sectors of one commit that reached the disk out of order are called corruption.
     OutOfOrderIsCorrupt,
+    /// The last event of a segment is left out when it is compacted.
+    SurvivorLost,
+    /// A compacted segment isn't synced before MANIFEST names it.
+    CompactedUnsynced,
+    /// MANIFEST isn't told of a compacted segment, and what it replaces is removed.
+    CompactedUnnamed,
+    /// What a compacted segment replaces is removed before MANIFEST names it.
+    InputsRemovedEarly,
     /// Segments that MANIFEST doesn't name any more are removed before that MANIFEST is on the disk.
     OrphansRemovedEarly,
 }

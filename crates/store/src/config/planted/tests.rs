@@ -25,6 +25,8 @@ enum Found {
     Pose,
     /// Crashes of a journal that goes on after a crash in the middle of a roll.
     Roll,
+    /// Crashes of a journal that compacts.
+    Compact,
     /// An older log beside newer derived files, of a workload with a close in it.
     OlderLog,
     /// Crashes while runs of the index are merged.
@@ -45,6 +47,9 @@ fn finds(by: &Found) -> bool {
             .violations
             .is_empty(),
         Found::Roll => !crash_twice(Workload::rolling(), 1, 1, Budget::FIRST)
+            .violations
+            .is_empty(),
+        Found::Compact => !crash_everywhere(Workload::compacting(), Budget::FIRST)
             .violations
             .is_empty(),
         Found::OlderLog => !put_back_older_logs(Workload::closed_between())
@@ -109,6 +114,10 @@ fn mistakes_that_crashes_find() {
         (Bug::OrphansRemovedEarly, Found::Roll),
         (Bug::DerivedAheadBelieved, Found::OlderLog),
         (Bug::InputsRemovedFirst, Found::Merge),
+        (Bug::SurvivorLost, Found::Compact),
+        (Bug::CompactedUnsynced, Found::Compact),
+        (Bug::CompactedUnnamed, Found::Compact),
+        (Bug::InputsRemovedEarly, Found::Compact),
     ]);
 }
 
