@@ -120,7 +120,7 @@ impl Writer {
         for planned in &planned {
             let rows = rows.get(planned.rows.clone()).unwrap_or_default();
             let row = self.rewrite(rows, &mut |bytes| {
-                pace.wait(self, bytes);
+                pace.wait(self, bytes, goes_on);
                 match goes_on() {
                     true => Ok(()),
                     false => Err(Refusal::Closed.into()),
@@ -191,8 +191,8 @@ impl Pace {
         }
     }
 
-    /// Waits until so many more bytes are due.
-    fn wait(&mut self, writer: &Writer, bytes: u64) {
+    /// Waits until so many more bytes are due, or it is not to go on.
+    fn wait(&mut self, writer: &Writer, bytes: u64, goes_on: &dyn Fn() -> bool) {
         let Some(rate) = self.rate else {
             return;
         };
@@ -202,10 +202,15 @@ impl Pace {
             .began
             .saturating_add(i64::try_from(due).unwrap_or(i64::MAX));
         let ahead = due.saturating_sub(writer.clock.now_micros());
-        if let Ok(ahead) = u64::try_from(ahead) {
-            // Whatever the clock says, it goes on within a second.
-            let ahead = Duration::from_micros(ahead.min(1_000_000));
-            drop(self.never.1.wait_for(self.never.0.lock(), ahead));
+        // Counted down rather than read off again, so that it ends whatever the clock does.
+        let mut ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
+        while !ahead.is_zero() && goes_on() {
+            let some = ahead.min(SLICE);
+            drop(self.never.1.wait_for(self.never.0.lock(), some));
+            ahead -= some;
         }
     }
 }
+
+/// How long a wait goes on without a look whether it is to end.
+const SLICE: Duration = Duration::from_millis(100);

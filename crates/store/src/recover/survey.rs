@@ -205,10 +205,12 @@ impl<'f> Scan<'f> {
                 .collect();
             let mut after = base.clone();
             after.append(&leaves);
-            let numbered = self
-                .last
-                .as_ref()
-                .is_none_or(|last| last.number + 1 == group.header.number);
+            // Number 0 is that of a compacted group, which is never in the segment being written.
+            let numbered = group.header.number > 0
+                && self
+                    .last
+                    .as_ref()
+                    .is_none_or(|last| last.number + 1 == group.header.number);
             if *after.root().as_bytes() != group.header.root || !numbered {
                 let detail = "the group's root or number does not fit what stands before it";
                 self.stop = Some((group.offset, detail.to_owned()));

@@ -230,10 +230,8 @@ impl Workload {
         let small =
             |number| Step::Append(vec![Plan::small(number), Plan::sized(number + 100, 300)]);
         let dying = |number| [small(number), Step::Abandon];
-        let mut steps: Vec<Step> = (1..5).flat_map(dying).collect();
-        steps.extend([small(5), Step::Compact, small(6)]);
-        steps.extend([7, 8, 9, 10].into_iter().flat_map(dying));
-        steps.extend([small(11), Step::Compact, Step::Reopen]);
+        let mut steps: Vec<Step> = (1..4).flat_map(dying).collect();
+        steps.extend([small(4), Step::Compact, small(5), Step::Reopen]);
         Self::of_steps(93, steps)
     }
 
