@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use factlog_format::{
     CommitHeader, CrcSeed, FrameType, FramesHasher, HeadersHasher, ManifestRow, Ordering,
@@ -68,7 +68,7 @@ impl Rewrite<'_> {
         })
     }
 
-    fn write_to(&self, path: &PathBuf, end: u64, pace: Pace<'_>) -> Result<ManifestRow, Error> {
+    fn write_to(&self, path: &Path, end: u64, pace: Pace<'_>) -> Result<ManifestRow, Error> {
         let mut output = Output::create(self.fs, path, &self.header)?;
         let mut root = None;
         for row in self.rows {
@@ -142,7 +142,7 @@ impl Rewrite<'_> {
             };
             let wrong = |detail: &str| Error::from(segment.damage(at, detail).sequence(next));
             if frame.kind == FrameType::Commit {
-                let ended = group.take().is_none_or(|group| group.is_whole(next));
+                let ended = group.take().is_none_or(|group| group.ends_at(next));
                 let header = CommitHeader::decode(&segment.key, frame.body)
                     .map_err(|error| wrong(&error.to_string()))?;
                 if !ended || header.first_sequence != next {
@@ -170,7 +170,7 @@ impl Rewrite<'_> {
             }
         }
         let root = group.as_ref().map(|group| group.header.root);
-        let whole = group.is_some_and(|group| group.is_whole(next));
+        let whole = group.is_some_and(|group| group.ends_at(next));
         let complete = row.count == Some(next - row.first_sequence);
         let Some(root) = root.filter(|_| whole && complete) else {
             let detail = "the segment doesn't hold the events that MANIFEST says";
@@ -196,8 +196,8 @@ struct Group {
 }
 
 impl Group {
-    /// Whether the frames are those of its header; the next event is that of `next`.
-    fn is_whole(self, next: u64) -> bool {
+    /// Whether it is whole, with `next` as the event behind it.
+    fn ends_at(self, next: u64) -> bool {
         self.header.end_sequence() == next && self.crcs.finish() == self.header.frames_check
     }
 }
@@ -216,11 +216,11 @@ struct Output {
 }
 
 impl Output {
-    fn create(fs: &dyn StoreFs, path: &PathBuf, header: &SegmentHeader) -> Result<Self, Error> {
+    fn create(fs: &dyn StoreFs, path: &Path, header: &SegmentHeader) -> Result<Self, Error> {
         let file = fs
             .create_new(path, Access::Shared)
             .map_err(Error::space("create", path))?;
-        let segment = SegmentFile::new(path.clone(), file, header.clone());
+        let segment = SegmentFile::new(path.to_owned(), file, header.clone());
         let bytes = header.encode();
         write_all_at(segment.file.as_ref(), &bytes, 0).map_err(Error::space("write", path))?;
         let of = OffsetsOf {

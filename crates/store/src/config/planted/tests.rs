@@ -114,6 +114,12 @@ fn mistakes_that_crashes_find() {
         (Bug::OrphansRemovedEarly, Found::Roll),
         (Bug::DerivedAheadBelieved, Found::OlderLog),
         (Bug::InputsRemovedFirst, Found::Merge),
+    ]);
+}
+
+#[test]
+fn mistakes_that_crashes_of_a_compaction_find() {
+    all_found(&[
         (Bug::SurvivorLost, Found::Compact),
         (Bug::CompactedUnsynced, Found::Compact),
         (Bug::CompactedUnnamed, Found::Compact),
