@@ -62,11 +62,6 @@ fn every_crash_of_a_compaction_is_survived() {
     green(&crash_everywhere(Workload::compacting(), Budget::ORDINARY));
 }
 
-#[test]
-fn every_failing_call_of_a_compaction_is_survived() {
-    green(&fail_everywhere(&Workload::compacting(), Faults::ALL));
-}
-
 /// Events so large that segments roll.
 #[test]
 fn every_crash_of_rolling_journals_is_survived() {
