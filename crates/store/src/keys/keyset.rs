@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -51,8 +50,6 @@ pub(crate) struct Keys {
     /// What to open it with again, where another process may write the files.
     pub(super) follows: Option<Provider>,
     pub(super) is_follower: bool,
-    /// The file with the secret that it was opened with.
-    pub(super) secret_file: Option<PathBuf>,
     /// Who keeps what is derived from payloads.
     pub(super) derived: Vec<Arc<dyn OnErased>>,
     /// The next generation is at least this, as the journal knows of higher ones than the head does.
@@ -208,11 +205,6 @@ impl Keys {
             flushed: AtomicU64::new(0),
             follows: options.keys.provider.clone().filter(|_| follows),
             is_follower: follows,
-            secret_file: options
-                .keys
-                .provider
-                .as_ref()
-                .and_then(|one| Some(one.file()?.to_owned())),
             derived: options.keys.derived.clone(),
             least_generation: AtomicU64::new(0),
             broken: AtomicBool::new(false),

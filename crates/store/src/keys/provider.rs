@@ -6,7 +6,7 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use factlog_format::KeyDomain;
-use factlog_fs::{Access, OpenMode, StoreFs, read_file, read_up_to, write_all_at};
+use factlog_fs::{Access, StoreFs, read_file, read_up_to, write_all_at};
 use factlog_keys::{Identity, MachineIdentity, RecipientKey, Unlock};
 use zeroize::Zeroizing;
 
@@ -119,14 +119,6 @@ impl Provider {
         self.unlock(fs)
     }
 
-    /// The file that its secret is in, if there is one.
-    pub(super) fn file(&self) -> Option<&Path> {
-        match self {
-            Self::KeyFile(path) | Self::Machine(path) => Some(path),
-            Self::Passphrase(_) | Self::Key(_) => None,
-        }
-    }
-
     /// What a list of recipients says of it.
     pub(super) fn label(&self) -> String {
         match self {
@@ -178,21 +170,6 @@ pub(super) fn make_secret_file(fs: &dyn StoreFs, path: &Path, text: &[u8]) -> Re
         let _ = fs.remove_file(path);
     }
     written
-}
-
-/// Overwrites a file with a secret, and removes it; what file systems and flash keep of it is not in anybody's
-/// hands.
-pub(super) fn destroy_secret_file(fs: &dyn StoreFs, path: &Path) -> Result<(), Error> {
-    let file = fs
-        .open(path, OpenMode::Write)
-        .map_err(Error::io("open", path))?;
-    let len = file.len().map_err(Error::io("measure", path))?;
-    let zeros = vec![0; usize::try_from(len).unwrap_or(0).min(MAX_KEY_FILE)];
-    write_all_at(file.as_ref(), &zeros, 0).map_err(Error::io("write", path))?;
-    file.sync_all().map_err(Error::io("sync", path))?;
-    fs.remove_file(path).map_err(Error::io("remove", path))?;
-    let parent = path.parent().unwrap_or(Path::new(""));
-    fs.sync_dir(parent).map_err(Error::io("sync", parent))
 }
 
 fn system_id(fs: &dyn StoreFs) -> Result<Vec<u8>, Error> {

@@ -4,8 +4,7 @@ use factlog_format::{JournalId, SecretFate};
 use factlog_keys::{Identity, KdfParams, KeysetError, Lock, Recipient, RecipientKey, Unlock};
 
 use super::{
-    Keys, KeysetInfo, Provider, head::read_head, keyset::fresh, log::damage,
-    provider::destroy_secret_file, shred::finish,
+    Keys, KeysetInfo, Provider, head::read_head, keyset::fresh, log::damage, shred::finish,
 };
 use crate::{Error, Journal, Misuse, Random};
 
@@ -26,9 +25,6 @@ pub enum OldSecrets {
     Unknown,
     /// Their keepers say that they are destroyed, in every copy.
     Attested,
-    /// The file with the old secret is overwritten and removed, once the new one is in force. Whoever else was
-    /// replaced is taken to have destroyed theirs, as for [`Attested`](Self::Attested).
-    Removed,
 }
 
 impl Rewrap {
@@ -120,11 +116,6 @@ impl Keys {
         }
         let (mut new, mut old) = (Vec::new(), Vec::new());
         if let Some(provider) = &change.provider {
-            let in_use =
-                provider.file().is_some() && provider.file() == self.secret_file.as_deref();
-            if in_use && change.old == OldSecrets::Removed {
-                return Err(Misuse::SameSecret.into());
-            }
             let unlock = provider.unlock_or_make(fs, random)?;
             // One that opens what is there is no other secret.
             if all && head.unlock(&bytes, &unlock).is_ok() {
@@ -157,26 +148,14 @@ impl Keys {
         Ok(Replacement { new, old, rule })
     }
 
-    /// What is known of the secrets that were replaced, now that they are.
-    pub(super) fn fates(
-        &self,
-        old: &[([u8; 8], bool)],
-        rule: OldSecrets,
-    ) -> Vec<([u8; 8], SecretFate)> {
-        let removed = || {
-            let path = self.secret_file.as_ref()?;
-            destroy_secret_file(self.fs.as_ref(), path).ok()
-        };
-        let proved = rule == OldSecrets::Removed && removed().is_some();
-        let fate = |recovery: bool| match rule {
-            OldSecrets::Removed if proved && !recovery => SecretFate::Proved,
-            OldSecrets::Removed if !recovery => SecretFate::Unknown,
-            OldSecrets::Attested | OldSecrets::Removed => SecretFate::Attested,
+    /// What is known of the secrets that were replaced, now that they are. Destroying them is for their
+    /// keepers: nothing here removes what another keyset or recipient may still need.
+    pub(super) fn fates(old: &[([u8; 8], bool)], rule: OldSecrets) -> Vec<([u8; 8], SecretFate)> {
+        let fate = match rule {
+            OldSecrets::Attested => SecretFate::Attested,
             OldSecrets::Unknown => SecretFate::Unknown,
         };
-        old.iter()
-            .map(|(id, recovery)| (*id, fate(*recovery)))
-            .collect()
+        old.iter().map(|(id, _)| (*id, fate)).collect()
     }
 }
 
@@ -200,7 +179,6 @@ impl Journal {
         finish(keys, writer)?;
         let changed = keys.changed(change, false)?;
         keys.give_to(changed.new)?;
-        keys.fates(&changed.old, change.old);
         keys.info()
     }
 }

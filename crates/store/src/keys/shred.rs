@@ -415,7 +415,7 @@ fn destroy(
     let mut done = completed(keys, intent, destroyed)?;
     if let Some((old, rule)) = old {
         done.grade = ShredGrade::RecipientsReplaced;
-        done.recipients = keys.fates(&old, rule);
+        done.recipients = Keys::fates(&old, rule);
     }
     done.acknowledged = tell(&keys.derived, &writer.shared, intent, ids);
     let event = JournalEvent::ShredCompleted(done.clone());

@@ -15,6 +15,10 @@ use crate::{
     segment::{FrameReader, FrameStop, SegmentFile},
 };
 
+/// If more than one in so many events is wanted, all are looked at in turn: a read by position takes as long
+/// as passing over some events.
+const DENSE: u64 = 4;
+
 /// How many events a backwards scan reads at once.
 const BACKWARDS: u64 = 256;
 
@@ -215,6 +219,9 @@ impl Events {
         }
         keys.sort_unstable();
         keys.dedup();
+        if !one_stream && self.is_cheaper_scanned(&keys, &range)? {
+            return Ok(None);
+        }
         let reverse = self.query.reverse;
         let postings = keys.iter().map(|(table, key)| {
             let range = range.clone();
@@ -226,6 +233,25 @@ impl Events {
             found.stream = keys.first().map(|(_, stream)| *stream);
         }
         Ok(Some(found))
+    }
+
+    /// Whether so many of a range's events are found by these keys that looking at each event in turn, which
+    /// reads ahead, costs less than reading those one by one. A limit may end the latter soon.
+    fn is_cheaper_scanned(
+        &self,
+        keys: &[(Table, [u8; 16])],
+        range: &Range<u64>,
+    ) -> Result<bool, Error> {
+        let events = range.end - range.start;
+        let wanted = self.query.limit.unwrap_or(u64::MAX);
+        let mut found = 0;
+        for (table, key) in keys {
+            found += self.shared.count(&self.view, *table, key)?;
+            if found.min(wanted) > events / DENSE {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn stream_key(&self, scope: &str, entity: &str) -> Result<Option<(Table, [u8; 16])>, Error> {

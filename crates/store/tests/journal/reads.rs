@@ -309,8 +309,10 @@ fn events_of_a_category_are_found_without_reading_the_others() {
         "accounts.opened",
         "account.moved",
     ];
+    // A minority: what most events have is found by a look at all of them.
+    let kind = |number: usize| kinds.get(number % 20).copied().unwrap_or("noise.made");
     let events: Vec<_> = (0..400)
-        .map(|number| of(number, kinds[number as usize % 4], b"x"))
+        .map(|number| of(number, kind(number as usize), b"x"))
         .collect();
     journal.append_batch(&events[..300]).unwrap();
     journal.append(of(0, "loan.granted", marker)).unwrap();
@@ -334,14 +336,14 @@ fn events_of_a_category_are_found_without_reading_the_others() {
         events.map(|events| events.len())
     };
     assert!(count(Query::all()).is_err(), "the damage is there");
-    assert_eq!(count(Query::all().category("account")).unwrap(), 300);
+    assert_eq!(count(Query::all().category("account")).unwrap(), 60);
     assert_eq!(
         count(Query::all().category("account").reverse().limit(7)).unwrap(),
         7
     );
     assert_eq!(
         count(Query::all().category("accounts").or().kind("account")).unwrap(),
-        200
+        40
     );
     assert_eq!(count(Query::all().category("nothing")).unwrap(), 0);
 }

@@ -21,11 +21,8 @@ pub(crate) struct NewArgs {
     /// From now on the recovery recipient's key, made if there is no such file
     #[arg(long, value_name = "FILE")]
     recovery_key: Option<PathBuf>,
-    /// Overwrite and remove the file with the old secret; of others, it is said that they are destroyed
-    #[arg(long)]
-    destroy_old_secret: bool,
     /// Say that every copy of the old secrets is destroyed
-    #[arg(long, conflicts_with = "destroy_old_secret")]
+    #[arg(long)]
     old_secret_destroyed: bool,
 }
 
@@ -42,13 +39,10 @@ impl NewArgs {
         if let Some(path) = &self.recovery_key {
             change = change.recovery(files::recovery_key(path)?);
         }
-        Ok(
-            change.old_secrets(match (self.destroy_old_secret, self.old_secret_destroyed) {
-                (true, _) => OldSecrets::Removed,
-                (_, true) => OldSecrets::Attested,
-                _ => OldSecrets::Unknown,
-            }),
-        )
+        Ok(change.old_secrets(match self.old_secret_destroyed {
+            true => OldSecrets::Attested,
+            false => OldSecrets::Unknown,
+        }))
     }
 }
 
