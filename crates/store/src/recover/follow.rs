@@ -86,9 +86,9 @@ fn take_compacted(shared: &Shared, found: &Found) {
     let mut segments = Vec::with_capacity(found.manifest.rows.len());
     for row in rows.clone().filter(|row| row.first_sequence < active.first) {
         let known = view.segments.iter();
-        let known = known.filter(|known| known.generation == row.generation);
+        let mut known = known.filter(|known| known.generation == row.generation);
         let (first, generation) = (row.first_sequence, row.generation);
-        match (known.last(), row.count) {
+        match (known.next_back(), row.count) {
             (Some(known), _) if known.sealed.is_some() => segments.push(Arc::clone(known)),
             (_, Some(count)) => {
                 let path = found.layout.segment(first, generation);
