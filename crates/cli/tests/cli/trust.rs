@@ -442,7 +442,11 @@ fn a_key_that_lost_its_memory_is_told_what_it_has_signed() {
         refused.to_string().contains("show a checkpoint"),
         "{refused}"
     );
-    let adopted = json(&place, &["keys", "adopt", "j"], 0);
+    let unsaid = place.run(&["keys", "adopt", "j", "--json"]).exits(3);
+    let unsaid = unsaid.error().to_string();
+    assert!(unsaid.contains("--nothing-past 4"), "{unsaid}");
+    let said = ["keys", "adopt", "j", "--nothing-past", "4"];
+    let adopted = json(&place, &said, 0);
     assert_eq!(
         (&adopted["adopted"], &adopted["events"]),
         (&json!("remembers"), &json!(4))

@@ -9,7 +9,7 @@ use std::{
 use factlog_fs::{RealFs, StoreFs};
 use factlog_proof::{Hash, SignedCheckpoint, VerifierKey, verify_consistency};
 
-use super::{lock, read_key, state};
+use super::{lock, read_key, split, state};
 use crate::{
     Authenticity, Error, Journal, Misuse, Options, Refusal, RegistryCheck, Report, VerifyOptions,
     config::named_after,
@@ -38,6 +38,7 @@ pub struct Adoption<'p> {
     evidence: Vec<SignedCheckpoint>,
     proof: Option<Prove<'p>>,
     give_up: Option<u64>,
+    nothing_past: Option<u64>,
 }
 
 /// What an adoption came to.
@@ -46,7 +47,8 @@ pub struct Adoption<'p> {
 pub enum Adopted {
     /// Nothing was to be done: the journal continues all that the key remembers.
     Continues,
-    /// The key remembers again that it has signed so many events.
+    /// The key remembers that it has signed so many events: the most of what was shown and what the journal
+    /// itself holds under its signature.
     Remembers {
         /// How many.
         events: u64,
@@ -68,6 +70,7 @@ impl<'p> Adoption<'p> {
             evidence: Vec::new(),
             proof: None,
             give_up: None,
+            nothing_past: None,
         }
     }
 
@@ -104,6 +107,16 @@ impl<'p> Adoption<'p> {
         }
     }
 
+    /// Says that the key has signed nothing past so many events, which nobody can check once its memory is lost.
+    /// It must be the most that is shown, or that the journal holds under its signature.
+    #[must_use]
+    pub fn nothing_past(self, events: u64) -> Self {
+        Self {
+            nothing_past: Some(events),
+            ..self
+        }
+    }
+
     /// Lets the key sign the journal in `dir` from now on, if what it has signed before is provably a prefix of
     /// it, or if it is provably a true prefix of that and the rest is given up. Of a key that was replaced, the file beside
     /// it is taken that holds the one that signs now.
@@ -131,38 +144,82 @@ impl<'p> Adoption<'p> {
         };
         check_key(&found, &key)?;
         let _journal = take_lock(fs, &found.layout)?;
+        // As it stands now that nobody else writes it.
+        let found = find(&self.fs, dir)?;
+        check_key(&found, &key)?;
         let report = self.verify(dir, &key)?;
-        let mut signed: Vec<(u64, Hash)> = memory.flatten().into_iter().collect();
-        for checkpoint in &self.evidence {
-            if !found.keys.has_signed(checkpoint) {
-                return Err(no(
-                    "a checkpoint that was shown is not signed by the journal's key",
-                ));
-            }
-            let claimed = checkpoint.claimed();
-            signed.push((claimed.size(), claimed.root()));
+        self.refuse_before_a_later_key(&found, key_path, &key)?;
+        let mut signed = self.shown(&found)?;
+        if memory.is_none() && signed.is_empty() {
+            return Err(no(
+                "what the key remembered is lost, and nothing was shown that it has signed: show a \
+                 checkpoint from an anchor, a witness or another machine",
+            ));
         }
-        self.check_common(dir, &report, &signed)?;
-        let Some((size, root)) = signed.into_iter().max_by_key(|(size, _)| *size) else {
-            return match memory {
-                Some(_) => Ok(Adopted::Continues),
-                None => Err(no(
-                    "what the key remembered is lost, and nothing was shown that it has signed: show a \
-                     checkpoint from an anchor, a witness or another machine",
-                )),
-            };
-        };
-        let (now, adopted) = match size.checked_sub(report.events) {
-            Some(lacking @ 1..) => {
-                self.check_prefix(&report, size, root, lacking)?;
-                let events = lacking;
-                ((report.events, report.root), Adopted::GaveUp { events })
-            }
-            _ if memory.is_some() => return Ok(Adopted::Continues),
-            _ => ((size, root), Adopted::Remembers { events: size }),
+        signed.extend(memory.flatten());
+        let newest = self.check_one_history(dir, &report, signed)?;
+        let lacking = newest.0.saturating_sub(report.events);
+        self.check_words(lacking, newest.0, memory.is_none())?;
+        let (now, adopted) = match lacking {
+            0 if memory.flatten() == Some(newest) => return Ok(Adopted::Continues),
+            0 => (newest, Adopted::Remembers { events: newest.0 }),
+            events => ((report.events, report.root), Adopted::GaveUp { events }),
         };
         state::write(fs, &state::path_of(key_path), &key, Some(now))?;
         Ok(adopted)
+    }
+
+    /// Size and root of the checkpoints that were shown. That of no event says nothing.
+    fn shown(&self, found: &Found) -> Result<Vec<(u64, Hash)>, Error> {
+        let mut shown = Vec::new();
+        for checkpoint in &self.evidence {
+            if !found.keys.vouches_for(checkpoint) {
+                return Err(no(
+                    "a checkpoint that was shown is not signed by the journal's key, or by one that was \
+                     replaced or revoked by then",
+                ));
+            }
+            let claimed = checkpoint.claimed();
+            if claimed.size() > 0 {
+                shown.push((claimed.size(), claimed.root()));
+            }
+        }
+        Ok(shown)
+    }
+
+    /// A copy from before a rotation names the old key, and the new one may have signed on since. It stands
+    /// beside the old one, if it is here.
+    fn refuse_before_a_later_key(
+        &self,
+        found: &Found,
+        key_path: &Path,
+        key: &VerifierKey,
+    ) -> Result<(), Error> {
+        let (dir, _) = split(key_path)?;
+        for entry in self.fs.list(dir).map_err(Error::io("read", dir))? {
+            let name = Path::new(&entry.name);
+            if name
+                .extension()
+                .is_none_or(|extension| extension != "state")
+            {
+                continue;
+            }
+            let beside = dir.join(name).with_extension("");
+            let Ok(state) = state::read_state_only(self.fs.as_ref(), &beside) else {
+                continue;
+            };
+            // A journal's name has its id in it. A rotation that was cut short has left one that signed nothing.
+            let other =
+                state.key.name() == key.name() && found.keys.get(state.key.public_key()).is_none();
+            if let Some((size, _)) = state.remembered.filter(|_| other) {
+                return Err(no(format!(
+                    "it is from before its key was replaced: {}, which it doesn't know, has signed {size} events \
+                     of it. Find the newer copy, or begin a new journal",
+                    state.key
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where the key is that signs now: a rotation leaves it under a name of its own.
@@ -193,38 +250,48 @@ impl<'p> Adoption<'p> {
         Ok(report)
     }
 
-    /// Wherever both reach, they must be one history.
-    fn check_common(
+    /// The most that the key has signed. All of it must be one history with the journal: the same wherever both
+    /// reach, and provably its continuation past that.
+    fn check_one_history(
         &self,
         dir: &Path,
         report: &Report,
-        signed: &[(u64, Hash)],
-    ) -> Result<(), Error> {
+        mut signed: Vec<(u64, Hash)>,
+    ) -> Result<(u64, Hash), Error> {
         let options = Options::new().file_system(Arc::clone(&self.fs));
         let reader = Journal::open_read_only(dir, options.registry_check(RegistryCheck::Off))?;
-        for (size, root) in signed.iter().filter(|(size, _)| *size <= report.events) {
-            let own = match *size == report.events {
-                true => report.root,
-                false => reader.root_at(*size)?,
-            };
-            if own != *root {
+        let root_at = |size| match size == report.events {
+            true => Ok(report.root),
+            false => reader.root_at(size),
+        };
+        // What stands in the journal under its signature, as far as a reader sees it.
+        let own = report.signed_through.map_or(0, |through| through + 1);
+        let own = match own == report.events {
+            true => own,
+            false => own.min(reader.len()),
+        };
+        if own > 0 {
+            signed.push((own, root_at(own)?));
+        }
+        signed.sort_unstable_by_key(|(size, _)| *size);
+        signed.dedup();
+        for (size, root) in &signed {
+            if *size > report.events {
+                self.check_prefix(report, *size, *root)?;
+            } else if root_at(*size)? != *root {
                 return Err(no(format!(
                     "it has another history than the first {size} events that the key has signed. To go on \
                      would sign two: begin a new journal, with a key of its own"
                 )));
             }
         }
-        Ok(())
+        let newest = signed.last().copied();
+        newest.ok_or_else(|| no("nothing in the journal is signed by the key"))
     }
 
-    fn check_prefix(
-        &self,
-        report: &Report,
-        size: u64,
-        root: Hash,
-        lacking: u64,
-    ) -> Result<(), Error> {
+    fn check_prefix(&self, report: &Report, size: u64, root: Hash) -> Result<(), Error> {
         let Some(prove) = &self.proof else {
+            let lacking = size.saturating_sub(report.events);
             return Err(no(format!(
                 "it lacks {lacking} events that the key has signed, and nothing shows that it is a true prefix \
                  of them: name a newer copy (--newer), or what was published of it"
@@ -237,14 +304,30 @@ impl<'p> Adoption<'p> {
                 "it isn't shown to be a true prefix of the {size} events that the key has signed. To go on \
                  would sign two histories: begin a new journal, with a key of its own"
             ))
-        })?;
-        if self.give_up == Some(lacking) {
-            return Ok(());
+        })
+    }
+
+    /// What can't be checked is to be said.
+    fn check_words(&self, lacking: u64, newest: u64, forgot: bool) -> Result<(), Error> {
+        if lacking > 0 && self.give_up != Some(lacking) {
+            return Err(no(format!(
+                "it is a true prefix of what the key has signed, and lacks {lacking} events: they are given up \
+                 only where that is said (--give-up {lacking})"
+            )));
         }
-        Err(no(format!(
-            "it is a true prefix of what the key has signed, and lacks {lacking} events: they are given up only \
-             where that is said (--give-up {lacking})"
-        )))
+        match self.nothing_past {
+            None if !forgot => Ok(()),
+            Some(said) if said == newest => Ok(()),
+            Some(said) => Err(no(format!(
+                "it was said that the key has signed nothing past {said} events, and what is known to be signed \
+                 ends at {newest}"
+            ))),
+            None => Err(no(format!(
+                "what the key remembered is lost, and what is known to be signed ends at {newest} events. If it \
+                 signed more, of a newer copy, it would sign a second history: say that it hasn't \
+                 (--nothing-past {newest})"
+            ))),
+        }
     }
 }
 
@@ -276,6 +359,7 @@ impl fmt::Debug for Adoption<'_> {
             .field("evidence", &self.evidence.len())
             .field("proof", &self.proof.is_some())
             .field("give_up", &self.give_up)
+            .field("nothing_past", &self.nothing_past)
             .finish()
     }
 }

@@ -70,6 +70,11 @@ impl SigningAgent {
             }
             .into());
         }
+        // It would be remembered as nothing, and shown as if it were something.
+        if request.checkpoint.size() == 0 {
+            let detail = "a journal of no event is not signed".to_owned();
+            return Err(Misuse::SignRequest(detail).into());
+        }
         if let Err(refusal) = request.judge(self.signer.remembered()) {
             return Ok(refusal.to_string());
         }

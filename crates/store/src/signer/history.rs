@@ -174,6 +174,23 @@ impl KeyHistory {
         let policy = Policy::new(keys);
         !self.keys.is_empty() && policy.is_ok_and(|policy| checkpoint.verify_by(&policy).is_ok())
     }
+
+    /// Whether a key has signed a checkpoint while it was the journal's: before its successor took over, and
+    /// before what it was revoked from. Later ones may be a thief's.
+    pub(crate) fn vouches_for(&self, checkpoint: &SignedCheckpoint) -> bool {
+        let size = checkpoint.claimed().size();
+        let counts = |own: &LogKey| own.counts_at(size) && checkpoint.verify(&own.key).is_ok();
+        self.has_signed(checkpoint) && self.keys.iter().any(counts)
+    }
+}
+
+impl LogKey {
+    /// Whether what it signs of this size counts. It signs for its successor once more.
+    pub(crate) fn counts_at(&self, size: u64) -> bool {
+        let handover = self.retired.map(|at| at.saturating_add(1));
+        let ends = [handover, self.revoked_from];
+        ends.into_iter().flatten().all(|most| size <= most)
+    }
 }
 
 #[cfg(test)]

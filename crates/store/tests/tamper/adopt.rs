@@ -130,6 +130,7 @@ fn a_journal_of_another_history_is_never_adopted() {
     let fork = older.copy();
     fork.remove(STATE);
     let told = adoption(&fork).evidence(older.checkpoint.clone());
+    let told = told.nothing_past(older.events);
     assert_eq!(
         told.adopt(DIR, KEY).unwrap(),
         Adopted::Remembers {
@@ -176,7 +177,10 @@ fn a_key_without_memory_is_told_by_a_checkpoint_that_it_signed() {
         let told = adoption(&lab)
             .evidence(lab.early.clone())
             .evidence(lab.checkpoint.clone());
+        let said = refused(&lab, &told);
+        assert!(said.contains("--nothing-past 7"), "{said}");
         let events = lab.events;
+        let told = told.nothing_past(events);
         assert_eq!(told.adopt(DIR, KEY).unwrap(), Adopted::Remembers { events });
         assert_eq!(lab.read(STATE), good, "it remembers what it did");
         assert_eq!(why(&lab), None);
@@ -198,6 +202,9 @@ fn a_checkpoint_that_shows_more_than_the_key_remembers_counts() {
     let said = refused(&lab, &adoption(&lab).evidence(shown.clone()));
     assert!(said.contains("lacks 3 events"), "{said}");
     let told = proven_by(&lab, &newer).evidence(shown).give_up(3);
+    let said = refused(&lab, &told);
+    assert!(said.contains("--nothing-past 10"), "{said}");
+    let told = told.nothing_past(10);
     assert_eq!(told.adopt(DIR, KEY).unwrap(), Adopted::GaveUp { events: 3 });
 }
 
@@ -234,6 +241,136 @@ fn a_key_that_took_the_place_of_another_is_found_beside_it() {
     assert_eq!(why(&lab), Some("signer.state_unreadable"));
     let told = adoption(&lab).evidence(lab.checkpoint.clone());
     let events = lab.events;
+    let told = told.nothing_past(events);
     assert_eq!(told.adopt(DIR, KEY).unwrap(), Adopted::Remembers { events });
     assert_eq!(why(&lab), None);
+}
+
+/// Bug: with an old checkpoint the key remembered less than the journal beside it holds under its signature, and
+/// signed other events in the place of those, unasked.
+#[test]
+fn a_key_that_forgot_remembers_all_that_the_journal_holds_signed_and_takes_the_users_word_for_the_rest()
+ {
+    let (_, newer) = behind();
+    let good = newer.read(STATE);
+    newer.remove(STATE);
+    let told = || adoption(&newer).evidence(newer.early.clone());
+    let said = refused(&newer, &told());
+    assert!(said.contains("--nothing-past 10"), "{said}");
+    for wrong in [0, newer.early.claimed().size(), 9, 11, u64::MAX] {
+        let said = refused(&newer, &told().nothing_past(wrong));
+        assert!(said.contains("ends at 10"), "{said}");
+    }
+    let adopted = told().nothing_past(10).adopt(DIR, KEY).unwrap();
+    assert_eq!(adopted, Adopted::Remembers { events: 10 });
+    assert_eq!(newer.read(STATE), good);
+}
+
+/// Bug: a state of last month stayed, though more was shown.
+#[test]
+fn a_memory_that_lags_behind_is_raised() {
+    let (older, newer) = behind();
+    let good = newer.read(STATE);
+    newer.write(STATE, &older_state(&older).read(STATE));
+    let adopted = adoption(&newer).adopt(DIR, KEY).unwrap();
+    assert_eq!(adopted, Adopted::Remembers { events: 10 });
+    assert_eq!(newer.read(STATE), good);
+    let word = adoption(&newer).nothing_past(9);
+    assert!(refused(&newer, &word).contains("ends at 10"));
+    assert_eq!(
+        adoption(&newer).adopt(DIR, KEY).unwrap(),
+        Adopted::Continues
+    );
+}
+
+/// The key's files as they were when the older copy was made.
+fn older_state(older: &Lab) -> Lab {
+    let lab = older.copy();
+    lab.remove(STATE);
+    let told = adoption(&lab).evidence(lab.checkpoint.clone());
+    told.nothing_past(lab.events).adopt(DIR, KEY).unwrap();
+    lab
+}
+
+/// Bug: only the largest had to continue the journal, and the key went on with a fork of what it had signed before.
+#[test]
+fn all_that_the_key_has_signed_past_the_journal_must_continue_it() {
+    let (older, newer) = behind();
+    let fork = older_state(&older);
+    let append = |lab: &Lab, texts: &[&str]| {
+        let journal = lab.open();
+        for text in texts {
+            journal.append(event("account-1", text)).unwrap();
+        }
+        let checkpoint = journal.reader().checkpoint().unwrap();
+        journal.close().unwrap();
+        checkpoint
+    };
+    append(&fork, &["fork"]);
+    let attempt = fork.copy();
+    let longer = append(&fork, &["x", "y", "z"]);
+    assert!(longer.claimed().size() > 10);
+    attempt.write(STATE, &newer.read(STATE));
+    let told = proven_by(&attempt, &fork).evidence(longer).give_up(3);
+    let said = refused(&attempt, &told);
+    assert!(said.contains("true prefix of the 10 events"), "{said}");
+}
+
+/// Bug: whoever stole a key that was replaced could say how far the one that signs now had come.
+#[test]
+fn what_a_replaced_key_signs_says_nothing_of_the_one_that_signs_now() {
+    let (lab, keys) = crate::keys::rotated();
+    let text = String::from_utf8(lab.read(KEY)).unwrap();
+    let old = factlog::SigningKey::from_text(text.trim_end()).unwrap();
+    assert_eq!(*old.verifier(), keys[0]);
+    let claimed = lab.checkpoint.claimed();
+    for size in [lab.events, lab.events + 5] {
+        let forged = factlog::Checkpoint::new(claimed.origin(), size, claimed.root());
+        let forged = forged.unwrap().sign(&old).unwrap();
+        let told = adoption(&lab).evidence(forged).give_up(5);
+        let said = refused(&lab, &told);
+        assert!(said.contains("replaced or revoked by then"), "{said}");
+    }
+    let told = adoption(&lab).evidence(lab.early.clone());
+    assert_eq!(told.adopt(DIR, KEY).unwrap(), Adopted::Continues);
+}
+
+/// Bug: what the key that came after had signed was given up without a word of it.
+#[test]
+fn a_copy_from_before_a_rotation_is_not_adopted_beside_the_key_that_took_over() {
+    use factlog_fs::StoreFs;
+    let lab = Lab::small();
+    let copy = lab.copy();
+    copy.remove(crate::lab::KNOWN);
+    let journal = lab.open();
+    journal.rotate_key(factlog::Rotation::new()).unwrap();
+    for text in ["one", "two", "three"] {
+        journal.append(event("account-1", text)).unwrap();
+    }
+    journal.close().unwrap();
+    let names = lab.files_below("").into_iter();
+    for path in names.filter(|path| path.to_string_lossy().starts_with("signer")) {
+        if copy.fs.metadata(&path).unwrap().is_none() {
+            let private = factlog_fs::Access::Private;
+            copy.fs.create_new(&path, private).unwrap();
+        }
+        copy.write(&path, &lab.read(&path));
+    }
+    for lacking in [1, 4] {
+        let said = refused(&copy, &proven_by(&copy, &lab).give_up(lacking));
+        assert!(said.contains("before its key was replaced"), "{said}");
+        assert!(said.contains("has signed 11 events"), "{said}");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_no_event_shows_nothing() {
+    let lab = Lab::small();
+    let text = String::from_utf8(lab.read(KEY)).unwrap();
+    let key = factlog::SigningKey::from_text(text.trim_end()).unwrap();
+    lab.remove(STATE);
+    let none = factlog::Checkpoint::new(lab.key.name(), 0, factlog_proof::empty_root());
+    let none = none.unwrap().sign(&key).unwrap();
+    let said = refused(&lab, &adoption(&lab).evidence(none).nothing_past(7));
+    assert!(said.contains("show a checkpoint"), "{said}");
 }

@@ -280,3 +280,19 @@ pub(crate) fn asked() -> Vec<(&'static str, &'static str)> {
     );
     said.to_vec()
 }
+
+/// A new key has signed nothing, and a signature of nothing would show that it had signed something.
+#[test]
+fn an_agent_signs_no_journal_of_no_event() {
+    let (lab, line) = held();
+    let checkpoint = Checkpoint::new(lab.key.name(), 0, factlog_proof::empty_root()).unwrap();
+    let request = SignRequest {
+        old: 0,
+        path: Vec::new(),
+        checkpoint,
+    };
+    let fs: Arc<MemFs> = Arc::clone(&line.fs);
+    let agent = SigningAgent::open_in(fs, KEY).unwrap();
+    let refused = agent.answer(&request.to_string()).unwrap_err();
+    assert!(refused.to_string().contains("no event"), "{refused}");
+}

@@ -64,7 +64,7 @@ enum Action {
     },
     /// Let a key sign a journal again that it remembers otherwise, or of which it has lost the memory
     #[command(
-        before_help = "Examples:\n  factlog keys adopt ledger --checkpoint ledger.checkpoint\n  factlog keys adopt restored-ledger --newer /srv/www/ledger --give-up 12"
+        before_help = "Examples:\n  factlog keys adopt ledger --checkpoint ledger.checkpoint --nothing-past 1200\n  factlog keys adopt restored-ledger --newer /srv/www/ledger --give-up 12"
     )]
     Adopt {
         /// The journal's directory
@@ -81,6 +81,9 @@ enum Action {
         /// Give up the events that the key has signed past this journal's end: exactly so many
         #[arg(long, value_name = "EVENTS")]
         give_up: Option<u64>,
+        /// Where the key has lost its memory: say that it has signed nothing past so many events
+        #[arg(long, value_name = "EVENTS")]
+        nothing_past: Option<u64>,
         #[command(flatten)]
         known: KnownArgs,
     },
@@ -174,6 +177,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             checkpoint,
             newer,
             give_up,
+            nothing_past,
             known,
         } => {
             let write = WriteArgs {
@@ -193,6 +197,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             }
             if let Some(events) = give_up {
                 adoption = adoption.give_up(*events);
+            }
+            if let Some(events) = nothing_past {
+                adoption = adoption.nothing_past(*events);
             }
             adopt(dir, adoption, &write, out)
         }
@@ -312,11 +319,17 @@ fn adopt(
     } else {
         out.line(match adopted {
             Adopted::Remembers { events } => {
-                format!("the key remembers again that it has signed {events} events")
+                format!("the key remembers that it has signed {events} events")
             }
             Adopted::GaveUp { events } => format!("given up: {events} events"),
             _ => "nothing to adopt: the journal continues all that the key remembers".to_owned(),
         })?;
+    }
+    if matches!(adopted, Adopted::Remembers { .. }) {
+        note(
+            "If the key has signed more after all, receipts and checkpoints of that contradict the journal from \
+             now on.",
+        );
     }
     if matches!(adopted, Adopted::GaveUp { .. }) {
         note(
