@@ -324,9 +324,13 @@ fn rests_on(report: &Report, evidence: &Evidence) -> String {
 
 /// The report for people: three verdicts, what each rests on, and how to get a better one.
 pub(crate) fn show_report(report: &Report, evidence: &Evidence, out: &mut Output) -> Result<()> {
+    let streams = match report.resumed_from {
+        0 => format!("in {} streams", report.streams),
+        _ => format!("({} streams went on since the checkpoint)", report.streams),
+    };
     out.line(format!(
-        "{} events in {} streams, root {}",
-        report.events, report.streams, report.root
+        "{} events {streams}, root {}",
+        report.events, report.root
     ))?;
     for (name, style, word, why) in verdicts(report, evidence) {
         let name = format!("{name:<13}");
@@ -386,7 +390,7 @@ fn verdicts(report: &Report, evidence: &Evidence) -> [Verdict; 3] {
     let (integrity, why) = match report.integrity {
         Integrity::Intact if report.resumed_from > 0 => (
             GOOD,
-            "every hash and link fits, of what came since the checkpoint",
+            "every hash fits of what came since the checkpoint, and every link within it",
         ),
         Integrity::Intact => (GOOD, "every hash, link and file fits every other"),
         Integrity::Damaged => (BAD, "see the findings"),

@@ -80,8 +80,9 @@ pub enum SigningPolicy {
 
 /// How much of a journal is verified each time it is opened for writing, before anything is written.
 ///
-/// What doesn't hold opens the journal read-only, with the first finding as the reason. [`verify`](crate::verify()) does
-/// the same at any time, for readers too, and says more.
+/// What doesn't hold, or can't be checked, opens the journal read-only, with the first finding as the reason. Derived files
+/// (index, tree, offsets) vouch for nothing and keep it from nothing, so they aren't part of it.
+/// [`verify`](crate::verify()) does the same at any time, for readers too, says more, and compares those as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChainVerification {
     /// Only what any open looks at: the end of the segment that is being written, and all that says how many events
@@ -92,7 +93,7 @@ pub enum ChainVerification {
     /// size of the journal's tree. What comes before isn't looked at again. The mark is kept beside the signing key, and
     /// only who has that key can make one: where the key isn't a file that is here, everything is read.
     SinceLastVerified,
-    /// Everything. Its cost grows with the journal: about a second for each million of small events and core.
+    /// All segments, MANIFEST and signatures. Its cost grows with the journal: about a second for each million of small events and core.
     Full,
 }
 

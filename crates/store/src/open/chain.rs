@@ -12,7 +12,8 @@ use crate::{
 /// Verifies what the options ask for, and gives size and root of what was found good; `None` if nothing was asked.
 ///
 /// # Errors
-/// The first finding that is about events, commits, segments, MANIFEST or signatures; what reading comes to.
+/// The first thing wrong or unchecked that is about events, commits, segments, MANIFEST or signatures; what reading
+/// comes to.
 pub(crate) fn check_chain(
     options: &Options,
     found: &Found,
@@ -34,7 +35,8 @@ pub(crate) fn check_chain(
         wanted = wanted.checkpoint(checkpoint.clone());
     }
     let report = verify(&found.layout.dir, &wanted)?;
-    match report.findings.into_iter().find(counts) {
+    let mut unsound = report.findings.into_iter().chain(report.unchecked);
+    match unsound.find(counts) {
         Some(finding) => Err(Damage {
             code: finding.code,
             path: finding.path,
@@ -47,7 +49,7 @@ pub(crate) fn check_chain(
     }
 }
 
-/// Derived files are made anew by the open, and a stranger's file harms no event.
+/// Derived files vouch for no event, and a stranger's file harms none: a verification names them.
 fn counts(finding: &Finding) -> bool {
     !finding.code.starts_with("derived.") && finding.code != "journal.unknown_file"
 }

@@ -32,7 +32,8 @@ pub(crate) fn value_of(sequence: u64, event: &JournalEvent) -> Option<CachedValu
     })
 }
 
-fn event_of(value: &CachedValue) -> Option<JournalEvent> {
+/// The event that MANIFEST repeats.
+pub(crate) fn event_of(value: &CachedValue) -> Option<JournalEvent> {
     let kind = match value.code {
         KEY_ROTATED => "key.rotated",
         KEY_REVOKED => "key.revoked",

@@ -203,7 +203,11 @@ fn begin(
         let since = Since::new(Arc::clone(&options.fs), layout, directory.id, plans, mark);
         // What the journal keeps of before was looked at when the checkpoint was made.
         older = evidence.take_stored_below(mark.0);
-        Begin::find(since, plans, manifest, evidence, &mut trust)
+        let begin = Begin::find(since, plans, manifest, evidence, &mut trust)?;
+        if options.since.is_some() && !trust.counted_at(mark.0, manifest) {
+            return Err("the key that signed it was replaced or revoked by then".to_owned());
+        }
+        Ok(begin)
     };
     let found = find();
     let note = |code, detail: String| Damage::new(code, &layout.dir, detail);
@@ -211,7 +215,8 @@ fn begin(
         Ok(begin) => {
             let size = begin.since.size;
             let detail = format!(
-                "the first {size} events were not read: that they are as they were rests on the checkpoint"
+                "the first {size} events were not read: that they are as they were rests on the checkpoint; which of \
+                 them was the last of its stream, on the journal's word; which keys there were, on MANIFEST"
             );
             findings.note(note("since.not_read", detail).sequence(0));
             Some((begin, trust))

@@ -76,7 +76,11 @@ impl VerifyOptions {
     /// Rests on a checkpoint for all before it, as it was kept after an earlier verification: what came since is
     /// read and hashed, and shown to continue it; the bytes of what comes before are not looked at.
     ///
-    /// It counts only if the key that signed it was given, or is known from outside the journal. Where it doesn't,
+    /// That an event is the first after its stream's last one before the checkpoint, and that a stream which begins
+    /// after it is a new one, isn't checked: who has the key can fork a stream there, which a whole verification finds.
+    ///
+    /// It counts only if the key that signed it was given, or is known from outside the journal, and was neither replaced
+    /// nor revoked by then. Where it doesn't,
     /// and where the journal isn't seen to continue it, everything is read; a note says why. It is evidence as with
     /// [`checkpoint`](Self::checkpoint) either way.
     #[must_use]

@@ -33,6 +33,9 @@ use crate::{
 /// So many segments stay open: the events that are asked for stand close to each other.
 const MOST_OPEN: usize = 4;
 
+/// So many nodes are kept, a few MiB: whoever makes each event follow another one far away gets no more.
+const MOST_NODES: usize = 1 << 16;
+
 /// The tree of the events before a checkpoint, under whose root everything that is read of them is proved.
 pub(super) struct Since {
     fs: Arc<dyn StoreFs>,
@@ -42,7 +45,7 @@ pub(super) struct Since {
     segments: Vec<(u64, u32)>,
     pub(super) size: u64,
     root: Hash,
-    /// Nodes of the tiles that were read.
+    /// Nodes of the tiles that were read last.
     nodes: RefCell<HashMap<(u32, u64), Hash>>,
     open: RefCell<Vec<(u64, SegmentFile, OffsetsReader)>>,
     checks: RefCell<EventChecks>,
@@ -301,6 +304,9 @@ impl Since {
         let count = all.saturating_sub(first).min(TILE) as usize;
         let mut row = reader.row(stored, first, count)?;
         let mut nodes = self.nodes.borrow_mut();
+        if nodes.len() > MOST_NODES {
+            nodes.clear();
+        }
         for level in stored..stored + STEP {
             let first = first >> (level - stored);
             let indexed = (first..).zip(&row);

@@ -8,6 +8,7 @@ use crate::{
     attacks::{self, ATTACKS, Power},
     lab::{Lab, assert_holds, codes, show},
     support::event,
+    wire::Forgery,
 };
 
 fn since(lab: &Lab, checkpoint: &SignedCheckpoint) -> Report {
@@ -209,19 +210,24 @@ fn a_journal_that_went_back_or_forked_is_named_so_with_where_it_parted() {
 #[test]
 fn without_the_files_of_the_tree_everything_is_read() {
     let lab = Lab::rolled();
+    let sound = since(&lab, &lab.early);
+    let mut unused = 0;
     for path in lab.files_below("j/tree") {
         let tampered = lab.copy();
         let mut bytes = lab.read(&path);
         bytes.iter_mut().for_each(|byte| *byte = !*byte);
         tampered.write(&path, &bytes);
         let report = since(&tampered, &lab.early);
-        let used = report.resumed_from > 0;
-        assert!(
-            used || codes(&report.findings) == ["derived.tree"],
-            "{}",
-            show(&report)
-        );
+        assert_eq!(report.root, sound.root, "{}", show(&report));
+        match report.resumed_from {
+            0 => {
+                assert_eq!(codes(&report.findings), ["derived.tree"]);
+                unused += 1;
+            }
+            _ => assert_holds(&report),
+        }
     }
+    assert!(unused > 0);
     lab.remove_derived();
     let report = since(&lab, &lab.early);
     assert_holds(&report);
@@ -247,4 +253,112 @@ fn keys_that_change_before_and_after_the_checkpoint_are_followed() {
         0,
         "the first key has not signed it"
     );
+}
+
+/// Events after the early checkpoint made by the holder of the key, with all that derives from the events before.
+fn forged_since(tamper: impl FnOnce(&mut Forgery)) -> Lab {
+    let lab = Lab::of(9, 20, 64 << 10);
+    let key = attacks::signing_key(&lab);
+    let derived = lab.files().into_iter().filter(|path| {
+        let tree = path.components().any(|part| part.as_os_str() == "tree");
+        tree || path.extension().is_some_and(|e| e == "off")
+    });
+    let derived: Vec<_> = derived.map(|path| (lab.read(&path), path)).collect();
+    let mut journal = Forgery::read(&lab);
+    tamper(&mut journal);
+    journal.restate();
+    journal.sign(&key);
+    journal.write(&lab);
+    lab.remove_checkpoints();
+    for (bytes, path) in derived {
+        use factlog_fs::StoreFs;
+        lab.fs
+            .create_new(&path, factlog_fs::Access::Shared)
+            .unwrap();
+        lab.write(&path, &bytes);
+    }
+    lab
+}
+
+/// Nothing else shows it: the tree fits, the key signs it, and no newer checkpoint is at hand.
+#[test]
+fn what_the_holder_of_the_key_breaks_after_the_checkpoint_is_found_where_it_is_rested_on() {
+    const REVISION: usize = 8;
+    const RECORDED: usize = 32;
+    const PREVIOUS: usize = 40;
+    const AT: usize = 72;
+    let size = 5;
+    let cases: [(&str, usize, &[u8]); 4] = [
+        ("stream.broken", REVISION, &3u64.to_le_bytes()),
+        ("stream.broken", PREVIOUS, &[7; 32]),
+        ("stream.broken", AT, &3u64.to_le_bytes()),
+        ("event.recorded_at", RECORDED, &0u64.to_le_bytes()),
+    ];
+    for (code, at, bytes) in cases {
+        let lab = forged_since(|journal| journal.event(7).set(at, bytes));
+        assert_eq!(lab.early.claimed().size(), size);
+        let report = since(&lab, &lab.early);
+        let found = codes(&report.findings);
+        assert!(found.contains(&code), "{at}: {}", show(&report));
+        assert!(!found.contains(&"signature.invalid"), "{}", show(&report));
+        assert_eq!(report.resumed_from, size, "{}", show(&report));
+    }
+}
+
+/// A root can't prove that no event follows another: the note says so, and reading everything finds it.
+#[test]
+fn a_stream_that_forks_across_the_checkpoint_is_found_by_reading_everything_alone() {
+    let lab = forged_since(|journal| {
+        let id = journal.journal();
+        let first = journal.event(1).hash(&id);
+        let fork = journal.event(7);
+        fork.set(8, &1u64.to_le_bytes());
+        fork.set(40, &first);
+        fork.set(72, &1u64.to_le_bytes());
+    });
+    let report = since(&lab, &lab.early);
+    assert!(report.resumed_from > 0, "{}", show(&report));
+    assert!(!codes(&report.findings).contains(&"stream.broken"));
+    let note = report
+        .notes
+        .iter()
+        .find(|note| note.code == "since.not_read");
+    let said = &note.unwrap().detail;
+    assert!(
+        said.contains("which of them was the last of its stream"),
+        "{said}"
+    );
+    let options = lab
+        .bare()
+        .key(lab.key.clone())
+        .checkpoint(lab.early.clone());
+    let whole = lab.verify(&options);
+    let found = codes(&whole.findings);
+    assert!(found.contains(&"stream.broken"), "{}", show(&whole));
+}
+
+/// Bug: whoever stole a key that was replaced could make a mark for all that came after it.
+#[test]
+fn a_mark_by_a_key_that_was_replaced_or_revoked_by_then_is_not_rested_on() {
+    let (lab, [first, ..]) = crate::keys::rotated();
+    let old = attacks::signing_key(&lab);
+    let late = lab.checkpoint.claimed().sign(&old).unwrap();
+    let unused = |lab: &Lab, checkpoint: &SignedCheckpoint| {
+        let options = lab.bare().key(first.clone()).since(checkpoint.clone());
+        let report = lab.verify(&options);
+        let notes = report
+            .notes
+            .iter()
+            .filter(|note| note.code == "since.not_used");
+        let said = notes.map(|note| note.detail.clone()).collect::<String>();
+        assert_eq!(report.resumed_from == 0, !said.is_empty());
+        said
+    };
+    assert!(unused(&lab, &late).contains("replaced or revoked by then"));
+    assert_eq!(unused(&lab, &lab.early), "");
+    // The revocation comes after the mark.
+    let journal = lab.open();
+    journal.revoke_key(old.verifier(), 3).unwrap();
+    journal.close().unwrap();
+    assert!(unused(&lab, &lab.early).contains("replaced or revoked by then"));
 }

@@ -1,11 +1,11 @@
 use std::{collections::HashMap, path::Path};
 
-use factlog_format::{CachedValue, CommitHeader, JournalCreated, JournalEvent};
+use factlog_format::{CachedValue, CommitHeader, JournalCreated, JournalEvent, Manifest};
 use factlog_proof::{Checkpoint, Hash, Policy, SignedCheckpoint, VerifierKey};
 
 use crate::{
     Damage,
-    recover::value_of,
+    recover::{event_of, value_of},
     signer::{KeyHistory, LogKey},
     verify::{
         findings::Findings,
@@ -272,6 +272,20 @@ impl Trust {
         let (size, root) = (claimed.size(), claimed.root());
         self.also_signed(size, [&key]);
         Ok((size, root))
+    }
+
+    /// Whether the key from outside was the journal's when it signed a tree of this size, by the events that were
+    /// passed, and by what MANIFEST repeats of those that are to come.
+    pub(in crate::verify) fn counted_at(&self, size: u64, manifest: &Manifest) -> bool {
+        let Some((key, _)) = &self.trusted else {
+            return false;
+        };
+        let mut to_come = manifest.values.iter().filter_map(event_of);
+        let revoked = to_come.any(|event| {
+            matches!(event, JournalEvent::KeyRevoked(it) if it.key == *key.public_key() && it.from < size)
+        });
+        let own = self.history.get(key.public_key());
+        !revoked && own.is_none_or(|own| own.counts_at(size))
     }
 
     /// The commit after a change of keys is not looked at.
