@@ -111,11 +111,12 @@ impl<'h> Builder<'h> {
                 self.prefixes.push((prefix(&key.tag), prefix(&key.id)));
             }
             LogRecord::Image(image) => {
+                // Also where another has taken its place since: keys minted later count on from its numbers.
+                self.make_slots(image)?;
                 let row = self.head.buckets.get(image.bucket as usize);
                 if row.is_none_or(|row| row.image != mark) {
                     return Ok(());
                 }
-                self.make_slots(image)?;
                 for (key, at) in record.key_places() {
                     if let Some(prefixes) = self.prefixes.get_mut(key.number as usize) {
                         *prefixes = (prefix(&key.tag), prefix(&key.id));

@@ -8,8 +8,8 @@ use factlog_keys::{BucketKey, Identity, LOG_HEADER_LEN, LogRecord, next_record};
 use factlog_sim::{Failure, Fault, SimFs};
 
 use crate::{
-    Encoding, Error, Journal, KeyDomain, NewEvent, Options, Provider, Query, Reader, Sealed,
-    Selector, Shred,
+    Encoding, Error, Journal, KeyDomain, NewEvent, Options, Provider, Query, Reader, Rewrap,
+    Sealed, Selector, Shred,
     config::{Bug, with},
     crash::{bugs::Bug as DiskBug, campaign::Crash},
     verify,
@@ -113,6 +113,14 @@ fn perform(fs: &SimFs, store: &Arc<dyn StoreFs>, log: &mut Log) -> Result<(), Er
     note(log.append(fs, &journal, &["b", "c"]));
     // Again, so that a key whose flush failed is used.
     note(log.append(fs, &journal, &["b"]));
+    let recovery = Rewrap::new().recovery(Identity::generate(&[8; 32]).public());
+    note(journal.rewrap_keyset(&recovery).map(drop));
+    note(log.append(fs, &journal, &["d"]));
+    // By now most of the log is what something else took the place of, so that the end writes it anew.
+    note(journal.close());
+    let journal = Journal::open(DIR, options(store))?;
+    note(log.append(fs, &journal, &["a", "d"]));
+    note(log.shred(fs, &journal, &["c"]));
     note(journal.close());
     first
 }
@@ -261,11 +269,23 @@ fn mistakes_with_keys_are_found() {
         Bug::NothingDestroyed,
         Bug::IntentNotFinished,
         Bug::ImageKeepsDestroyed,
+        Bug::OldLogRemovedFirst,
     ] {
         assert!(with(bug, || crashes(None)).is_err(), "{bug:?} is not found");
     }
-    assert!(with(Bug::DirtyMarkLost, faults).is_err(), "not found");
-    assert!(!with(Bug::RetiredOrdered, is_sealed_again), "not found");
+    for (bug, holds) in [
+        (
+            Bug::DirtyMarkLost,
+            a_failed_flush_is_repeated as fn() -> bool,
+        ),
+        (Bug::RetiredOrdered, is_sealed_again),
+        (Bug::LossNotNoticed, a_loss_is_noticed),
+        (Bug::EndNotStated, an_end_is_stated),
+        (Bug::RetiredWhenDurable, nothing_is_read_once_it_is_ordered),
+        (Bug::OldViewBelieved, an_old_view_opens_nothing),
+    ] {
+        assert!(!with(bug, holds), "{bug:?} is not found");
+    }
     for bug in [
         DiskBug::NoFileSync,
         DiskBug::NoDirSync,
@@ -275,6 +295,161 @@ fn mistakes_with_keys_are_found() {
     ] {
         assert!(crashes(Some(bug)).is_err(), "{bug:?} is not found");
     }
+}
+
+#[test]
+fn the_keyset_outlives_what_is_lost_elsewhere() {
+    assert!(a_failed_flush_is_repeated());
+    assert!(a_loss_is_noticed());
+    assert!(an_end_is_stated());
+    assert!(nothing_is_read_once_it_is_ordered());
+    assert!(an_old_view_opens_nothing());
+}
+
+/// A journal with an event in a stream, closed.
+fn with_one_event(fs: &SimFs) {
+    let mut log = Log::default();
+    let journal = Journal::create(DIR, options(&fs.store()).encrypt(KeyDomain::Stream)).unwrap();
+    log.append(fs, &journal, &["a"]).unwrap();
+    journal.close().unwrap();
+}
+
+/// Whether an append whose key could not be made durable is not followed by one that takes it for durable.
+fn a_failed_flush_is_repeated() -> bool {
+    let mut repeated = 0;
+    for late in 0..20 {
+        let fs = SimFs::new(7);
+        let store = fs.store();
+        let journal = Journal::create(DIR, options(&store).encrypt(KeyDomain::Stream)).unwrap();
+        let mut log = Log::default();
+        fs.inject(Fault::at(fs.calls() + late, Failure::Io));
+        let first = log.append(&fs, &journal, &["a"]);
+        fs.heal();
+        if first.is_ok() || log.append(&fs, &journal, &["a"]).is_err() {
+            continue;
+        }
+        repeated += 1;
+        let after = Crash::Lost.of(&fs.moment(), late);
+        let journal = Journal::open(DIR, options(&after.store())).unwrap();
+        for (sequence, ..) in &log.events {
+            let event = journal.reader().get(*sequence).unwrap().unwrap();
+            if event.data().unwrap().bytes().is_none() {
+                return false;
+            }
+        }
+    }
+    assert!(repeated > 0, "no flush failed");
+    true
+}
+
+/// Whether no key is made in the place of one that went with an older copy of the keyset.
+fn a_loss_is_noticed() -> bool {
+    let fs = SimFs::new(7);
+    let store = fs.store();
+    let journal = Journal::create(DIR, options(&store).encrypt(KeyDomain::Stream)).unwrap();
+    journal
+        .append(NewEvent::new("s", "a", "t").data(Encoding::Raw, b"x".as_slice()))
+        .unwrap();
+    drop(journal);
+    store
+        .remove_file(&Path::new(DIR).join("keys/minted-00000001"))
+        .unwrap();
+    let journal = Journal::open(DIR, options(&store)).unwrap();
+    Log::default().append(&fs, &journal, &["a"]).is_err()
+}
+
+/// Whether a log that is gone after a clean end is a loss.
+fn an_end_is_stated() -> bool {
+    let fs = SimFs::new(7);
+    with_one_event(&fs);
+    let store = fs.store();
+    store
+        .remove_file(&Path::new(DIR).join("keys/minted-00000001"))
+        .unwrap();
+    let reader = Journal::open_read_only(DIR, options(&store)).unwrap();
+    reader.check_keyset().is_err()
+}
+
+/// Whether a process stops reading when it has ordered that a key is to be destroyed, whatever becomes of that.
+fn nothing_is_read_once_it_is_ordered() -> bool {
+    let mut unknown = 0;
+    for late in 0..40 {
+        let fs = SimFs::new(7);
+        with_one_event(&fs);
+        let store = fs.store();
+        let journal = Journal::open(DIR, options(&store)).unwrap();
+        let mut log = Log::default();
+        log.append(&fs, &journal, &["b"]).unwrap();
+        fs.inject(Fault::at(fs.calls() + late, Failure::Io));
+        let failed = log.shred(&fs, &journal, &["a"]).is_err();
+        let intended = journal.writer().unwrap().order.lock().retired.len();
+        fs.heal();
+        if !failed || intended == 0 {
+            continue;
+        }
+        unknown += 1;
+        let event = journal.reader().get(1).unwrap().unwrap();
+        if event.data().unwrap().bytes().is_some() {
+            return false;
+        }
+    }
+    assert!(unknown > 0, "no intent was left in doubt");
+    true
+}
+
+/// Whether a scan that began before a shred opens nothing once the reader knows of that.
+fn an_old_view_opens_nothing() -> bool {
+    let fs = SimFs::new(7);
+    let store = fs.store();
+    let journal = Journal::create(DIR, options(&store).encrypt(KeyDomain::Stream)).unwrap();
+    let mut log = Log::default();
+    log.append(&fs, &journal, &["a", "a"]).unwrap();
+    journal.housekeep().unwrap();
+    let reader = Journal::open_read_only(DIR, options(&store)).unwrap();
+    let mut scan = reader.read(Query::stream("s", "a"));
+    assert!(
+        scan.next()
+            .unwrap()
+            .unwrap()
+            .data()
+            .unwrap()
+            .bytes()
+            .is_some()
+    );
+    log.shred(&fs, &journal, &["a"]).unwrap();
+    journal.housekeep().unwrap();
+    reader.refresh().unwrap();
+    scan.next()
+        .unwrap()
+        .unwrap()
+        .data()
+        .unwrap()
+        .bytes()
+        .is_none()
+}
+
+/// Minting adds one sync to an append, whatever else is in the keyset, and never writes its head.
+#[test]
+fn a_new_key_costs_one_sync_and_no_rewrite() {
+    let fs = SimFs::new(7);
+    with_one_event(&fs);
+    let store = fs.store();
+    let journal = Journal::open(DIR, options(&store)).unwrap();
+    let mut log = Log::default();
+    log.append(&fs, &journal, &["a"]).unwrap();
+    let head = Path::new(DIR).join("keys/keyset");
+    let head_before = fs.contents()[&head].clone();
+    let mut changes = |streams: &[&'static str]| {
+        fs.record();
+        log.append(&fs, &journal, streams).unwrap();
+        fs.moments().len()
+    };
+    let known = changes(&["a"]);
+    let minting = changes(&["b"]);
+    // A write and a sync more, however many keys are made at once.
+    assert_eq!(minting, known + 2);
+    assert_eq!(changes(&["c", "d"]), minting);
+    assert_eq!(fs.contents()[&head], head_before);
 }
 
 #[test]
