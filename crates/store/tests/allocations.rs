@@ -96,7 +96,8 @@ fn a_scan_allocates_little_per_event() {
     check(
         Most {
             allocations: 1.1,
-            bytes: 800.0,
+            // Some 480 are the event's own; the rest is the window that is read ahead, grown step by step.
+            bytes: 850.0,
         },
         || {
             let found = journal.reader().read(Query::all().scope("bench"));
