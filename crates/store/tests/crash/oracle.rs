@@ -1,11 +1,11 @@
 //! What must hold after every crash. Each oracle is an object of its own.
 
-use factlog::{Condition, Integrity, Journal, NewEvent, Query, VerifyOptions, verify};
+use factlog::{Integrity, Journal, NewEvent, VerifyOptions, verify};
 
 use super::{
     lab::{DIR, Lab},
-    run::{Log, Record, moved, repeatable},
-    workload::{BOUNDARIES, Plan, tag_of},
+    run::{Log, Record, repeatable},
+    workload::Plan,
 };
 
 /// A journal that was opened after a crash.
@@ -74,10 +74,6 @@ pub const LOOKING: &[Oracle] = &[
 
 /// All that go on with the journal, in this order.
 pub const GOING_ON: &[Oracle] = &[
-    Oracle {
-        name: "boundaries",
-        check: boundaries,
-    },
     Oracle {
         name: "idempotency",
         check: idempotency,
@@ -271,43 +267,13 @@ fn idempotency(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
-/// A boundary holds the events that it held before, for those who read it and for those who append upon it.
-fn boundaries(case: &Case<'_>) -> Verdict {
-    for tag in (0..BOUNDARIES).map(tag_of) {
-        let wanted = tagged(case, &tag);
-        let found = case.journal.reader().read(Query::all().tag(tag.as_str()));
-        let found: Result<Vec<u64>, _> = found.map(|e| Ok(e?.sequence())).collect();
-        let found = found.map_err(|e: factlog::Error| e.to_string())?;
-        if found != wanted {
-            return Err(format!("{tag} has the events {found:?}, not {wanted:?}"));
-        }
-        if let Some(first) = found.first() {
-            moved(case.journal, *first, &tag).map_err(|e| e.to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn tagged(case: &Case<'_>, tag: &str) -> Vec<u64> {
-    let has = |found: &Record| found.tags.iter().any(|one| one == tag);
-    let found = (0..).zip(case.found);
-    found
-        .filter_map(|(at, one)| has(one).then_some(at))
-        .collect()
-}
-
-/// The journal takes events, behind all that was there, also on the condition that all boundaries are as
-/// they are.
+/// The journal takes events, behind all that was there.
 fn appends_again(case: &Case<'_>) -> Verdict {
-    let unmoved = (0..BOUNDARIES).map(tag_of).map(|tag| {
-        let from = tagged(case, &tag).last().map_or(0, |last| last + 1);
-        Condition::nothing(Query::all().tag(tag).from(from))
-    });
-    let unmoved: Vec<_> = unmoved.collect();
-    let event = Plan::small(u64::MAX).event();
-    let done = case.journal.append_if(&[event], &unmoved);
-    let done = done.map_err(|e| e.to_string())?;
-    let receipt = done.receipt(0).ok_or("there is no receipt")?;
+    let plan = Plan::small(u64::MAX);
+    let receipt = case
+        .journal
+        .append(plan.event())
+        .map_err(|e| e.to_string())?;
     if receipt.sequence() != case.found.len() as u64 {
         return Err(format!(
             "event {} was given the place {}",
