@@ -81,7 +81,7 @@ impl Lab {
         Arc::clone(&self.store)
     }
 
-    fn options(&self) -> Options {
+    pub fn options(&self) -> Options {
         Options::new()
             .file_system(self.store())
             .signing_key_file(KEY)
