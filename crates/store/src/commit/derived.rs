@@ -75,6 +75,12 @@ pub(crate) struct DerivedFiles {
     index_failed: bool,
 }
 
+/// Whether the offsets file of a sealed segment may not be on the disk after an unclean end, with so many
+/// events in the sealed segments after it.
+pub(crate) fn offsets_may_be_unsynced(sealed_after: u64) -> bool {
+    sealed_after <= 2 * BACKLOG
+}
+
 impl Derived {
     pub(crate) fn new(files: DerivedFiles) -> Self {
         Self {
@@ -402,7 +408,7 @@ impl DerivedFiles {
     pub(crate) fn mend_offsets_later(&mut self, rows: &[ManifestRow]) {
         let mut events = 0;
         for row in rows.iter().rev() {
-            let Some(count) = row.count.filter(|_| events <= 2 * BACKLOG) else {
+            let Some(count) = row.count.filter(|_| offsets_may_be_unsynced(events)) else {
                 continue;
             };
             events += count;

@@ -35,7 +35,7 @@ pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use conditions::BatchKeys;
-pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan};
+pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan, offsets_may_be_unsynced};
 pub(crate) use desk::Desk;
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;

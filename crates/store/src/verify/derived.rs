@@ -12,6 +12,7 @@ use factlog_proof::Hash;
 use super::{directory::list, events::Passed, findings::Findings};
 use crate::{
     Damage, Error,
+    commit::offsets_may_be_unsynced,
     index::{self, Entry, IndexDir, RunRead, RunReader, Table},
     layout::Layout,
     segment::{
@@ -34,6 +35,9 @@ pub(super) struct Derived {
     offsets: Option<OffsetsChecker>,
     complete: Vec<Complete>,
     in_segment: u64,
+    /// How many events each segment had, and which one's offsets are wrong.
+    counts: Vec<u64>,
+    wrong_offsets: Vec<(usize, Damage)>,
     /// Events were lost: from then on nothing can be compared.
     lost: bool,
     /// Not all events are read, so nothing is compared.
@@ -67,6 +71,8 @@ impl Derived {
             offsets: None,
             complete: Vec::new(),
             in_segment: 0,
+            counts: Vec::new(),
+            wrong_offsets: Vec::new(),
             lost: false,
             skipped: false,
         })
@@ -154,9 +160,9 @@ impl Derived {
     }
 
     /// The segment's events have passed.
-    pub(super) fn end_segment(&mut self, segment: &SegmentFile, findings: &mut Findings) {
+    pub(super) fn end_segment(&mut self, segment: &SegmentFile) {
         if let Some(damage) = self.offsets.take().and_then(OffsetsChecker::finish) {
-            findings.wrong(damage);
+            self.wrong_offsets.push((self.counts.len(), damage));
         } else if !self.lost {
             let path = segment.path.with_extension("off");
             let len = OFFSETS_HEADER + 4 * self.in_segment;
@@ -166,6 +172,23 @@ impl Derived {
                 entry: 4,
                 len,
             });
+        }
+        self.counts.push(self.in_segment);
+    }
+
+    /// Offsets are synced some time after their segment was sealed. Those whose turn need not have come
+    /// when the journal ended uncleanly are written again by the next session.
+    fn wrong_offsets(&mut self, clean: bool, findings: &mut Findings) {
+        for (at, damage) in self.wrong_offsets.drain(..) {
+            let sealed = self.counts.len().saturating_sub(1);
+            let after = self.counts.get(at + 1..sealed).unwrap_or_default();
+            if !clean && offsets_may_be_unsynced(after.iter().sum()) {
+                let detail =
+                    "written shortly before an end that was not clean, so it was not checked";
+                findings.note(Damage::new("derived.not_checked", &damage.path, detail));
+            } else {
+                findings.wrong(damage);
+            }
         }
     }
 
@@ -185,6 +208,7 @@ impl Derived {
         if self.skipped {
             return Ok(());
         }
+        self.wrong_offsets(clean, findings);
         if self.lost {
             let detail =
                 "events can't be read, so the index and the tree's files were not compared";

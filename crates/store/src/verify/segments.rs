@@ -71,7 +71,7 @@ pub(super) fn pass_segment(
     if active {
         pass.clean = whole && plan.proven_end == len && pass.chain.ends_empty();
     }
-    pass.derived.end_segment(&segment, &mut pass.findings);
+    pass.derived.end_segment(&segment);
     pass.progress.end_segment(len);
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Bug {
         (Self::RenameBeforeContent, 2),
         (Self::ReplaceInPlace, 2),
         (Self::RemoveBeforeRename, 2),
-        (Self::ShortWriteUnnoticed, 2),
+        (Self::ShortWriteUnnoticed, 8),
     ];
 
     /// The disk as a store with this mistake treats it.

@@ -11,6 +11,7 @@ use super::{run::Record, workload::Plan};
 pub struct Kept {
     pub entity: String,
     pub revision: u64,
+    pub tag: Option<String>,
     pub payload: Vec<u8>,
     /// The id, if the event brought its own.
     pub id: Option<Uuid>,
@@ -83,6 +84,7 @@ impl Model {
             self.events.push(Kept {
                 entity,
                 revision,
+                tag: plan.tag(),
                 payload: plan.payload(),
                 id: plan.id(),
             });
@@ -107,6 +109,7 @@ impl Model {
             };
             let same = (&record.entity, record.revision, &record.payload)
                 == (&kept.entity, kept.revision, &kept.payload)
+                && record.tags.iter().eq(&kept.tag)
                 && (kept.id.is_none() || kept.id == record.id);
             if !same {
                 return Err(format!(

@@ -1,11 +1,11 @@
 //! What must hold after every crash. Each oracle is an object of its own.
 
-use factlog::{Integrity, Journal, NewEvent, VerifyOptions, verify};
+use factlog::{Condition, Integrity, Journal, NewEvent, Query, VerifyOptions, verify};
 
 use super::{
     lab::{DIR, Lab},
-    run::{Log, Record, repeatable},
-    workload::Plan,
+    run::{Log, Record, moved, repeatable},
+    workload::{BOUNDARIES, Plan, tag_of},
 };
 
 /// A journal that was opened after a crash.
@@ -75,6 +75,10 @@ pub const LOOKING: &[Oracle] = &[
 /// All that go on with the journal, in this order.
 pub const GOING_ON: &[Oracle] = &[
     Oracle {
+        name: "boundaries",
+        check: boundaries,
+    },
+    Oracle {
         name: "idempotency",
         check: idempotency,
     },
@@ -117,25 +121,47 @@ fn acknowledged(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
-/// Survivors are a prefix of what there was, without holes.
+/// Survivors are a prefix of what there was, without holes. Where calls failed, sessions ended as they did
+/// not otherwise and the journal noted that: users' events are then compared, in their order.
 fn prefix(case: &Case<'_>) -> Verdict {
-    for (at, found) in case.found.iter().take(case.survivors).enumerate() {
-        let written = case.truth.get(at).is_some_and(|truth| {
-            truth == found || case.log.under_faults && says_the_same(truth, found)
-        });
-        if !written {
-            return Err(format!(
-                "event {at} of {} was never written so",
-                case.survivors
-            ));
-        }
+    let survivors = case.found.iter().take(case.survivors);
+    if case.log.under_faults {
+        let of_users = |record: &&Record| record.scope == super::SCOPE;
+        let (found, truth) = (
+            survivors.filter(of_users),
+            case.truth.iter().filter(of_users),
+        );
+        let mut pairs = found.zip(truth.map(Some).chain(std::iter::repeat(None)));
+        let other =
+            pairs.position(|(found, truth)| truth.is_none_or(|truth| !says_the_same(truth, found)));
+        return match other {
+            None => Ok(()),
+            Some(at) => Err(format!("event {at} of users' was never written so")),
+        };
     }
-    Ok(())
+    let truth = case.truth.iter().map(Some).chain(std::iter::repeat(None));
+    let other = survivors
+        .zip(truth)
+        .position(|(found, truth)| truth != Some(found));
+    match other {
+        None => Ok(()),
+        Some(at) => Err(format!(
+            "event {at} of {} was never written so",
+            case.survivors
+        )),
+    }
 }
 
 fn says_the_same(one: &Record, other: &Record) -> bool {
-    let place = |record: &Record| (record.scope.clone(), record.entity.clone(), record.revision);
-    place(one) == place(other) && (one.scope.starts_with('$') || one.payload == other.payload)
+    let said = |record: &Record| {
+        (
+            record.entity.clone(),
+            record.revision,
+            record.tags.clone(),
+            record.payload.clone(),
+        )
+    };
+    said(one) == said(other)
 }
 
 /// A batch is whole or absent, acknowledged or not.
@@ -267,13 +293,43 @@ fn idempotency(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
-/// The journal takes events, behind all that was there.
+/// A boundary holds the events that it held before, for those who read it and for those who append upon it.
+fn boundaries(case: &Case<'_>) -> Verdict {
+    for tag in (0..BOUNDARIES).map(tag_of) {
+        let wanted = tagged(case, &tag);
+        let found = case.journal.reader().read(Query::all().tag(tag.as_str()));
+        let found: Result<Vec<u64>, _> = found.map(|e| Ok(e?.sequence())).collect();
+        let found = found.map_err(|e: factlog::Error| e.to_string())?;
+        if found != wanted {
+            return Err(format!("{tag} has the events {found:?}, not {wanted:?}"));
+        }
+        if let Some(first) = found.first() {
+            moved(case.journal, *first, &tag).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn tagged(case: &Case<'_>, tag: &str) -> Vec<u64> {
+    let has = |found: &Record| found.tags.iter().any(|one| one == tag);
+    let found = (0..).zip(case.found);
+    found
+        .filter_map(|(at, one)| has(one).then_some(at))
+        .collect()
+}
+
+/// The journal takes events, behind all that was there, also on the condition that all boundaries are as
+/// they are.
 fn appends_again(case: &Case<'_>) -> Verdict {
-    let plan = Plan::small(u64::MAX);
-    let receipt = case
-        .journal
-        .append(plan.event())
-        .map_err(|e| e.to_string())?;
+    let unmoved = (0..BOUNDARIES).map(tag_of).map(|tag| {
+        let from = tagged(case, &tag).last().map_or(0, |last| last + 1);
+        Condition::nothing(Query::all().tag(tag).from(from))
+    });
+    let unmoved: Vec<_> = unmoved.collect();
+    let event = Plan::small(u64::MAX).event();
+    let done = case.journal.append_if(&[event], &unmoved);
+    let done = done.map_err(|e| e.to_string())?;
+    let receipt = done.receipt(0).ok_or("there is no receipt")?;
     if receipt.sequence() != case.found.len() as u64 {
         return Err(format!(
             "event {} was given the place {}",

@@ -1,15 +1,15 @@
 //! Doing a workload, and noting what was promised meanwhile.
 
 use factlog::{
-    Compaction, Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Reader, UnverifiedReceipt,
-    Uuid,
+    Compaction, Condition, Conflict, Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Query,
+    Reader, UnverifiedReceipt, Uuid,
 };
 use factlog_sim::Moment;
 
 use super::{
     lab::Lab,
     model::{Answer, Model},
-    workload::{Plan, Step, Workload},
+    workload::{BOUNDARIES, Plan, Step, Workload, tag_of},
 };
 
 /// An event as it was read.
@@ -21,6 +21,7 @@ pub struct Record {
     pub recorded_at: i64,
     pub hash: Digest,
     pub id: Option<Uuid>,
+    pub tags: Vec<String>,
     pub payload: Vec<u8>,
 }
 
@@ -35,6 +36,9 @@ pub fn record_of(event: &factlog::Event) -> Record {
         recorded_at: event.recorded_at(),
         hash: event.hash(),
         id: event.id(),
+        tags: facts
+            .map(|f| f.tags.iter().map(str::to_owned).collect())
+            .unwrap_or_default(),
         payload: data.unwrap_or_default().to_vec(),
     }
 }
@@ -147,7 +151,7 @@ impl Log {
         let plans = &self.model.resolved(plans);
         assert_eq!(self.model.append(plans), Answer::Appended);
         let events: Vec<NewEvent<'_>> = plans.iter().map(Plan::event).collect();
-        let done = journal.append_batch(&events)?;
+        let done = journal.append_if(&events, &conditions(journal, plans)?)?;
         let call = lab.fs.calls();
         let hashes = done.iter().map(|receipt| receipt.event_hash()).collect();
         let plans = plans.to_vec();
@@ -378,7 +382,37 @@ pub fn repeatable(ack: &Ack) -> bool {
     ack.plans.iter().all(|plan| plan.id().is_some())
 }
 
+/// What the boundaries of these plans rest on: each is as it was read just now.
+fn conditions(journal: &Journal, plans: &[Plan]) -> Result<Vec<Condition<'static>>, Error> {
+    let mut conditions = Vec::new();
+    for tag in plans.iter().filter_map(Plan::tag) {
+        let last = Query::all().tag(tag.clone()).reverse().limit(1);
+        let last = journal.reader().read(last).next().transpose()?;
+        let from = last.map_or(0, |event| event.sequence() + 1);
+        conditions.push(Condition::nothing(Query::all().tag(tag).from(from)));
+    }
+    Ok(conditions)
+}
+
+/// An append that rests on a boundary which an event has moved.
+pub fn moved(journal: &Journal, sequence: u64, tag: &str) -> Result<(), Error> {
+    let event = Plan::small(4).event().id(Uuid::from_u128(4));
+    let nothing = Condition::nothing(Query::all().tag(tag));
+    match journal.append_if(&[event], &[nothing]) {
+        Err(Error::Conflict(Conflict::Boundary { sequence: at, .. })) if at == sequence => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => panic!("a boundary that was moved was passed over"),
+    }
+}
+
 fn conflict(journal: &Journal) -> Result<(), Error> {
+    for tag in (0..BOUNDARIES).map(tag_of) {
+        let first = journal.reader().read(Query::all().tag(tag.clone())).next();
+        if let Some(first) = first.transpose()? {
+            moved(journal, first.sequence(), &tag)?;
+        }
+    }
+
     let event = Plan::small(3)
         .event()
         .id(Uuid::from_u128(3))

@@ -40,6 +40,8 @@ pub struct Plan {
     own_id: bool,
     /// The journal as one of whose commit headers the payload poses.
     poses: Option<JournalId>,
+    /// The boundary that it belongs to: a tag, and a condition that nothing else came to have it meanwhile.
+    pub boundary: Option<u64>,
     /// Whether it is to say which revision comes before it.
     pub exact: bool,
     pub expect: Expect,
@@ -58,6 +60,7 @@ impl Plan {
             number,
             own_id: true,
             poses: None,
+            boundary: None,
             exact: false,
             expect: Expect::Any,
         }
@@ -90,10 +93,17 @@ impl Plan {
         bytes
     }
 
+    pub fn tag(&self) -> Option<String> {
+        self.boundary.map(tag_of)
+    }
+
     pub fn event(&self) -> NewEvent<'static> {
-        let event = NewEvent::new(super::SCOPE, self.entity(), "account.noted")
+        let mut event = NewEvent::new(super::SCOPE, self.entity(), "account.noted")
             .data(Encoding::Raw, self.payload())
             .expect(self.expect);
+        if let Some(tag) = self.tag() {
+            event = event.tag(tag);
+        }
         match self.id() {
             Some(id) => event.id(id),
             None => event,
@@ -231,6 +241,14 @@ impl Workload {
     }
 }
 
+/// How many boundaries events may belong to.
+pub const BOUNDARIES: u64 = 2;
+
+/// The tag of the events of a boundary.
+pub fn tag_of(boundary: u64) -> String {
+    format!("course:{boundary}")
+}
+
 /// How many letters the alphabet of short workloads has.
 pub const LETTERS: usize = 6;
 
@@ -295,6 +313,7 @@ pub fn plan(rng: &mut Rng, large: bool) -> Plan {
         number: rng.next_u64(),
         own_id: rng.chance(50),
         poses: None,
+        boundary: rng.chance(40).then(|| rng.below(BOUNDARIES)),
         exact: rng.chance(30),
         expect: Expect::Any,
     }
