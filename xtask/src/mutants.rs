@@ -38,7 +38,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "--output",
             "target/mutants",
         ])
-        // Most of the time is spent in building the tests.
+        // What changes is built for each of them; signatures and hashes are built once.
+        .args([
+            "--cargo-arg",
+            "--config=profile.test.package.\"*\".opt-level=3",
+        ])
         .env("CARGO_PROFILE_TEST_OPT_LEVEL", "0");
     let status = mutants.status().context("mutants could not be started")?;
     match status.code() {

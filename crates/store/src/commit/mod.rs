@@ -415,9 +415,7 @@ impl Writer {
         let view = self.shared.view.load_full();
         let segments = Arc::clone(&view.segments);
         if let Some(active) = segments.last() {
-            for (sequence, offset) in (first..).zip(&done.offsets) {
-                active.note_offset(sequence, *offset);
-            }
+            active.note_offsets(first, done.offsets.iter().copied());
         }
         let durable = first + events.len() as u64;
         let index = view.index.with_tail(

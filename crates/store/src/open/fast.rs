@@ -75,13 +75,18 @@ pub(crate) fn fast_start(
 
 /// Drops offsets until the last is that of a group's last event, and gives where the next group starts.
 fn end_in_group(segment: &SegmentFile, offsets: &mut Vec<u32>, first: u64) -> Option<u64> {
+    let mut behind = None;
     for _ in 0..MAX_BACK {
         let next = first + offsets.len() as u64;
         let last = *offsets.last()?;
-        if let Some(start) = group_after(segment, last, next) {
+        // Where another event follows at once, no group ends; that is seen without reading either.
+        let goes_on = behind.is_some_and(|behind| {
+            segment.frame_end(u64::from(last)).ok() == Some(u64::from(behind))
+        });
+        if !goes_on && let Some(start) = group_after(segment, last, next) {
             return Some(start);
         }
-        offsets.pop();
+        behind = offsets.pop();
     }
     None
 }

@@ -119,9 +119,7 @@ pub(crate) fn view_of(
     offsets: &[u32],
 ) -> View {
     let active = Segment::live(Arc::clone(&survey.segment));
-    for (sequence, offset) in (active.first..).zip(offsets) {
-        active.note_offset(sequence, *offset);
-    }
+    active.note_offsets(active.first, offsets.iter().copied());
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(found.manifest.rows.len());
     for row in &found.manifest.rows {
         if let Some(count) = row.count {

@@ -470,10 +470,9 @@ fn follow_recovery(
             .iter()
             .map(|event| leaf_hash(&event.hash))
             .collect();
-        for event in &group.events {
-            active.note_offset(event.order.sequence, event.offset as u32);
-            offsets.push(event.offset as u32);
-        }
+        let here = group.events.iter().map(|event| event.offset as u32);
+        active.note_offsets(group.header.first_sequence, here.clone());
+        offsets.extend(here);
         let mut tail = view.index.tail().clone();
         if !planted(Bug::CopyNotIndexed) {
             push(&mut tail, &group);

@@ -242,10 +242,12 @@ impl Segment {
         self.pinned.get()?.mapped()
     }
 
-    /// Notes where an event of the segment being written stands.
-    pub(crate) fn note_offset(&self, sequence: u64, offset: u32) {
+    /// Notes where events of the segment being written stand, from `first` on.
+    pub(crate) fn note_offsets(&self, first: u64, offsets: impl IntoIterator<Item = u32>) {
         if let Some(live) = self.live.load().as_ref() {
-            live.set(sequence - self.first, offset);
+            for (index, offset) in (first - self.first..).zip(offsets) {
+                live.set(index, offset);
+            }
         }
     }
 
@@ -377,7 +379,7 @@ impl Segment {
             Some(_) => {
                 let places = (self.first..).zip(&offsets);
                 for (sequence, offset) in places.filter(|(_, offset)| **offset > 0) {
-                    self.note_offset(sequence, *offset);
+                    self.note_offsets(sequence, [*offset]);
                 }
             }
             None => self

@@ -168,9 +168,8 @@ impl Place {
         self.offset = group.end;
         let view = shared.view.load_full();
         if let Some(active) = view.segments.last() {
-            for event in &group.events {
-                active.note_offset(event.order.sequence, event.offset as u32);
-            }
+            let offsets = group.events.iter().map(|event| event.offset as u32);
+            active.note_offsets(group.header.first_sequence, offsets);
         }
         let durable = group.header.end_sequence();
         let tail = view

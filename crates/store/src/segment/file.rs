@@ -191,6 +191,16 @@ impl SegmentFile {
         Ok((frame.kind, start..start + frame.body.len()))
     }
 
+    /// Where the frame at an offset ends, by the length that it begins with, which nothing has checked.
+    pub(crate) fn frame_end(&self, offset: u64) -> Result<u64, Error> {
+        let mut head = [0; FRAME_HEADER_LEN];
+        let got = read_up_to(self.file.as_ref(), &mut head, offset)
+            .map_err(Error::io("read", &self.path))?;
+        let len = Frame::peek_len(head.get(..got).unwrap_or_default())
+            .map_err(|error| self.damage(offset, error.to_string()))?;
+        Ok(offset + len as u64)
+    }
+
     /// As [`read_frame`](Self::read_frame), out of the mapped file.
     pub(crate) fn frame_in<'m>(&self, map: &'m [u8], offset: u64) -> Result<Frame<'m>, Error> {
         let at = usize::try_from(offset).unwrap_or(usize::MAX);

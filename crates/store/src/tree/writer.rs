@@ -302,15 +302,18 @@ impl TreeWriter {
             let Some(leaves) = leaves.into_iter().collect::<Option<Vec<Hash>>>() else {
                 return Ok(());
             };
-            let stored = files.nodes(STEP, tile, 1)?.pop().flatten();
-            if recheck && stored != Some(tile_root(&leaves)) {
-                return Ok(());
-            }
+            let edge = self.edge.clone();
+            self.hash(&leaves);
             if recheck {
+                let stored = files.nodes(STEP, tile, 1)?.pop().flatten();
+                if stored.as_ref() != self.nodes.first() {
+                    self.nodes.clear();
+                    self.edge = edge;
+                    return Ok(());
+                }
                 // What reads well need not be on the disk, and no later sync puts it there.
                 self.write_leaves(&leaves)?;
             }
-            self.hash(&leaves);
             self.write_upper(self.nodes.len())?;
             self.size += TILE;
             if recheck && self.size.is_multiple_of(PACK) {
@@ -355,14 +358,6 @@ impl TreeWriter {
             levels.zip(frontier.hashes().iter().copied()).collect(),
         ))
     }
-}
-
-fn tile_root(leaves: &[Hash]) -> Hash {
-    let mut edge = Edge::default();
-    leaves.iter().for_each(|leaf| edge.push(*leaf, |_| ()));
-    edge.0
-        .pop()
-        .map_or(Hash::from_bytes([0; 32]), |(_, root)| root)
 }
 
 /// How many tiles, of `tiles`, have all the nodes that they make complete within `len` hashes.
