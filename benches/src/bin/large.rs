@@ -1,9 +1,9 @@
 //! A large journal: what its writer takes in memory, what an event takes on the disk and is written for it,
 //! and how long it takes to open it and to find one event in it.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml --bin large -- [events] [streams] [directory]`:
+//! `cargo run --release --manifest-path benches/Cargo.toml --bin large -- [events] [streams] [directory] [heads]`:
 //! 10,000,000 events of 256 bytes in 10,000 streams if nothing is said, in batches of 1,000, each event in a
-//! stream at random.
+//! stream at random; `heads` is of how many streams the writer remembers the last event.
 
 #![forbid(unsafe_code)]
 
@@ -29,8 +29,12 @@ fn main() -> Result<()> {
     let streams: u64 = arguments.next().map_or(Ok(10_000), |text| text.parse())?;
     let scratch = tempfile::tempdir_in(arguments.next().map_or(PathBuf::from("."), PathBuf::from))?;
     let dir = scratch.path().join("journal");
+    let options = match arguments.next() {
+        Some(heads) => Options::new().stream_heads(heads.parse()?),
+        None => Options::new(),
+    };
     println!("{events} events in {streams} streams");
-    write(&dir, events, streams)?;
+    write(&dir, options, events, streams)?;
     println!(
         "| a raw read of 512 bytes of a segment | {:.2} µs |",
         raw(&dir)?
@@ -39,8 +43,8 @@ fn main() -> Result<()> {
     read(&dir, streams, true)
 }
 
-fn write(dir: &Path, events: u64, streams: u64) -> Result<()> {
-    let journal = Journal::create(dir, Options::new().fresh_signing_key())?;
+fn write(dir: &Path, options: Options, events: u64, streams: u64) -> Result<()> {
+    let journal = Journal::create(dir, options.fresh_signing_key())?;
     let mut random = Random(1);
     let start = Instant::now();
     let mut appended = 0;

@@ -121,6 +121,34 @@ fn streams_that_are_not_written_are_checked() {
 /// Found elsewhere: the condition was checked before idempotency, so that the retry of a write that had
 /// succeeded got a conflict in place of its receipt.
 #[test]
+fn streams_whose_heads_are_not_held_in_memory_go_on_where_they_ended() {
+    let fs = Arc::new(MemFs::new());
+    let options = || {
+        Options::new()
+            .file_system(Arc::clone(&fs) as _)
+            .stream_heads(1)
+    };
+    let names: Vec<String> = (0..20).map(|stream| format!("s{stream}")).collect();
+    let mut journal = Journal::create("j", options()).unwrap();
+    for revision in 0..6 {
+        for name in &names {
+            let expect = match revision {
+                0 => Expect::NoStream,
+                _ => Expect::Revision(revision - 1),
+            };
+            let wrong = event(name, "cart.filled", "t").expect(Expect::Revision(revision));
+            assert!(matches!(journal.append(wrong), Err(Error::Conflict(_))));
+            let receipt = journal.append(event(name, "cart.filled", "t").expect(expect));
+            assert_eq!(receipt.unwrap().revision(), revision);
+        }
+        if revision == 3 {
+            journal.close().unwrap();
+            journal = Journal::open("j", options()).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_conditional_append_that_succeeded_can_be_retried() {
     let journal = Journal::in_memory().unwrap();
     let id = Uuid::from_u128(7);

@@ -22,8 +22,7 @@ use crate::{
 pub(crate) const HEADER_ROOM: usize = 512;
 /// The largest buffer that is kept for later groups, in bytes.
 const SPARE: usize = 8 << 20;
-/// How many stream heads one generation of their cache holds, and how many event ids are kept.
-const HEADS: usize = 1 << 17;
+/// How many event ids are kept.
 const RECENT_IDS: usize = 1 << 16;
 
 /// The last event of a stream.
@@ -196,13 +195,14 @@ impl Order {
         next_sequence: u64,
         last_recorded: i64,
         raw: i64,
+        stream_heads: usize,
     ) -> Self {
         Self {
             journal,
             next_sequence,
             last_recorded,
             last_raw_clock: raw,
-            heads: Generations::new(HEADS, next_sequence),
+            heads: Generations::new(stream_heads, next_sequence),
             recent_ids: RecentIds::new(RECENT_IDS, next_sequence),
             recent_keys: RecentKeys::new(next_sequence),
             retired: HashMap::new(),

@@ -16,6 +16,7 @@ use crate::{
 #[cfg(feature = "encryption")]
 use crate::{KeyDomain, Provider, RecipientKey};
 
+const STREAM_HEADS: usize = 1 << 17;
 /// A minute, in microseconds.
 const ANCHOR_EVERY: i64 = 60_000_000;
 
@@ -140,6 +141,7 @@ pub struct Options {
     pub(crate) known: Option<KnownJournals>,
     pub(crate) evidence: Vec<SignedCheckpoint>,
     pub(crate) segment_len: u64,
+    pub(crate) stream_heads: usize,
     pub(crate) encoding: Encoding,
     pub(crate) registry: RegistryCheck,
     pub(crate) housekeeper: bool,
@@ -177,6 +179,7 @@ impl Options {
             known: None,
             evidence: Vec::new(),
             segment_len: DEFAULT_SEGMENT_LEN,
+            stream_heads: STREAM_HEADS,
             encoding: Encoding::MessagePack,
             registry: RegistryCheck::Fail,
             housekeeper: true,
@@ -328,6 +331,18 @@ impl Options {
         let segment_len = bytes.clamp(64 << 10, factlog_format::MAX_SEGMENT_LEN);
         Self {
             segment_len,
+            ..self
+        }
+    }
+
+    /// Of how many streams a writer remembers the last event at least, 131,072 by default; up to twice as many
+    /// at times, in some 150 bytes each. An append to any other stream looks it up in the index first, in some
+    /// microseconds.
+    #[must_use]
+    pub fn stream_heads(self, streams: usize) -> Self {
+        let stream_heads = streams.max(1);
+        Self {
+            stream_heads,
             ..self
         }
     }

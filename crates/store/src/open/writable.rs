@@ -73,7 +73,13 @@ pub(crate) fn fresh(
         signed: None,
     };
     let found = with_manifest(found, &baton.manifest);
-    let order = Order::new(found.identity.journal, 0, i64::MIN, i64::MIN);
+    let order = Order::new(
+        found.identity.journal,
+        0,
+        i64::MIN,
+        i64::MIN,
+        options.stream_heads,
+    );
     let shared = shared(&options.fs, found, view, None, secrets);
     Ok(new_writer(options, shared, order, baton, derived, secret))
 }
@@ -150,7 +156,13 @@ pub(crate) fn open(
         refused.get_or_insert(error);
         i64::MIN
     });
-    let order = Order::new(shared.identity.journal, durable, last_recorded, raw);
+    let order = Order::new(
+        shared.identity.journal,
+        durable,
+        last_recorded,
+        raw,
+        options.stream_heads,
+    );
     let writer = new_writer(options, shared, order, baton, derived, secret);
     Ok(Opened { writer, recovered })
 }
