@@ -422,8 +422,9 @@ impl DerivedFiles {
         let view = shared.view.load();
         for segment in view.segments.iter().filter(|one| one.was_rescanned()) {
             match self.mend_rescanned_of(segment, &shared.resident) {
-                // Compacted away meanwhile.
-                Err(Error::Damaged(damage)) if damage.code == "segment.missing" => {}
+                // Compacted away meanwhile, or it is the segment itself that is damaged: there is nothing to
+                // make the file of.
+                Err(Error::Damaged(_)) => {}
                 mended => mended.unwrap_or_else(|error| self.fail(error)),
             }
         }

@@ -374,7 +374,7 @@ impl Segment {
         if self.was_rescanned() {
             return Ok(());
         }
-        let offsets = self.scan(fs, journal, resident)?;
+        let mut offsets = self.scan(fs, journal, resident)?;
         match self.live.load().as_ref() {
             Some(_) => {
                 let places = (self.first..).zip(&offsets);
@@ -382,10 +382,18 @@ impl Segment {
                     self.note_offsets(sequence, [*offset]);
                 }
             }
-            None => self
-                .open
-                .offsets
-                .store(Some(Arc::new(StoredOffsets::Loaded(offsets)))),
+            None => {
+                // Around damage the scan finds nothing, and what was known may well be right: each read checks.
+                if let Some(known) = self.open.offsets.load().as_deref() {
+                    offsets.resize(known.len()?.max(offsets.len()), 0);
+                    let holes = (0..).zip(&mut offsets).filter(|(_, offset)| **offset == 0);
+                    for (index, offset) in holes {
+                        *offset = known.get(index).ok().flatten().unwrap_or(0);
+                    }
+                }
+                let loaded = StoredOffsets::Loaded(offsets);
+                self.open.offsets.store(Some(Arc::new(loaded)));
+            }
         }
         self.rescanned.store(true, Release);
         Ok(())
@@ -398,6 +406,13 @@ impl Segment {
 }
 
 impl StoredOffsets {
+    fn len(&self) -> Result<usize, Error> {
+        match self {
+            Self::File(reader) => Ok(usize::try_from(reader.len()?).unwrap_or(usize::MAX)),
+            Self::Loaded(offsets) => Ok(offsets.len()),
+        }
+    }
+
     fn get(&self, index: u64) -> Result<Option<u32>, Error> {
         match self {
             Self::File(reader) => reader.get(index),
