@@ -117,4 +117,12 @@ mod guide {
     struct Projections;
     #[doc = include_str!("../../../docs/guide/consumers.md")]
     struct Consumers;
+    #[doc = include_str!("../../../docs/guide/throughput.md")]
+    struct Throughput;
+    #[doc = include_str!("../../../docs/guide/proofs.md")]
+    struct Proofs;
+    #[doc = include_str!("../../../docs/guide/running.md")]
+    struct Running;
+    #[doc = include_str!("../../../docs/guide/crashes.md")]
+    struct Crashes;
 }
