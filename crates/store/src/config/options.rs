@@ -336,7 +336,7 @@ impl Options {
     }
 
     /// Of how many streams a writer remembers the last event at least, 131,072 by default; up to twice as many
-    /// at times, in some 150 bytes each. An append to any other stream looks it up in the index first, in some
+    /// at times, in some 300 bytes each. An append to any other stream looks it up in the index first, in some
     /// microseconds.
     #[must_use]
     pub fn stream_heads(self, streams: usize) -> Self {
