@@ -201,3 +201,35 @@ impl fmt::Debug for CosigningKey {
         write!(f, "CosigningKey({}, secret)", self.verifier)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Hash;
+
+    #[test]
+    fn the_last_second_can_be_cosigned_and_the_one_after_can_not() {
+        let key = CosigningKey::generate("witness.example/w1", [7; 32]).unwrap();
+        let root = Hash::from_bytes([1; 32]);
+        let checkpoint = Checkpoint::new("example.com/log", 3, root).unwrap();
+        let last = key.cosign(&checkpoint, MAX_TIME).unwrap();
+        let signed = SignedCheckpoint::new(checkpoint.clone(), vec![last]).unwrap();
+        assert_eq!(key.verifier().cosigned(&signed), Ok(Some(MAX_TIME)));
+        let after = key.cosign(&checkpoint, MAX_TIME + 1);
+        assert_eq!(after, Err(NoteError::SignatureLine));
+    }
+
+    #[test]
+    fn debug_shows_the_public_key_and_nothing_else() {
+        let key = CosigningKey::generate("witness.example/w1", [7; 32]).unwrap();
+        let public = key.verifier().to_string();
+        assert_eq!(
+            format!("{:?}", key.verifier()),
+            format!("CosignerKey({public})")
+        );
+        assert_eq!(
+            format!("{key:?}"),
+            format!("CosigningKey({public}, secret)")
+        );
+    }
+}

@@ -71,6 +71,12 @@ mod tests {
     use super::Hash;
 
     #[test]
+    fn bytes_go_in_and_come_out() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| at as u8);
+        assert_eq!(<[u8; 32]>::from(Hash::from(bytes)), bytes);
+    }
+
+    #[test]
     fn base64_has_one_spelling() {
         let hash = Hash::from_bytes([0xfb; 32]);
         let text = hash.to_string();

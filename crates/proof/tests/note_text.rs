@@ -37,6 +37,14 @@ fn verify(note: &str, keys: &[&str]) -> Result<usize, NoteError> {
 }
 
 #[test]
+fn a_key_shows_itself_as_its_text() {
+    assert_eq!(
+        format!("{:?}", vkey(PETER_VKEY)),
+        format!("VerifierKey({PETER_VKEY})")
+    );
+}
+
+#[test]
 fn published_notes_verify() {
     assert_eq!(verify(C2SP_NOTE, &[C2SP_VKEY]), Ok(1));
     let both = format!("{TEXT}\n{PETER}{ENOCH}");
