@@ -37,7 +37,7 @@ pub(crate) trait Store: Sized + Sync {
         &self,
         _events: &mut dyn Iterator<Item = Event>,
         _in_flight: usize,
-        _took: &mut dyn FnMut(Duration),
+        _took: &mut dyn FnMut(Duration) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         unsupported()
     }

@@ -80,13 +80,12 @@ impl<const SIGNED: bool, const MAPPED: bool> Store for Factlog<SIGNED, MAPPED> {
         &self,
         events: &mut dyn Iterator<Item = Event>,
         in_flight: usize,
-        took: &mut dyn FnMut(Duration),
+        took: &mut dyn FnMut(Duration) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut tickets = VecDeque::with_capacity(in_flight);
         let mut wait = |(start, ticket): (Instant, factlog::Ticket<'_>)| {
             ticket.wait()?;
-            took(start.elapsed());
-            anyhow::Ok(())
+            took(start.elapsed())
         };
         for event in events {
             if tickets.len() == in_flight
