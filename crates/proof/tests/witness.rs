@@ -359,6 +359,21 @@ fn forged_cosignatures_do_not_count() {
 }
 
 #[test]
+fn a_policy_has_its_logs_and_so_many_witnesses_and_groups_and_no_more() {
+    let chain = |groups: u32| {
+        let mut text = policy("group g1 any w1\n");
+        for number in 2..=groups {
+            text += &format!("group g{number} any g{}\n", number - 1);
+        }
+        TrustPolicy::parse((text + "quorum none\n").as_bytes())
+    };
+    // Five witnesses are there already.
+    let most = chain(2048 - 5).unwrap();
+    assert_eq!(most.logs(), [key(ORIGIN, 1).verifier().clone()]);
+    assert_eq!(chain(2048 - 4).unwrap_err().why, PolicyProblem::TooMany);
+}
+
+#[test]
 fn policy_files_are_read_strictly() {
     let fails = |text: &str| TrustPolicy::parse(text.as_bytes()).unwrap_err().why;
     let (w1, log) = (cosigning(1).verifier().to_string(), key(ORIGIN, 1));
