@@ -118,7 +118,12 @@ impl Group {
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
             state: Mutex::new(State {
-                events: reader.subscribe_as(name, query.from(from))?,
+                events: Subscription::new(
+                    &reader.shared,
+                    name.to_owned(),
+                    query.from(from).into_owned(),
+                    false,
+                )?,
                 cursor,
                 parts: (0..PARTS).map(|_| VecDeque::new()).collect(),
                 ahead: 0,

@@ -8,6 +8,7 @@
 mod cursor;
 mod ended;
 mod group;
+mod notice;
 mod project;
 mod subscribe;
 

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use factlog::{Delivered, Ended, Error, Journal, Misuse, NewEvent, Options, Query, Subscription};
+use factlog::{
+    CursorStatus, Delivered, Ended, Error, Journal, Misuse, NewEvent, Options, Query, Subscription,
+};
 use factlog_fs::MemFs;
 use factlog_sim::{Failure, Fault, Rng, SimFs};
 use futures_core::Stream;
@@ -185,6 +187,61 @@ fn a_writer_that_fails_ends_what_waits_for_it() {
         panic!("it must say that nothing more comes");
     };
     assert_eq!(why.code(), "io.failed");
+}
+
+/// Only projections and workers used to be seen by others.
+#[test]
+fn other_processes_see_how_far_named_subscriptions_are_and_why_they_ended() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", options(&fs)).unwrap();
+    let other = Journal::open_read_only("j", options(&fs)).unwrap();
+    let seen = |name: &str| {
+        other.refresh().unwrap();
+        let mut all = other.cursor_files().unwrap().into_iter();
+        all.find(|one| one.name == name)
+    };
+    let until = |name: &str, holds: &dyn Fn(CursorStatus) -> bool| {
+        while !seen(name).is_some_and(holds) {
+            std::thread::yield_now();
+        }
+    };
+    let query = || Query::all().kind("a.b");
+    let mut live = journal.reader().subscribe_as("Live", query()).unwrap();
+    journal.append(NewEvent::new("s", "e", "a.b")).unwrap();
+    assert_eq!(next(&mut live), 1);
+    // It has not looked for more, so what comes is still before it, whoever it is for.
+    journal.append(NewEvent::new("s", "e", "a.b")).unwrap();
+    until("live.sub", &|one| {
+        one.held && one.position == 2 && one.lag == 1
+    });
+    assert_eq!(next(&mut live), 2);
+    assert!(live.try_next().unwrap().is_none());
+    // It waits, so that what isn't for it doesn't make it look slow.
+    journal.append(NewEvent::new("s", "e", "a.other")).unwrap();
+    until("live.sub", &|one| {
+        one.position == 4 && one.lag == 0 && one.last_progress.is_some()
+    });
+    drop(live);
+    let ended = |name: &str| seen(name).unwrap().ended.unwrap().0;
+    assert_eq!(ended("live.sub"), "stopped");
+
+    let reader = journal.reader().clone();
+    let panicked = std::thread::spawn(move || {
+        let mut events = reader.subscribe_as("panics", Query::all()).unwrap();
+        next(&mut events);
+        panic!("a handler that can't");
+    });
+    assert!(panicked.join().is_err());
+    let one = seen("panics.sub").unwrap();
+    assert_eq!(
+        (ended("panics.sub").as_str(), one.position, one.held),
+        ("panicked", 1, false)
+    );
+    let mut closed = journal.reader().subscribe_as("closed", query()).unwrap();
+    journal.close().unwrap();
+    assert_eq!((next(&mut closed), next(&mut closed)), (1, 2));
+    assert!(matches!(closed.next(), Some(Err(Ended::Closed))));
+    assert_eq!(ended("closed.sub"), "closed");
 }
 
 /// What it is told while it doesn't look is one number, so that nothing piles up and nobody waits for it.

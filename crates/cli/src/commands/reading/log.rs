@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let query = query(args, since)?.from(from);
     let reader = opening::reader(&args.dir)?;
     if args.follow {
-        return follow(reader.subscribe_as("log", query)?, out);
+        return follow(reader.subscribe(query)?, out);
     }
     for event in reader.read(query) {
         show(&event?, out)?;

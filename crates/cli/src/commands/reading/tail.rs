@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     if let Some(limit) = args.limit {
         query = query.limit(limit);
     }
-    follow(reader.subscribe_as("tail", query)?, out)
+    follow(reader.subscribe(query)?, out)
 }
 
 fn query(args: &Args) -> Result<Query<'_>> {

@@ -151,7 +151,7 @@ impl Feed {
             None => Interest::none(),
         };
         let (followers, name) = (&self.shared.followers, self.name.clone());
-        let slot = followers.register(&self.shared, name, 0, &interest)?;
+        let slot = followers.register(&self.shared, name, 0, &interest, false)?;
         *self.hub.slot.lock() = Some(Arc::clone(&slot));
         self.leave();
         self.place = Some((slot, interest));

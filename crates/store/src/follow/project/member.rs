@@ -8,9 +8,9 @@ use std::{
 use uuid::Uuid;
 
 use super::{
+    super::notice::{Notice, name_of},
     Failure, Projection, Retries, dead_letter,
     dead_letter::DeadLetter,
-    notice::{Notice, name_of},
 };
 use crate::{Ended, Error, EventRef, Query, read::Shared, sync::Mutex};
 
@@ -145,7 +145,7 @@ impl Member {
             return None;
         }
         let (name, version) = (&self.name, self.version);
-        let new = || Notice::new(name_of(name, version));
+        let new = || Notice::new(name_of(name, &format!(".v{version}")));
         let notice = self.notice.get_or_insert_with(new);
         let trouble = seen.trouble.map(|(_, _, why)| why);
         notice.moved(seen.position, seen.last_progress, trouble.as_deref());

@@ -4,7 +4,6 @@ mod dead_letter;
 mod feed;
 mod member;
 mod memory;
-mod notice;
 mod projector;
 mod retries;
 mod status;

@@ -8,8 +8,12 @@ use std::{
 };
 
 use super::{
-    super::Ended,
+    super::{
+        Ended,
+        notice::{Notice, name_of},
+    },
     interest::{Interest, Key},
+    notices::Notices,
     slot::{Sleeper, Slot},
 };
 use crate::{
@@ -57,6 +61,7 @@ pub(crate) struct Followers {
     board: Mutex<Board>,
     /// Every event below was compared with the subscriptions that there were.
     told: AtomicU64,
+    pub(super) notices: Notices,
 }
 
 /// What was left by those who committed, and isn't told yet.
@@ -100,6 +105,7 @@ impl Followers {
             asleep: AtomicBool::new(false),
             board: Mutex::default(),
             told: AtomicU64::new(0),
+            notices: Notices::default(),
         }
     }
 
@@ -190,6 +196,7 @@ impl Followers {
             sleepers.extend(board.slots.values().map(|slot| slot.tell(from)));
         }
         self.told.fetch_max(end, Release);
+        self.notices.touch();
         if let Some(ended) = ended
             && board.ended.is_none()
         {
@@ -206,19 +213,23 @@ impl Followers {
         self.told.load(Acquire)
     }
 
-    /// Puts a subscription on the board. What becomes durable from now on it is told.
+    /// Puts a subscription on the board. What becomes durable from now on it is told. If it is to be `shown`,
+    /// other processes see it under its name.
     pub(in crate::follow) fn register(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         name: String,
         position: u64,
         interest: &Interest,
+        shown: bool,
     ) -> Result<Arc<Slot>, Error> {
-        let slot = Arc::new(Slot::new(
-            self.next_id.fetch_add(1, Relaxed),
-            name,
-            position,
-        ));
+        // In a simulation no thread runs by itself.
+        let shown = shown && self.following == Following::Thread;
+        let notice = shown.then(|| Mutex::new(Notice::new(name_of(&name, ".sub"))));
+        let id = self.next_id.fetch_add(1, Relaxed);
+        let mut slot = Slot::new(id, name, position);
+        slot.notice = notice;
+        let slot = Arc::new(slot);
         let mut board = self.board.lock();
         board.slots.insert(slot.id, Arc::clone(&slot));
         match interest {
@@ -242,7 +253,21 @@ impl Followers {
             self.unregister(&slot, interest);
             return Err(error);
         }
+        if shown {
+            self.show(&slot, shared);
+        }
         Ok(slot)
+    }
+
+    /// Has others see it; where that can't be, nothing fails.
+    fn show(self: &Arc<Self>, slot: &Arc<Slot>, shared: &Arc<Shared>) {
+        if self.notices.add(slot) {
+            let (followers, shared) = (Arc::clone(self), Arc::downgrade(shared));
+            let run = move || followers.notices.run(&shared);
+            if spawn("factlog-notices", run).is_err() {
+                self.notices.is_not_running();
+            }
+        }
     }
 
     pub(in crate::follow) fn unregister(&self, slot: &Slot, interest: &Interest) {
@@ -250,6 +275,7 @@ impl Followers {
         if board.slots.remove(&slot.id).is_none() {
             return;
         }
+        self.notices.remove(slot);
         match interest {
             Interest::Any => board.any.retain(|other| other.id != slot.id),
             Interest::Keys(keys) => {

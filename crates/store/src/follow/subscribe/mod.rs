@@ -2,6 +2,7 @@
 
 mod followers;
 mod interest;
+mod notices;
 mod slot;
 mod subscription;
 #[cfg(test)]

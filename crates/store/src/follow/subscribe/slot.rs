@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::super::Ended;
+use super::super::{Ended, notice::Notice};
 use crate::sync::{Condvar, Mutex};
 
 /// Where a subscription is told of news, and where it is seen how far it is.
@@ -21,6 +21,8 @@ pub(in crate::follow) struct Slot {
     pub(in crate::follow) last_progress: AtomicI64,
     /// How often it was told of anything.
     pub(in crate::follow) wakes: AtomicU64,
+    /// Where other processes see it, if they do.
+    pub(in crate::follow) notice: Option<Mutex<Notice>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl Slot {
             delivered: AtomicU64::new(0),
             last_progress: AtomicI64::new(i64::MIN),
             wakes: AtomicU64::new(0),
+            notice: None,
         }
     }
 

@@ -12,6 +12,7 @@ use futures_core::{Stream, stream::FusedStream};
 use super::{
     super::Ended,
     interest::Interest,
+    notices,
     slot::{News, Slot},
 };
 use crate::{
@@ -110,11 +111,15 @@ impl Reader {
     /// [`Misuse::Subscription`] for a query that runs backwards; [`Error::Io`] if the thread can't be
     /// started, or what finding the place to begin at comes to.
     pub fn subscribe(&self, query: Query<'_>) -> Result<Subscription, Error> {
-        self.subscribe_as("", query)
+        let name = String::new();
+        Subscription::new(&self.shared, name, query.into_owned(), false)
     }
 
     /// As [`subscribe`](Self::subscribe), with a name under which [`subscriptions`](Self::subscriptions)
-    /// shows it.
+    /// shows it, and under which other processes see it: while it moves, a thread writes about once a second
+    /// how far it is to a file in the journal's directory, where that can be written, and when it ends it
+    /// says why. [`cursor_files`](Self::cursor_files) and `factlog stats` show it there as `NAME.sub`.
+    /// Nothing goes on from that file.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
@@ -123,7 +128,7 @@ impl Reader {
         name: impl Into<String>,
         query: Query<'_>,
     ) -> Result<Subscription, Error> {
-        Subscription::new(&self.shared, name.into(), query.into_owned())
+        Subscription::new(&self.shared, name.into(), query.into_owned(), true)
     }
 
     /// All subscriptions to this journal in this process, the oldest first.
@@ -139,7 +144,7 @@ impl Reader {
     }
 }
 
-fn status(shared: &Shared, slot: &Slot, told: u64) -> SubscriptionStatus {
+pub(super) fn status(shared: &Shared, slot: &Slot, told: u64) -> SubscriptionStatus {
     let end = shared.view.load().durable;
     let position = slot.position.load(Relaxed);
     let (idle, ended) = slot.standing();
@@ -187,7 +192,13 @@ enum Step {
 }
 
 impl Subscription {
-    fn new(shared: &Arc<Shared>, name: String, query: Query<'static>) -> Result<Self, Error> {
+    /// Other processes see it if it is to be `shown`.
+    pub(in crate::follow) fn new(
+        shared: &Arc<Shared>,
+        name: String,
+        query: Query<'static>,
+        shown: bool,
+    ) -> Result<Self, Error> {
         if query.reverse {
             let why = "a subscription goes forward, and its query backwards";
             return Err(Misuse::Subscription(why).into());
@@ -199,7 +210,8 @@ impl Subscription {
         }
         let interest = Interest::of(&query);
         let next = query.from;
-        let slot = shared.followers.register(shared, name, next, &interest)?;
+        let followers = &shared.followers;
+        let slot = followers.register(shared, name, next, &interest, shown)?;
         let mut subscription = Self {
             shared: Arc::clone(shared),
             slot,
@@ -345,6 +357,9 @@ impl Subscription {
         slot.delivered.fetch_add(1, Relaxed);
         let now = self.shared.followers.now_micros();
         slot.last_progress.store(now, Relaxed);
+        if slot.notice.is_some() {
+            self.shared.followers.notices.touch();
+        }
     }
 
     fn pass(&mut self, next: u64) {
@@ -368,6 +383,7 @@ impl Subscription {
 
     fn end(&mut self, ended: Ended) -> Step {
         self.slot.end(ended.clone()).wake();
+        notices::end(&self.shared, &self.slot, &ended);
         self.ended = Some(ended);
         self.events = None;
         Step::Ended
@@ -417,6 +433,13 @@ impl FusedStream for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if self.ended.is_none() {
+            let why = match std::thread::panicking() {
+                true => Ended::Panicked,
+                false => self.slot.standing().1.unwrap_or(Ended::Stopped),
+            };
+            notices::end(&self.shared, &self.slot, &why);
+        }
         let followers = &self.shared.followers;
         followers.unregister(&self.slot, &self.interest);
     }

@@ -1,18 +1,18 @@
-//! What is seen from other processes of a projection whose position is kept elsewhere.
+//! What is seen from other processes of projections whose position is kept elsewhere, and of subscriptions.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::super::{CursorFile, Ended};
+use super::{CursorFile, Ended};
 use crate::{Reader, read::Shared};
 
 /// How often it is written, at most: each time costs two syncs.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 const MAX_NAME: usize = 64;
 
-/// How far a projection is, in a cursor's file that nobody goes on from. It tells what can be told: where it
+/// How far one is, in a cursor's file that nobody goes on from. It tells what can be told: where it
 /// can't be written, or another process has one of its name, nothing fails.
 #[derive(Debug)]
 pub(super) struct Notice {
@@ -24,6 +24,8 @@ pub(super) struct Notice {
     /// Whether the file says something else, and when it was last tried to write it.
     changed: bool,
     tried: Option<Instant>,
+    /// Whether it has ended, so that nothing more is written.
+    over: bool,
 }
 
 impl Notice {
@@ -36,6 +38,7 @@ impl Notice {
             trouble: None,
             changed: true,
             tried: None,
+            over: false,
         }
     }
 
@@ -50,7 +53,7 @@ impl Notice {
 
     /// Writes what has changed, unless that was tried just now: then it says when it is to be tried again.
     pub(super) fn keep(&mut self, shared: &Arc<Shared>, now: Instant) -> Option<Instant> {
-        if !self.changed {
+        if !self.changed || self.over {
             return None;
         }
         let due = self.tried.map(|tried| tried + EVERY);
@@ -64,10 +67,7 @@ impl Notice {
     }
 
     fn write(&mut self, shared: &Arc<Shared>) -> bool {
-        if self.file.is_none() {
-            let shared = Arc::clone(shared);
-            self.file = Reader { shared }.cursor_file(&self.name).ok();
-        }
+        self.open(shared);
         let Some(file) = &mut self.file else {
             return false;
         };
@@ -75,8 +75,17 @@ impl Notice {
         written.is_ok()
     }
 
+    /// Has a file, unless there can't be one; an end is written only where there is one.
+    pub(super) fn open(&mut self, shared: &Arc<Shared>) {
+        if self.file.is_none() {
+            let shared = Arc::clone(shared);
+            self.file = Reader { shared }.cursor_file(&self.name).ok();
+        }
+    }
+
     /// Says why it ended, and lets others have its place.
     pub(super) fn end(&mut self, why: &Ended) {
+        self.over = true;
         if let Some(mut file) = self.file.take() {
             // Who looks at it sees then that nobody holds it any more, if not why.
             let _ = file.note(self.next, self.moved_at, None);
@@ -85,13 +94,12 @@ impl Notice {
     }
 }
 
-/// The name under which a projection is seen, out of letters that such a name may have.
-pub(super) fn name_of(name: &str, version: u32) -> String {
+/// The name under which one is seen, out of letters that such a name may have; `end` says of what sort it is.
+pub(super) fn name_of(name: &str, end: &str) -> String {
     let plain = |c: char| match c.to_ascii_lowercase() {
         c @ ('a'..='z' | '0'..='9' | '.' | '_') => c,
         _ => '-',
     };
-    let end = format!(".v{version}");
     let name: String = name.chars().map(plain).collect();
     let name = name.trim_start_matches(['.', '_', '-']);
     let len = name.len().min(MAX_NAME - end.len());
@@ -109,8 +117,9 @@ mod tests {
             ("Orders of Zürich", "orders-of-z-rich.v1"),
             ("--x", "x.v1"),
         ] {
-            assert_eq!(name_of(name, 1), shown);
+            assert_eq!(name_of(name, ".v1"), shown);
         }
-        assert_eq!(name_of(&"a".repeat(300), u32::MAX).len(), MAX_NAME);
+        let longest = format!(".v{}", u32::MAX);
+        assert_eq!(name_of(&"a".repeat(300), &longest).len(), MAX_NAME);
     }
 }
