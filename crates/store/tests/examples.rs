@@ -4,6 +4,9 @@ use std::path::Path;
 
 #[path = "../examples/access_log.rs"]
 mod access_log;
+#[allow(dead_code, reason = "its own test is run, and `main` with the chapter")]
+#[path = "../examples/account.rs"]
+mod account;
 #[path = "../examples/agent.rs"]
 mod agent;
 #[path = "../examples/bank.rs"]
@@ -61,4 +64,13 @@ fn the_access_log_says_what_the_guide_shows() {
 #[test]
 fn the_service_says_what_the_guide_shows() {
     check("service", service::run);
+}
+
+#[test]
+fn the_first_chapter_shows_a_whole_program_of_less_than_60_lines() {
+    let chapter = include_str!("../../../docs/guide/first-aggregate.md");
+    let program = include_str!("../examples/account.rs");
+    assert!(chapter.contains(&format!("```rust\n{program}```")));
+    let own = program.lines().filter(|line| !line.trim().is_empty());
+    assert!(own.count() < 60);
 }

@@ -1,10 +1,14 @@
 //! Segments become one while the journal goes on: nothing that anybody sees of an event changes.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use factlog::{
-    Compaction, Event, Journal, Options, Outcome, Policy, Query, Reader, UnverifiedReceipt,
-    VerifyOptions, verify,
+    Compaction, Event, InMemory, Journal, Options, Outcome, Policy, Projector, Query, Reader,
+    Retries, Subscription, UnverifiedReceipt, VerifyOptions, verify,
 };
 use factlog_fs::{MemFs, StoreFs};
 
@@ -143,6 +147,70 @@ fn compaction_gives_space_back_and_changes_nothing_that_is_read() {
     assert_eq!(reopened[0].len(), before[0].len() + 1);
     assert!(reopened[0].starts_with(&before[0]));
     assert_eq!(journal.recovery().map(|_| ()), None);
+}
+
+fn take(events: &mut Subscription, count: usize) -> Vec<u64> {
+    let events = events.take(count);
+    events.map(|event| event.unwrap().sequence()).collect()
+}
+
+#[test]
+fn who_follows_a_journal_that_is_compacted_meanwhile_misses_and_repeats_nothing() {
+    let fs = Arc::new(MemFs::new());
+    let journal = journal_of(&fs, 600);
+    journal.housekeep().unwrap();
+    let other = Journal::open_read_only("j", small(&fs)).unwrap();
+    let tagged = || Query::all().tag("branch:2");
+    let readers = [
+        (journal.reader(), Query::all()),
+        (journal.reader(), tagged()),
+        (&other, Query::all()),
+    ];
+    let mut following = readers.map(|(reader, query)| {
+        let mut events = reader.subscribe(query).unwrap();
+        let begun = take(&mut events, 100);
+        (events, begun)
+    });
+    // A projection stands in the midst of a batch.
+    let (stands, wait) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let (list, shown) = InMemory::new("list", 1, Query::all(), Vec::new, move |list, event| {
+        if event.sequence() == 300 {
+            stands.send(())?;
+            goes.recv()?;
+        }
+        list.push(event.sequence());
+        Ok(())
+    });
+    let projector = Projector::start(journal.reader(), "views", Retries::new()).unwrap();
+    projector.add(list).unwrap();
+    wait.recv().unwrap();
+    assert!(!journal.compact(&Compaction::new()).unwrap().is_empty());
+    go.send(()).unwrap();
+
+    let last = journal
+        .append(event("account-1", "more").tag("branch:2"))
+        .unwrap()
+        .sequence();
+    // Another process sees it once a later commit calls it durable.
+    journal
+        .append(event("account-1", "more").tag("branch:2"))
+        .unwrap();
+    let wanted = |query: Query<'_>| -> Vec<u64> {
+        let events = journal.reader().read(query.until(last + 1));
+        events.map(|event| event.unwrap().sequence()).collect()
+    };
+    for ((events, seen), query) in following
+        .iter_mut()
+        .zip([Query::all(), tagged(), Query::all()])
+    {
+        let wanted = wanted(query);
+        seen.extend(take(events, wanted.len() - seen.len()));
+        assert!(*seen == wanted);
+    }
+    assert!(projector.wait_for(last, Duration::from_secs(600)));
+    shown.read(|list, _| assert!(list.starts_with(&wanted(Query::all()))));
+    assert_eq!(projector.stop()[0].failures, 0);
 }
 
 #[test]
