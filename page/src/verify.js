@@ -217,6 +217,14 @@ const READ = {
     need(count <= 16 && (grade === 1 || !fates.includes(0)), "recipients");
     return {};
   },
+  "keyset.noted": (cut) => {
+    cut.take(8 + 32 + 4);
+    const [fate, count] = [cut.u8(), cut.u8()];
+    known(fate <= 3, "fate of a secret");
+    need(count <= 16, "recipients");
+    cut.take(8 * count);
+    return {};
+  },
   "hold.placed": (cut) => ({ reason: cut.reason(), domains: readIds(cut) }),
   "hold.lifted": (cut) => ({ hold: cut.u64(), reason: cut.reason() }),
   "journal.created": (cut) => {

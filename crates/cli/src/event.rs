@@ -208,6 +208,12 @@ fn journal_json(event: &JournalEvent) -> Option<String> {
             "generation": done.generation,
             "destroyed": done.destroyed,
         }),
+        JournalEvent::KeysetNoted(noted) => serde_json::json!({
+            "generation": noted.generation,
+            "keys": noted.keys,
+            "recipients": noted.recipients.iter().map(|id| HEXLOWER.encode(id)).collect::<Vec<_>>(),
+            "replacing": noted.replacing.is_some(),
+        }),
         JournalEvent::HoldPlaced(placed) => serde_json::json!({
             "reason": placed.reason,
             "domains": placed.domains.len(),

@@ -67,11 +67,15 @@ pub(crate) fn provider(kek: &str, new: bool) -> Result<Provider> {
 
 /// A private key, or else a passphrase.
 fn of_text(text: Zeroizing<String>) -> Result<Provider> {
-    if let Ok(identity) = Identity::from_text(&text) {
-        return Ok(Provider::Key(identity));
-    }
     let line = text.lines().next().unwrap_or_default();
-    Ok(Provider::Passphrase(Passphrase::new(line)))
+    match Identity::from_text(line) {
+        Ok(identity) => Ok(Provider::Key(identity)),
+        // Half of a key is no passphrase.
+        Err(error) if line.starts_with("factlog-") => {
+            Err(misused(format!("what was given as a key: {error}")))
+        }
+        Err(_) => Ok(Provider::Passphrase(Passphrase::new(line))),
+    }
 }
 
 /// A passphrase from the terminal, or the first line of standard input.
@@ -82,7 +86,10 @@ fn ask(new: bool) -> Result<Zeroizing<String>> {
             line.map(Zeroizing::new)
                 .context("cannot read the passphrase")
         };
-        let first = prompt("Passphrase of the keyset: ")?;
+        let first = prompt(match new {
+            true => "New passphrase of the keyset: ",
+            false => "Passphrase of the keyset: ",
+        })?;
         if new && prompt("The same again: ")? != first {
             return Err(misused("the two are not the same"));
         }

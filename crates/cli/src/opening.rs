@@ -83,8 +83,17 @@ pub(crate) fn reader(dir: &Path) -> Result<Reader> {
 /// Opens for appending, with the key named, the one that the known journals name, or the one of the
 /// user's key folder.
 pub(crate) fn writer(dir: &Path, args: &WriteArgs) -> Result<Journal> {
+    writer_of(dir, args, |options| options)
+}
+
+/// The same with options changed.
+pub(crate) fn writer_of(
+    dir: &Path,
+    args: &WriteArgs,
+    change: impl FnOnce(Options) -> Options,
+) -> Result<Journal> {
     let known = args.known.journals()?;
-    let mut options = kek::unlock(Options::new())?;
+    let mut options = change(kek::unlock(Options::new())?);
     options = match &args.signer {
         Some(command) => {
             let key = Journal::open_read_only(dir, Options::new())?.verifier_key();

@@ -65,8 +65,8 @@ pub use hash::{
 pub use identity::{Identity, check_origin};
 pub use journal_event::{
     CaseExported, ClockSteppedBack, Encryption, HoldLifted, HoldPlaced, JournalCreated,
-    JournalEvent, JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, RecoveryReason, SecretFate,
-    ShredCompleted, ShredGrade, ShredIntended, SigningPolicyCode,
+    JournalEvent, JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, KeysetNoted, RecoveryReason,
+    SecretFate, ShredCompleted, ShredGrade, ShredIntended, SigningPolicyCode,
 };
 pub use limits::*;
 pub use manifest::{CachedValue, Manifest, ManifestRow};

@@ -56,7 +56,7 @@ fn encrypted(args: &Args, mut options: Options) -> Result<Options> {
     };
     options = options.encrypt(domain).unlock(kek::first()?);
     match &args.recovery_key {
-        Some(path) => Ok(options.recovery_recipient(files::recovery_key(path)?)),
+        Some(path) => Ok(options.recovery_recipient(files::recovery_key(path, &args.dir)?)),
         None if args.no_recovery => {
             note(NO_RECOVERY);
             Ok(options)

@@ -12,6 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroizing;
 
@@ -75,16 +77,20 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>> {
         let message = format!("{}: {why}", shown(path));
         Problem::new(Exit::Failed, "signer.key_permissions", message)
     };
-    let attempt = || -> io::Result<(fs::Metadata, File)> {
-        let link = fs::symlink_metadata(path)?;
-        let file = File::open(path)?;
-        Ok((link, file))
+    // Not looked at first and opened then: it could become a link in between.
+    let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, how, Mode::empty()) {
+        Err(Errno::LOOP) => {
+            return Err(refused("a private key is a file of its own, not a link").into());
+        }
+        file => file.map_err(io::Error::from),
     };
-    let (found, file) = attempt().with_context(|| format!("cannot read {}", shown(path)))?;
-    if !found.is_file() {
-        return Err(refused("a private key is a file of its own, not a link").into());
-    }
+    let file = file.with_context(|| format!("cannot read {}", shown(path)))?;
+    let file = File::from(file);
     let open = file.metadata()?;
+    if !open.is_file() {
+        return Err(refused("a private key is a file of its own").into());
+    }
     if open.permissions().mode() & 0o077 != 0 {
         let why = "others than its owner have access to it; make it private (chmod 600)";
         return Err(refused(why).into());
@@ -143,6 +149,22 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let made = builder.recursive(true).create(path);
     made.with_context(|| format!("cannot make {}", shown(path)))
+}
+
+/// Whether a path, which may not exist yet, is inside a folder, which may not either.
+pub(crate) fn is_inside(path: &Path, dir: &Path) -> bool {
+    let real = |path: &Path| {
+        let whole = fs::canonicalize(path);
+        whole.or_else(|_| {
+            let parent = fs::canonicalize(parent(path))?;
+            Ok::<_, io::Error>(parent.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    match (real(path), real(dir)) {
+        (Ok(path), Ok(dir)) => path.starts_with(dir),
+        // Where a folder on the way is missing, nothing can be made.
+        _ => false,
+    }
 }
 
 /// The folder that a path stands in.

@@ -18,7 +18,15 @@ const MAX_PUBLIC: u64 = 512;
 const PUBLIC: &[u8] = b"factlog-recipient-1 ";
 
 /// The public half of the key in a file; where there is no such file, of a fresh one that is written there.
-pub(crate) fn recovery_key(path: &Path) -> Result<RecipientKey> {
+///
+/// It stands outside the journal's folder `dir`: a copy of that would bring along what opens it.
+pub(crate) fn recovery_key(path: &Path, dir: &Path) -> Result<RecipientKey> {
+    if files::is_inside(path, dir) {
+        return Err(misused(format!(
+            "{} is in the journal's folder: keep the recovery key away from what it opens",
+            shown(path)
+        )));
+    }
     if !files::exists(path) {
         return fresh(path);
     }

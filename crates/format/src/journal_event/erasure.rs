@@ -137,6 +137,24 @@ pub struct ShredCompleted {
     pub acknowledged: Vec<(String, bool)>,
 }
 
+/// `keyset.noted`: how far the keyset has come. A keyset that is behind it is an older copy.
+///
+/// It stands behind a change of recipients, before it and, where new ones take the place of all there are, right
+/// behind the intent of the shred that wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysetNoted {
+    /// Generation of the keyset.
+    pub generation: u64,
+    /// Commits to its root key.
+    pub root: Digest,
+    /// How many keys were ever minted.
+    pub keys: u32,
+    /// Who can open it: the first 8 bytes of each recipient's key.
+    pub recipients: Vec<[u8; 8]>,
+    /// What will be known of their secrets, where all of them are to be replaced from here on.
+    pub replacing: Option<SecretFate>,
+}
+
 /// `hold.placed`: what it covers must not be shredded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldPlaced {
@@ -192,6 +210,25 @@ pub(crate) fn decode_reason(input: &mut Cursor<'_>) -> Result<String, FormatErro
     let reason = str::from_utf8(input.take(len)?).map_err(|_| FormatError::Invalid("reason"))?;
     check_reason(reason)?;
     Ok(reason.to_owned())
+}
+
+fn fate_code(fate: SecretFate) -> u8 {
+    match fate {
+        SecretFate::Kept => 0,
+        SecretFate::Unknown => 1,
+        SecretFate::Attested => 2,
+        SecretFate::Proved => 3,
+    }
+}
+
+fn fate_of(code: u8) -> Result<SecretFate, FormatError> {
+    Ok(match code {
+        0 => SecretFate::Kept,
+        1 => SecretFate::Unknown,
+        2 => SecretFate::Attested,
+        3 => SecretFate::Proved,
+        _ => return Err(FormatError::Unsupported("fate of a secret")),
+    })
 }
 
 fn encode_ids(ids: &[[u8; 16]], out: &mut Vec<u8>) {
@@ -301,12 +338,7 @@ impl ShredCompleted {
         out.push(self.recipients.len() as u8);
         for (id, fate) in &self.recipients {
             out.extend_from_slice(id);
-            out.push(match fate {
-                SecretFate::Kept => 0,
-                SecretFate::Unknown => 1,
-                SecretFate::Attested => 2,
-                SecretFate::Proved => 3,
-            });
+            out.push(fate_code(*fate));
         }
         out.push(self.acknowledged.len() as u8);
         for (name, gone) in &self.acknowledged {
@@ -332,14 +364,7 @@ impl ShredCompleted {
         };
         for _ in 0..input.u8()? {
             let id = input.array()?;
-            let fate = match input.u8()? {
-                0 => SecretFate::Kept,
-                1 => SecretFate::Unknown,
-                2 => SecretFate::Attested,
-                3 => SecretFate::Proved,
-                _ => return Err(FormatError::Unsupported("fate of a secret")),
-            };
-            completed.recipients.push((id, fate));
+            completed.recipients.push((id, fate_of(input.u8()?)?));
         }
         for _ in 0..input.u8()? {
             let len = usize::from(input.u8()?);
@@ -354,6 +379,49 @@ impl ShredCompleted {
         }
         completed.check()?;
         Ok(completed)
+    }
+}
+
+impl KeysetNoted {
+    pub(super) fn check(&self) -> Result<(), FormatError> {
+        if self.recipients.len() > MAX_RECIPIENTS {
+            return Err(FormatError::Limit {
+                what: "recipients of a keyset",
+                limit: MAX_RECIPIENTS as u64,
+            });
+        }
+        match self.replacing {
+            Some(SecretFate::Kept) => {
+                Err(FormatError::Invalid("a kept recipient among replaced ones"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.generation.to_le_bytes());
+        out.extend_from_slice(&self.root);
+        out.extend_from_slice(&self.keys.to_le_bytes());
+        out.push(self.replacing.map_or(0, fate_code));
+        out.push(self.recipients.len() as u8);
+        self.recipients
+            .iter()
+            .for_each(|id| out.extend_from_slice(id));
+    }
+
+    pub(super) fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
+        let mut noted = Self {
+            generation: input.u64()?,
+            root: input.array()?,
+            keys: input.u32()?,
+            replacing: Some(fate_of(input.u8()?)?).filter(|fate| *fate != SecretFate::Kept),
+            recipients: Vec::new(),
+        };
+        for _ in 0..input.u8()? {
+            noted.recipients.push(input.array()?);
+        }
+        noted.check()?;
+        Ok(noted)
     }
 }
 

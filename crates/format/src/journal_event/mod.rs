@@ -4,8 +4,8 @@ mod keys;
 use crate::{Digest, FormatError, JournalId, check_origin, cursor::Cursor};
 
 pub use erasure::{
-    Encryption, HoldLifted, HoldPlaced, KeyDomain, SecretFate, ShredCompleted, ShredGrade,
-    ShredIntended,
+    Encryption, HoldLifted, HoldPlaced, KeyDomain, KeysetNoted, SecretFate, ShredCompleted,
+    ShredGrade, ShredIntended,
 };
 pub(crate) use erasure::{check_reason, decode_reason, encode_reason};
 pub use keys::{KeyRevoked, KeyRotated};
@@ -116,6 +116,8 @@ pub enum JournalEvent {
     ShredIntended(ShredIntended),
     /// They were.
     ShredCompleted(ShredCompleted),
+    /// How far the keyset has come.
+    KeysetNoted(KeysetNoted),
     /// Something must not be shredded.
     HoldPlaced(HoldPlaced),
     /// It may be again.
@@ -136,6 +138,7 @@ impl JournalEvent {
             Self::KeyRevoked(_) => "key.revoked",
             Self::ShredIntended(_) => "shred.intended",
             Self::ShredCompleted(_) => "shred.completed",
+            Self::KeysetNoted(_) => "keyset.noted",
             Self::HoldPlaced(_) => "hold.placed",
             Self::HoldLifted(_) => "hold.lifted",
             Self::CaseExported(_) => "case.exported",
@@ -154,6 +157,7 @@ impl JournalEvent {
             Self::KeyRotated(rotated) => rotated.check(),
             Self::ShredIntended(intended) => intended.check(),
             Self::ShredCompleted(completed) => completed.check(),
+            Self::KeysetNoted(noted) => noted.check(),
             Self::HoldPlaced(placed) => placed.check(),
             Self::HoldLifted(lifted) => lifted.check(),
             Self::CaseExported(case) => case.check(),
@@ -183,6 +187,7 @@ impl JournalEvent {
             Self::KeyRevoked(revoked) => revoked.encode(&mut out),
             Self::ShredIntended(intended) => intended.encode(&mut out),
             Self::ShredCompleted(completed) => completed.encode(&mut out),
+            Self::KeysetNoted(noted) => noted.encode(&mut out),
             Self::HoldPlaced(placed) => placed.encode(&mut out),
             Self::HoldLifted(lifted) => lifted.encode(&mut out),
             Self::CaseExported(case) => case.encode(&mut out),
@@ -211,6 +216,7 @@ impl JournalEvent {
             "key.revoked" => Self::KeyRevoked(KeyRevoked::decode(&mut input)?),
             "shred.intended" => Self::ShredIntended(ShredIntended::decode(&mut input)?),
             "shred.completed" => Self::ShredCompleted(ShredCompleted::decode(&mut input)?),
+            "keyset.noted" => Self::KeysetNoted(KeysetNoted::decode(&mut input)?),
             "hold.placed" => Self::HoldPlaced(HoldPlaced::decode(&mut input)?),
             "hold.lifted" => Self::HoldLifted(HoldLifted::decode(&mut input)?),
             "case.exported" => Self::CaseExported(CaseExported::decode(&mut input)?),

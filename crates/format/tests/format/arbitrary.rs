@@ -534,9 +534,29 @@ fn erasure() -> impl Strategy<Value = JournalEvent> {
             })
         },
     );
+    let noted = (
+        any::<(u64, [u8; 32], u32)>(),
+        collection::vec(any::<[u8; 8]>(), 0..=16),
+        0..4usize,
+    )
+        .prop_map(|((generation, root, keys), recipients, fate)| {
+            let fates = [
+                None,
+                Some(SecretFate::Unknown),
+                Some(SecretFate::Attested),
+                Some(SecretFate::Proved),
+            ];
+            JournalEvent::KeysetNoted(KeysetNoted {
+                generation,
+                root,
+                keys,
+                recipients,
+                replacing: fates[fate],
+            })
+        });
     let placed = (reason(), ids())
         .prop_map(|(reason, domains)| JournalEvent::HoldPlaced(HoldPlaced { reason, domains }));
     let lifted = (any::<u64>(), reason())
         .prop_map(|(hold, reason)| JournalEvent::HoldLifted(HoldLifted { hold, reason }));
-    prop_oneof![intended, completed, placed, lifted]
+    prop_oneof![intended, completed, noted, placed, lifted]
 }

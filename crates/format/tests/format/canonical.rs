@@ -290,6 +290,7 @@ pub(crate) fn journal_event(data: &[u8]) -> bool {
         "key.revoked",
         "shred.intended",
         "shred.completed",
+        "keyset.noted",
         "hold.placed",
         "hold.lifted",
         "case.exported",
@@ -301,7 +302,7 @@ pub(crate) fn journal_event(data: &[u8]) -> bool {
         };
         assert_eq!((event.kind(), event.encode().as_slice()), (kind, data));
         true
-    }) != [false; 11]
+    }) != [false; 12]
 }
 
 /// Any bytes as what a receipt says of its event, and as a spine.

@@ -259,6 +259,16 @@ pub(crate) fn shred_completed() -> JournalEvent {
     })
 }
 
+pub(crate) fn keyset_noted() -> JournalEvent {
+    JournalEvent::KeysetNoted(KeysetNoted {
+        generation: 3,
+        root: [0xc3; 32],
+        keys: 65,
+        recipients: vec![[0xd3; 8], [0xd4; 8]],
+        replacing: Some(SecretFate::Attested),
+    })
+}
+
 pub(crate) fn hold_placed() -> JournalEvent {
     JournalEvent::HoldPlaced(HoldPlaced {
         reason: "case 4".to_owned(),

@@ -109,6 +109,11 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             shred_completed().encode(),
             Some("journal_event"),
         ),
+        (
+            "keyset-noted",
+            keyset_noted().encode(),
+            Some("journal_event"),
+        ),
         ("hold-placed", hold_placed().encode(), Some("journal_event")),
         ("hold-lifted", hold_lifted().encode(), Some("journal_event")),
         ("case-exported", exported().encode(), Some("journal_event")),

@@ -486,6 +486,15 @@ fn journal_events() -> Vec<Row> {
         ("completed-grade", "shred.completed", UNSUPPORTED, changed("shred-completed", 53, 3)),
         ("completed-fate", "shred.completed", UNSUPPORTED, changed("shred-completed", 63, 4)),
         ("completed-kept-among-replaced", "shred.completed", INVALID, changed("shred-completed", 63, 0)),
+        ("noted-fate", "keyset.noted", UNSUPPORTED, changed("keyset-noted", 45, 4)),
+        ("noted-too-many", "keyset.noted", LIMIT, {
+            let mut many = good("keyset-noted");
+            many.truncate(46);
+            many.push(17);
+            many.extend_from_slice(&[0xd5; 17 * 8]);
+            many
+        }),
+        ("noted-cut", "keyset.noted", TRUNCATED, good("keyset-noted")[..50].to_vec()),
         ("hold-without-reason", "hold.lifted", INVALID, [&[1, 9, 0, 0, 0, 0, 0, 0, 0][..], &[0, 0]].concat()),
         ("exported-more-than-there-are", "case.exported", INVALID, changed("case-exported", 17, 9)),
         ("exported-end-before-first", "case.exported", INVALID, changed("case-exported", 9, 0)),

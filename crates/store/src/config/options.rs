@@ -398,6 +398,16 @@ impl Options {
         self
     }
 
+    /// Takes an older copy of the keyset as it is, which otherwise makes the journal read-only
+    /// (`keyset.rolled_back`): keys that were minted since are given up, and who could open the keyset then can
+    /// again. Where the right copy still exists, put that back instead.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn accept_older_keyset(mut self) -> Self {
+        self.keys.accept_older = true;
+        self
+    }
+
     /// Adds somebody who keeps what is derived from payloads, and is to forget what is shredded; at most 16.
     #[cfg(feature = "encryption")]
     #[must_use]

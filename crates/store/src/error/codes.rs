@@ -227,7 +227,8 @@ const CODES: &[Code] = &[
     row("keyset.no_recipient", Keeper, "the secret that was given is none of the keyset's recipients", "give another recipient's secret"),
     row("keyset.other_domain", Keeper, "the keyset is for another sort of key domain than the journal's", "restore the right one from a copy"),
     row("keyset.other_journal", Keeper, "the keyset is another journal's", "restore the right one from a copy"),
-    row("keyset.rolled_back", Keeper, "the keyset's head is an older copy than the log of keys beside it", "restore all of `keys/` from one copy"),
+    row("keyset.recipients", Caller, "two recipients of a keyset would have the same key", "name another key for each"),
+    row("keyset.rolled_back", Keeper, "the keyset, or a part of it, is an older copy than the rest of it or than what the journal's events tell", "restore all of `keys/` from its newest copy; if that is lost for good, `factlog keys rewrap --accept-older-keyset`"),
     row("keyset.same_secret", Caller, "not every recipient was to be replaced by another secret", "name another secret for each, the recovery recipient too"),
     row("keyset.truncated", Bytes, "a file of the keyset ends too early", "restore `keys/` from a copy; destructions since are applied again"),
     row("keyset.unsupported_version", Version, "a newer version wrote the keyset", "use a newer version"),
@@ -247,6 +248,7 @@ const CODES: &[Code] = &[
     row("known.unsigned", Content, "the journal is known as unsigned, so it has no checkpoints", REMEMBERED),
     row("machine.changed", Keeper, "the keyset is bound to another machine, or this one was installed anew", "open it with another recipient's secret"),
     row("machine.no_id", System, "the system keeps no id of its installation", "use another provider"),
+    row("machine.no_recipient", Caller, "a machine is to take the place of another, and none unlocks the keyset", "make this machine a recipient with `factlog keys rewrap`"),
     row("machine.only_recipient", Caller, "a machine's identity would be all that unlocks the keyset", "name a recovery recipient"),
     row("manifest.damaged", Bytes, "MANIFEST can't be read: the list of segments is made again from their files", "opens read-only; `repair` writes it back"),
     row("manifest.missing", Keeper, "there is no MANIFEST: the list of segments is made again from their files", "opens read-only; `repair` writes it back"),
@@ -405,7 +407,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 31] = [
+    const OTHERS: [&str; 32] = [
         "a.off",
         "case.exported",
         "clock.stepped_back",
@@ -434,6 +436,7 @@ mod tests {
         "machine.secret",
         "shred.intended",
         "shred.completed",
+        "keyset.noted",
         "hold.placed",
         "hold.lifted",
         "a.b",

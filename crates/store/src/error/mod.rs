@@ -375,6 +375,14 @@ pub enum Misuse {
         "a machine can break, so it is never all that unlocks a keyset: name a recovery recipient"
     )]
     OnlyMachine,
+    /// A machine is to take the place of another, and none unlocks the keyset.
+    #[error(
+        "no machine unlocks the keyset, so that none can take its place: a rewrap makes one a recipient"
+    )]
+    NoMachine,
+    /// The recipients that are named would not make a keyset: two of them are one key.
+    #[error("two recipients have the same key: name another key for each")]
+    Recipients,
     /// What is to replace a recipient is the same secret, or not all are replaced.
     #[error(
         "not every recipient is replaced by another secret: name another one for each, the recovery recipient too"
@@ -452,6 +460,8 @@ impl Misuse {
             Self::NotEncrypted => "journal.not_encrypted",
             Self::NoProvider => "keyset.no_provider",
             Self::OnlyMachine => "machine.only_recipient",
+            Self::NoMachine => "machine.no_recipient",
+            Self::Recipients => "keyset.recipients",
             Self::SameSecret => "keyset.same_secret",
             Self::NoPassphrase => "keyset.no_passphrase",
             Self::NoKeyFile(_) => "keyset.key_text",

@@ -509,6 +509,10 @@ impl Journal {
         let Ok(writer) = self.writer() else {
             return Ok(());
         };
+        if let Some(secrets) = &writer.shared.secrets {
+            // It only lets a later loss be told; what stands in its way stands in that of the close too.
+            let _ = secrets.note_end(writer);
+        }
         writer.close()?;
         writer.anchors.step(writer, true);
         if let Some(secrets) = &writer.shared.secrets {

@@ -1,7 +1,7 @@
 //! Taking keys out of the keyset.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::Ordering::Relaxed,
 };
 
@@ -12,7 +12,7 @@ use factlog_keys::{
 
 use super::{
     Keys,
-    keyset::{Open, fresh},
+    keyset::{Open, State, fresh},
     log::damage,
 };
 use crate::{
@@ -20,8 +20,12 @@ use crate::{
     config::{Bug, planted},
 };
 
+/// Buckets, and the numbers of some of their keys.
+type Buckets = BTreeMap<u32, Vec<u32>>;
+
 impl Keys {
-    /// Takes keys out of the keyset: their buckets and the root get other keys. Gives how many were there.
+    /// Takes keys out of the keyset: their buckets and the root get other keys. Gives those that were not there
+    /// to be destroyed.
     ///
     /// # Errors
     /// After one the keys are still there, or it isn't known; the next open finishes what was begun.
@@ -30,37 +34,50 @@ impl Keys {
         ids: &[KeyId],
         intent: u64,
         recipients: Option<Vec<Recipient>>,
-    ) -> Result<u32, Error> {
-        let applied = intent.saturating_add(1);
-        self.rekey(ids, intent, applied, recipients)
+    ) -> Result<Vec<KeyId>, Error> {
+        self.rekey(ids, intent.saturating_add(1), recipients)
     }
 
     /// Gives the keyset to these recipients and nobody else, under another root key.
     pub(super) fn give_to(&self, recipients: Vec<Recipient>) -> Result<(), Error> {
-        self.rekey(&[], 0, 0, Some(recipients)).map(drop)
+        self.rekey(&[], 0, Some(recipients)).map(drop)
+    }
+
+    /// Destroys what came back of keys that events call destroyed, if the log was read and shows any.
+    pub(super) fn destroy_left_over(&self) -> Result<(), Error> {
+        let is_any = {
+            let state = self.state.lock();
+            !self.left_over(&state)?.is_empty()
+        };
+        match is_any && !self.is_follower && !self.broken.load(Relaxed) {
+            true => self.rekey(&[], 0, None).map(drop),
+            false => Ok(()),
+        }
     }
 
     fn rekey(
         &self,
         ids: &[KeyId],
-        intent: u64,
         applied: u64,
         recipients: Option<Vec<Recipient>>,
-    ) -> Result<u32, Error> {
+    ) -> Result<Vec<KeyId>, Error> {
         let _flush = self.flush.lock();
         let mut state = self.opened()?;
         if self.broken.load(Relaxed) {
             return Err(Refusal::KeysetFailed.into());
         }
         self.load(&mut state)?;
-        let Some(open) = &mut state.open else {
+        let left_over = self.left_over(&state)?;
+        let State { open, retired, .. } = &mut *state;
+        let Some(open) = open else {
             return Err(Refusal::KeysetLocked.into());
         };
         if let Some(loaded) = &mut open.loaded {
             loaded.flush(self.fs.as_ref(), &self.layout, &self.journal)?;
             self.flushed.store(loaded.minted, Relaxed);
         }
-        let (buckets, count) = self.buckets_of(open, ids)?;
+        let wanted: BTreeSet<&KeyId> = ids.iter().chain(&left_over).collect();
+        let (buckets, missing) = buckets_of(open, wanted, recipients.is_some())?;
         let mut head = open.head.clone();
         let root = Root::new(fresh(self.random.as_ref()));
         let epoch = head.root_number.saturating_add(1);
@@ -72,7 +89,7 @@ impl Keys {
         let start = start.unwrap_or_default();
         for (bucket, gone) in &buckets {
             let key = BucketKey::new(fresh(self.random.as_ref()), epoch);
-            let image = self.image(open, *bucket, gone, &key, intent)?;
+            let image = self.image(open, retired, (*bucket, gone), &key)?;
             let record = LogRecord::Image(image);
             let durable = start.at;
             let at = seal_record(&self.journal, &record, durable, &mut bytes)
@@ -116,46 +133,20 @@ impl Keys {
         self.put_head(&mut head, &root)?;
         open.head = head;
         open.root = root;
-        self.follow_images(open, start, images, intent);
+        self.follow_images(open, start, images);
         for id in ids {
             state.by_id.remove(id);
         }
-        Ok(count)
-    }
-
-    /// The buckets that the keys are in, and which of their numbers are meant.
-    fn buckets_of(
-        &self,
-        open: &Open,
-        ids: &[KeyId],
-    ) -> Result<(BTreeMap<u32, Vec<u32>>, u32), Error> {
-        let mut buckets: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        let mut count = 0;
-        let Some(loaded) = &open.loaded else {
-            return Ok((buckets, 0));
-        };
-        for id in ids {
-            for number in loaded.index.by_id(id) {
-                if open.entry(number)?.is_some_and(|entry| entry.id == *id) {
-                    buckets
-                        .entry(number / BUCKET_KEYS)
-                        .or_default()
-                        .push(number);
-                    count += 1;
-                }
-            }
-        }
-        Ok((buckets, count))
+        Ok(missing)
     }
 
     /// What is left of a bucket, under another key.
     fn image(
         &self,
         open: &Open,
-        bucket: u32,
-        gone: &[u32],
+        retired: &HashMap<KeyId, u64>,
+        (bucket, gone): (u32, &[u32]),
         key: &BucketKey,
-        intent: u64,
     ) -> Result<Image, Error> {
         let mut image = Image {
             bucket,
@@ -175,7 +166,7 @@ impl Keys {
                 image.tombstones.push(Tombstone {
                     number,
                     id: entry.id,
-                    intent,
+                    intent: retired.get(&entry.id).copied().unwrap_or_default(),
                 });
                 continue;
             }
@@ -227,7 +218,6 @@ impl Keys {
         open: &mut Open,
         start: factlog_keys::Mark,
         images: Vec<(u32, u64, LogRecord)>,
-        intent: u64,
     ) {
         let Some(loaded) = &mut open.loaded else {
             return;
@@ -237,9 +227,7 @@ impl Keys {
                 continue;
             };
             for tombstone in &image.tombstones {
-                if tombstone.intent == intent {
-                    loaded.index.destroy(tombstone);
-                }
+                loaded.index.destroy(tombstone);
             }
             for (key, inside) in record.key_places() {
                 loaded.index.written += 1;
@@ -251,4 +239,33 @@ impl Keys {
             }
         }
     }
+}
+
+/// The buckets that get another key, each with the numbers of its keys that go; and the keys that are nowhere.
+fn buckets_of(
+    open: &Open,
+    ids: BTreeSet<&KeyId>,
+    others_open: bool,
+) -> Result<(Buckets, Vec<KeyId>), Error> {
+    let mut buckets = Buckets::new();
+    let mut missing = Vec::new();
+    for id in ids {
+        match open.number_of(id)? {
+            Some(number) => {
+                let bucket = buckets.entry(number / BUCKET_KEYS).or_default();
+                bucket.push(number);
+            }
+            None if open.is_buried(id) => {}
+            None => missing.push(*id),
+        }
+    }
+    // The key of the bucket that is not full yet is known to who opens an older head, and to a record that was
+    // lost and may be put back: neither is to open what is minted from now on.
+    if (others_open || !missing.is_empty())
+        && !planted(Bug::BucketKeyKept)
+        && let Some(bucket) = open.unfilled()
+    {
+        buckets.entry(bucket).or_default();
+    }
+    Ok((buckets, missing))
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use factlog_keys::{
-    BUCKET_KEYS, BucketRow, DomainTag, Head, Image, KeyId, KeysetError, LogRecord, Mark, Tombstone,
+    BUCKET_KEYS, BucketRow, DomainTag, Head, Image, KeyId, KeysetError, LogRecord, MAX_BUCKETS,
+    Mark, Tombstone,
 };
 
 /// Not a place: the key is destroyed.
@@ -80,6 +81,9 @@ impl<'h> Builder<'h> {
                 }
                 if *root_number > self.head.root_number {
                     return Err(KeysetError::RolledBack);
+                }
+                if *bucket >= MAX_BUCKETS {
+                    return Err(KeysetError::Invalid("number of buckets"));
                 }
                 if *root_number < self.head.root_number
                     || *bucket as usize != self.head.buckets.len()

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use factlog_format::{Digest, JournalEvent, KeyDomain, ShredCompleted};
+use factlog_format::{Digest, KeyDomain};
 use factlog_keys::{DomainTag, KeyId, Lock, Recipient};
 
-use super::{Keys, Sealed, domain::shown, head::read_head};
-use crate::{
-    Damage, Error, Query, Reader, Refusal,
-    event::own,
-    read::{Events, Shared},
-};
+use super::{Keys, Sealed, domain::shown, head::read_head, noted::Said};
+use crate::{Damage, Error, Reader, Refusal, read::Shared};
 
 /// What is publicly known of a keyset.
 #[derive(Clone, Debug)]
@@ -138,32 +134,28 @@ impl Keys {
         }
     }
 
-    /// What the journal's last completed shred says of the keyset, if it is newer than the keyset: then an
-    /// older copy was put back.
+    /// What events say against the keyset: then an older copy was put back, or a part of one.
     pub(super) fn rolled_back(&self, shared: &Arc<Shared>) -> Result<Option<Damage>, Error> {
-        let Some(done) = last_completed(shared)?.map(|done| done.generation) else {
-            return Ok(None);
-        };
         let (head, _) = read_head(self.fs.as_ref(), &self.layout, &self.journal)?;
-        Ok((head.generation < done).then(|| {
-            let detail = format!(
-                "it is of generation {}, and a shred was completed in generation {done}",
-                head.generation
-            );
-            Damage::new("keyset.rolled_back", &self.layout.keyset(), detail)
-        }))
+        Ok(Said::of(shared)?.against(self, head.generation))
     }
-}
 
-/// What the newest event says that tells of a completed shred.
-pub(super) fn last_completed(shared: &Arc<Shared>) -> Result<Option<ShredCompleted>, Error> {
-    let query = Query::all().kind("shred.completed").reverse();
-    for event in Events::new(Arc::clone(shared), shared.view.load_full(), query) {
-        if let Some((_, JournalEvent::ShredCompleted(done))) = own::decoded(&event?) {
-            return Ok(Some(done));
-        }
+    /// The same of the keys in it.
+    fn rolled_back_keys(&self, shared: &Arc<Shared>) -> Result<Option<Damage>, Error> {
+        let told = Said::of(shared)?.noted.map_or(0, |noted| noted.keys);
+        let mut state = self.opened()?;
+        self.load(&mut state)?;
+        let left = self.left_over(&state)?.len();
+        let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+        let there = loaded.map_or(0, |loaded| loaded.index.next());
+        Ok(if left > 0 {
+            Some(self.older(format!("{left} keys are in it that events want destroyed")))
+        } else if there < told {
+            Some(self.older(format!("it has {there} keys, and events tell of {told}")))
+        } else {
+            None
+        })
     }
-    Ok(None)
 }
 
 fn info_of(recipient: &Recipient) -> RecipientInfo {
@@ -208,7 +200,10 @@ impl Reader {
             return Err(Refusal::ReadOnly(why).into());
         }
         let view = self.shared.view.load_full();
-        keys.note_intents(&self.shared, &view, true)?;
+        keys.note_intents(&self.shared, &view)?;
+        if let Some(damage) = keys.rolled_back_keys(&self.shared)? {
+            return Err(damage.into());
+        }
         let list = keys.list()?;
         keys.check_tombstones()?;
         Ok(list.len())

@@ -1,8 +1,8 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -15,7 +15,7 @@ use factlog_keys::{
 use zeroize::Zeroizing;
 
 use super::{
-    OnErased, Provider,
+    OnErased, Provider, Sealed,
     head::{check_head, read_head},
     index::{Builder, Index},
     log::{Log, damage},
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     Error, Event, Misuse, Options, Random, Refusal,
+    config::{Bug, planted},
     layout::{KEYSET, Layout},
     recover::Found,
     sync::{Mutex, MutexGuard},
@@ -54,6 +55,10 @@ pub(crate) struct Keys {
     pub(super) derived: Vec<Arc<dyn OnErased>>,
     /// The next generation is at least this, as the journal knows of higher ones than the head does.
     least_generation: AtomicU64,
+    /// How many keys there are at least, as events tell.
+    pub(super) noted_keys: AtomicU32,
+    /// Whether an older copy of the keyset is taken as it is.
+    pub(super) accepts_older: bool,
     /// After a replace of the head that may or may not have happened nothing is written any more.
     pub(super) broken: AtomicBool,
 }
@@ -68,10 +73,11 @@ pub(super) struct State {
     pub(super) by_id: HashMap<KeyId, Arc<DataKey>>,
     /// Keys that events want destroyed, with the sequences of those; whatever the files say.
     pub(super) retired: HashMap<KeyId, u64>,
-    /// Events below this sequence have been looked at for that.
+    /// Those of them that a durable event names: of the others it isn't known whether they will ever be.
+    pub(super) demanded: HashSet<KeyId>,
+    /// Events below this sequence have been looked at for that, from the journal's start on: what a keyset
+    /// says of itself is not believed, as a part of it may be put back from a copy.
     pub(super) retired_through: u64,
-    /// Whether the events from the journal's start on were.
-    pub(super) retired_from_start: bool,
     /// Counts uses of keys in memory.
     pub(super) uses: u32,
 }
@@ -163,7 +169,6 @@ impl Keys {
         };
         let keys = Self::new(options, layout, journal, domain, false);
         keys.state.lock().open = Some(open);
-        keys.all_noted();
         Ok(Some((Arc::new(keys), encryption)))
     }
 
@@ -173,13 +178,19 @@ impl Keys {
         let journal = &found.identity.journal;
         let keys = Self::new(options, &found.layout, journal, encryption.domain, follows);
         let opened = keys.unlock(options, &encryption);
+        // Whoever put the head there may have been killed before its name was durable.
+        let opened = match follows || planted(Bug::HeadBelieved) {
+            true => opened,
+            false => opened.and_then(|open| {
+                let dir = keys.layout.keys();
+                let synced = keys.fs.sync_dir(&dir).map_err(Error::io("sync", &dir));
+                synced.map(|()| open)
+            }),
+        };
         {
             let mut state = keys.state.lock();
             match opened {
-                Ok(open) => {
-                    state.retired_through = open.head.applied;
-                    state.open = Some(open);
-                }
+                Ok(open) => state.open = Some(open),
                 Err(why) => state.why = Some(Arc::new(why)),
             }
         }
@@ -207,6 +218,8 @@ impl Keys {
             is_follower: follows,
             derived: options.keys.derived.clone(),
             least_generation: AtomicU64::new(0),
+            noted_keys: AtomicU32::new(0),
+            accepts_older: options.keys.accept_older,
             broken: AtomicBool::new(false),
         }
     }
@@ -250,7 +263,8 @@ impl Keys {
         }
     }
 
-    /// Reads the log, if that hasn't happened yet.
+    /// Reads the log, if that hasn't happened yet. In the process that writes the keyset all of it is durable
+    /// then: what a process left that was killed may be in the system's memory alone.
     pub(super) fn load(&self, state: &mut State) -> Result<(), Error> {
         let Some(open) = state.open.as_mut().filter(|open| open.loaded.is_none()) else {
             return Ok(());
@@ -258,7 +272,7 @@ impl Keys {
         let mark = open.head.mark;
         let mut head = open.head.clone();
         let mut builder = Builder::new(&mut head);
-        let log = Log::read(
+        let mut log = Log::read(
             self.fs.as_ref(),
             &self.layout,
             &self.journal,
@@ -266,6 +280,9 @@ impl Keys {
             &mut |place, record| builder.take(place, record),
         )?;
         let index = builder.finish();
+        if !self.is_follower && !planted(Bug::TailBelieved) {
+            log.write_again(self.fs.as_ref(), &self.layout, mark)?;
+        }
         open.head = head;
         open.loaded = Some(Loaded {
             suspect: log.is_torn(),
@@ -396,10 +413,32 @@ impl Keys {
         state.retired = retired;
     }
 
-    /// Below which sequence what events want destroyed is.
-    pub(super) fn applied(&self) -> Result<u64, Error> {
+    /// As [`note_retired`](Self::note_retired), where the event is durable.
+    pub(super) fn note_demanded(&self, ids: &[KeyId], intent: u64) {
+        self.note_retired(ids, intent);
+        self.state.lock().demanded.extend(ids);
+    }
+
+    /// Keys that are in the log and that events want destroyed: they came back with a part of the keyset that
+    /// was put back, or could not be read when their turn came.
+    pub(super) fn left_over(&self, state: &State) -> Result<Vec<KeyId>, Error> {
+        let mut found = Vec::new();
+        if let Some(open) = &state.open {
+            for id in &state.demanded {
+                if open.number_of(id)?.is_some() {
+                    found.push(*id);
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Below which sequence what events want destroyed is, and the generation of the head.
+    pub(super) fn applied(&self) -> Result<(u64, u64), Error> {
         let state = self.opened()?;
-        Ok(state.open.as_ref().map_or(0, |open| open.head.applied))
+        let head = state.open.as_ref().map(|open| &open.head);
+        Ok(head.map_or((0, 0), |head| (head.applied, head.generation)))
     }
 
     pub(super) fn least_generation(&self) -> u64 {
@@ -408,11 +447,6 @@ impl Keys {
 
     pub(super) fn set_least_generation(&self, generation: u64) {
         self.least_generation.fetch_max(generation, Relaxed);
-    }
-
-    /// Says that whoever wants a key destroyed from now on tells it here.
-    pub(super) fn all_noted(&self) {
-        self.state.lock().retired_through = u64::MAX;
     }
 
     /// The key of one section of an event.
@@ -432,7 +466,12 @@ impl Keys {
         let Some(sealed) = row.sealed else {
             return Ok(None);
         };
-        let key = self.find_by_id(&mut *self.opened()?, &sealed.key_id)?;
+        let mut state = self.opened()?;
+        // It may have been shredded since the event was read.
+        if let Some(intent) = state.retired.get(&sealed.key_id) {
+            return Err(Sealed::Shredded { intent: *intent }.into());
+        }
+        let key = self.find_by_id(&mut state, &sealed.key_id)?;
         Ok(key.map(|key| key.section_key(&frame.facts.event_id, index as u8, &nonce)))
     }
 }
@@ -469,6 +508,29 @@ impl Open {
         let number = self.head.root_number;
         self.root
             .unwrap_bucket(journal, bucket, number, row.epoch, &row.key)
+    }
+
+    /// Whether the keyset itself calls a key destroyed.
+    pub(super) fn is_buried(&self, id: &KeyId) -> bool {
+        let loaded = self.loaded.as_ref();
+        loaded.is_some_and(|loaded| loaded.index.tombstone(id).is_some())
+    }
+
+    /// The bucket that the next key comes into, if there are keys in it.
+    pub(super) fn unfilled(&self) -> Option<u32> {
+        let next = self.loaded.as_ref()?.index.next();
+        (!next.is_multiple_of(BUCKET_KEYS)).then_some(next / BUCKET_KEYS)
+    }
+
+    /// The number of the live key of an id that is in the log.
+    pub(super) fn number_of(&self, id: &KeyId) -> Result<Option<u32>, Error> {
+        let loaded = self.loaded.iter();
+        for number in loaded.flat_map(|loaded| loaded.index.by_id(id)) {
+            if self.entry(number)?.is_some_and(|entry| entry.id == *id) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// What the log says of a key; `None` if it is destroyed or pending.

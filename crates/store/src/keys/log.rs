@@ -490,6 +490,44 @@ impl Log {
         self.torn
     }
 
+    /// Makes durable what was read behind `mark`, by writing it once more: a sync alone would not do it where
+    /// that of another process failed.
+    pub(super) fn write_again(
+        &mut self,
+        fs: &dyn StoreFs,
+        layout: &Layout,
+        mark: Mark,
+    ) -> Result<(), Error> {
+        for file in self
+            .files
+            .iter_mut()
+            .filter(|file| file.number >= mark.file)
+        {
+            let mut at = if file.number == mark.file { mark.at } else { 0 };
+            if at >= file.end {
+                continue;
+            }
+            let mut piece = vec![0; PIECE];
+            let writable = fs.open(&file.path, OpenMode::Write);
+            file.file = Arc::from(writable.map_err(Error::space("open", &file.path))?);
+            file.writable = true;
+            while at < file.end {
+                let left = usize::try_from(file.end - at).unwrap_or(PIECE).min(PIECE);
+                let wanted = piece.get_mut(..left).unwrap_or_default();
+                let got = read_up_to(file.file.as_ref(), wanted, at);
+                let got = got.map_err(Error::io("read", &file.path))?;
+                if got < left {
+                    return Err(damage(KeysetError::Truncated, &file.path));
+                }
+                let written = write_all_at(file.file.as_ref(), wanted, at);
+                written.map_err(Error::space("write", &file.path))?;
+                at += left as u64;
+            }
+            file.sync_new(fs, layout)?;
+        }
+        Ok(())
+    }
+
     /// Makes sure that what was read is on the disk, and not only in the system's memory.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let Some(last) = self.files.last() else {

@@ -47,6 +47,7 @@ impl Keys {
         out: &mut SealedSections,
     ) -> Result<(), Error> {
         out.clear();
+        self.note_intents(shared, &shared.view.load_full())?;
         // A key is looked up once per domain and batch.
         let mut known: HashMap<Domain<'_>, Cached> = HashMap::new();
         let mut newest = 0;
@@ -169,11 +170,16 @@ impl Keys {
         if planted(Bug::LossNotNoticed) {
             return Ok(());
         }
-        let torn = {
+        let (torn, there) = {
             let state = self.opened()?;
             let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
-            loaded.is_some_and(|loaded| loaded.suspect)
+            loaded.map_or((false, 0), |loaded| (loaded.suspect, loaded.index.next()))
         };
+        let told = self.noted_keys.load(Relaxed);
+        if there < told {
+            let detail = format!("it has {there} keys, and events tell of {told}");
+            return Err(self.older(detail).into());
+        }
         if torn {
             self.refuse_lost(shared, Query::all().reverse().limit(LOOKED_AT))?;
             let mut state = self.opened()?;
@@ -222,14 +228,9 @@ impl Keys {
 
     /// Whether a key is there, or an event wants it destroyed.
     pub(super) fn is_known(&self, shared: &Arc<Shared>, id: &KeyId) -> Result<bool, Error> {
-        {
-            let mut state = self.opened()?;
-            if state.retired.contains_key(id) || self.find_by_id(&mut state, id)?.is_some() {
-                return Ok(true);
-            }
-        }
-        self.note_intents(shared, &shared.view.load_full(), true)?;
-        Ok(self.opened()?.retired.contains_key(id))
+        self.note_intents(shared, &shared.view.load_full())?;
+        let mut state = self.opened()?;
+        Ok(state.retired.contains_key(id) || self.find_by_id(&mut state, id)?.is_some())
     }
 
     fn lost(&self, sequence: u64) -> Error {
@@ -316,7 +317,7 @@ impl Keys {
 
     /// Makes the keys durable that were minted up to this one. What failed before is written anew, whoever
     /// minted it.
-    fn fence(&self, minted: u64) -> Result<(), Error> {
+    pub(super) fn fence(&self, minted: u64) -> Result<(), Error> {
         if minted <= self.flushed.load(Relaxed) {
             return Ok(());
         }

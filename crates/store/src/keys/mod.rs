@@ -23,6 +23,8 @@ mod keyset;
 mod log;
 #[cfg(feature = "encryption")]
 mod mint;
+#[cfg(feature = "encryption")]
+mod noted;
 #[cfg(not(feature = "encryption"))]
 mod off;
 #[cfg(feature = "encryption")]

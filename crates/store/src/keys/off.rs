@@ -62,6 +62,10 @@ impl Keys {
         match *self {}
     }
 
+    pub(crate) fn note_end(&self, _: &crate::commit::Writer) -> Result<(), Error> {
+        match *self {}
+    }
+
     pub(crate) fn state_end(&self) -> Result<(), Error> {
         match *self {}
     }

@@ -6,7 +6,7 @@ use factlog_format::{EventFrame, JournalEvent, SectionRow, SectionSecret};
 use factlog_keys::{DataKey, KeyId, SectionPlace, Suite};
 use zeroize::Zeroizing;
 
-use super::{Keys, Sealed, keyset::State};
+use super::{Keys, Sealed};
 use crate::{
     Error, Event, Query,
     config::{Bug, planted},
@@ -74,7 +74,7 @@ impl Keys {
             true => &newest,
             false => view,
         };
-        self.note_intents(shared, view, false).map_err(keyset)?;
+        self.note_intents(shared, view).map_err(keyset)?;
         let mut state = self.state.lock();
         if let Some(intent) = state.retired.get(id) {
             return Err(Sealed::Shredded { intent: *intent });
@@ -90,13 +90,14 @@ impl Keys {
                 break;
             }
         }
-        let (locked, buried) = (state.open.is_none(), is_buried(&state, id));
+        let buried = state.open.as_ref().is_some_and(|open| open.is_buried(id));
+        let locked = state.open.is_none();
         drop(state);
         // Only an event says that a key was destroyed; it may be newer than what this reader has seen.
         if let Some(follower) = shared.follower.as_ref().filter(|_| buried) {
             let _ = follower.refresh(shared);
         }
-        self.note_intents(shared, &shared.view.load_full(), true)
+        self.note_intents(shared, &shared.view.load_full())
             .map_err(keyset)?;
         let why = self.why_locked();
         let intent = self.state.lock().retired.get(id).copied();
@@ -111,45 +112,32 @@ impl Keys {
         })
     }
 
-    /// Takes in which keys events want destroyed: those since the last look, or all of them.
-    pub(super) fn note_intents(
-        &self,
-        shared: &Arc<Shared>,
-        view: &Arc<View>,
-        from_start: bool,
-    ) -> Result<(), Error> {
-        let (mut from, whole) = {
-            let state = self.state.lock();
-            (state.retired_through, state.retired_from_start)
-        };
-        let all = from_start && !whole;
-        if all {
-            from = 0;
-        } else if from >= view.durable {
+    /// Takes in which keys events want destroyed: at first all of them, then those since the last look. In
+    /// the process that writes them they are told as they are ordered, and no more looks are needed.
+    pub(super) fn note_intents(&self, shared: &Arc<Shared>, view: &Arc<View>) -> Result<(), Error> {
+        let from = self.state.lock().retired_through;
+        if from >= view.durable {
             return Ok(());
         }
         let query = Query::all().kind("shred.intended").from(from).into_owned();
         for event in Events::new(Arc::clone(shared), Arc::clone(view), query) {
             let event = event?;
             if let Some((sequence, JournalEvent::ShredIntended(intended))) = own::decoded(&event) {
-                self.note_retired(&intended.keys, sequence);
+                self.note_demanded(&intended.keys, sequence);
             }
         }
+        let through = match self.is_follower {
+            true => view.durable,
+            false => u64::MAX,
+        };
         let mut state = self.state.lock();
-        state.retired_through = state.retired_through.max(view.durable);
-        state.retired_from_start |= all || from == 0;
+        state.retired_through = state.retired_through.max(through);
         Ok(())
     }
 }
 
 fn keyset(error: Error) -> Sealed {
     Sealed::Keyset(Arc::new(error))
-}
-
-/// Whether the keyset itself calls a key destroyed.
-fn is_buried(state: &State, id: &KeyId) -> bool {
-    let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
-    loaded.is_some_and(|loaded| loaded.index.tombstone(id).is_some())
 }
 
 /// Where a section stands, as it was sealed; `None` for a suite that this build doesn't know.

@@ -65,6 +65,7 @@ pub(crate) struct KeyOptions {
     pub(crate) provider: Option<Provider>,
     pub(crate) recovery: Option<RecipientKey>,
     pub(crate) without_padding: bool,
+    pub(crate) accept_older: bool,
     pub(crate) derived: Vec<Arc<dyn OnErased>>,
 }
 
@@ -104,7 +105,13 @@ impl Provider {
         let text = match self {
             Self::KeyFile(_) => |seed: &[u8; 32]| Identity::generate(seed).to_text(),
             Self::Machine(_) => {
-                |seed: &[u8; 32]| Zeroizing::new(format!("{}\n", HEXLOWER.encode(seed)))
+                |seed: &[u8; 32]| {
+                    // Long enough from the start, so that no shorter copy is left behind.
+                    let mut text = Zeroizing::new(String::with_capacity(72));
+                    HEXLOWER.encode_append(seed, &mut text);
+                    text.push('\n');
+                    text
+                }
             }
             Self::Passphrase(_) | Self::Key(_) => return self.unlock(fs),
         };

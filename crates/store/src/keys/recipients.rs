@@ -1,17 +1,22 @@
 //! Who can open a keyset.
 
+use std::{path::PathBuf, sync::Arc};
+
 use factlog_format::{JournalId, SecretFate};
-use factlog_keys::{Identity, KdfParams, KeysetError, Lock, Recipient, RecipientKey, Unlock};
+use factlog_keys::{Identity, KdfParams, KeysetError, Lock, Recipient, RecipientKey, Root, Unlock};
 
 use super::{
-    Keys, KeysetInfo, Provider, head::read_head, keyset::fresh, log::damage, shred::finish,
+    Keys, KeysetInfo, Provider, head::read_head, keyset::fresh, log::damage, noted::former,
+    shred::finish,
 };
-use crate::{Error, Journal, Misuse, Random};
+use crate::{Error, Journal, Misuse, Random, read::Shared};
 
 /// A change of who can open a keyset. What it doesn't name stays.
 #[derive(Clone, Debug, Default)]
 pub struct Rewrap {
     provider: Option<Provider>,
+    /// Whether the provider takes the place of a machine alone.
+    rebinds: bool,
     recovery: Option<RecipientKey>,
     old: OldSecrets,
 }
@@ -39,6 +44,17 @@ impl Rewrap {
     pub fn provider(mut self, provider: Provider) -> Self {
         self.provider = Some(provider);
         self
+    }
+
+    /// From now on this machine unlocks the keyset, by the secret in this file, in the place of the machine that
+    /// did; nobody else's secret is touched.
+    #[must_use]
+    pub fn rebind(self, secret: PathBuf) -> Self {
+        Self {
+            provider: Some(Provider::Machine(secret)),
+            rebinds: true,
+            ..self
+        }
     }
 
     /// From now on this is the recovery recipient.
@@ -98,15 +114,9 @@ pub(super) fn refuse_machine_alone(recipients: &[Recipient]) -> Result<(), Misus
     }
 }
 
-/// The recipients after a change.
-struct Changed {
-    new: Vec<Recipient>,
-    /// Of those that are replaced, whether they are for recovery.
-    old: Vec<([u8; 8], bool)>,
-}
-
 impl Keys {
-    fn changed(&self, change: &Rewrap, all: bool) -> Result<Changed, Error> {
+    /// The recipients after a change.
+    fn changed(&self, change: &Rewrap, all: bool) -> Result<Vec<Recipient>, Error> {
         let (fs, random) = (self.fs.as_ref(), self.random.as_ref());
         let failed = |error| damage(error, &self.layout.keyset());
         let (head, bytes) = read_head(fs, &self.layout, &self.journal)?;
@@ -114,7 +124,11 @@ impl Keys {
             // Nobody becomes a recipient by having written the file.
             head.authenticate(&bytes, &open.root).map_err(failed)?;
         }
-        let (mut new, mut old) = (Vec::new(), Vec::new());
+        let is_machine = |one: &Recipient| matches!(one.lock, Lock::Machine { .. });
+        if change.rebinds && !head.recipients.iter().any(is_machine) {
+            return Err(Misuse::NoMachine.into());
+        }
+        let mut new = Vec::new();
         if let Some(provider) = &change.provider {
             let unlock = provider.unlock_or_make(fs, random)?;
             // One that opens what is there is no other secret.
@@ -124,46 +138,57 @@ impl Keys {
             new.push(first(&self.journal, provider, &unlock, random).map_err(failed)?);
         }
         new.extend(change.recovery.map(for_recovery));
+        let mut after = head.clone();
         for recipient in head.recipients {
             let replaced = match recipient.recovery {
                 true => change.recovery.is_some(),
+                false if change.rebinds => is_machine(&recipient),
                 false => change.provider.is_some(),
             };
             let again = new.iter().any(|one| one.public == recipient.public);
             match (replaced, again) {
-                (true, false) => old.push((recipient.public.id(), recipient.recovery)),
+                (true, false) => {}
                 _ if all => return Err(Misuse::SameSecret.into()),
                 (false, false) => new.push(recipient),
                 (_, true) => {}
             }
         }
         refuse_machine_alone(&new)?;
-        Ok(Changed { new, old })
+        // Before anything is said or done: whether such a head can be written.
+        after.recipients.clone_from(&new);
+        let root = Root::new(fresh(random));
+        after.seal(&root, || fresh(random)).map_err(failed)?;
+        after.check().map_err(|error| match error {
+            KeysetError::Invalid(_) => Misuse::Recipients.into(),
+            error => failed(error),
+        })?;
+        Ok(new)
     }
 
-    /// The recipients that are to take the place of all there are, and what is said of these then.
-    pub(super) fn replacement(&self, change: &Rewrap) -> Result<Replacement, Error> {
-        let Changed { new, old } = self.changed(change, true)?;
-        let rule = change.old;
-        Ok(Replacement { new, old, rule })
-    }
-
-    /// What is known of the secrets that were replaced, now that they are. Destroying them is for their
-    /// keepers: nothing here removes what another keyset or recipient may still need.
-    pub(super) fn fates(old: &[([u8; 8], bool)], rule: OldSecrets) -> Vec<([u8; 8], SecretFate)> {
-        let fate = match rule {
+    /// The recipients that are to take the place of all there are, and of whoever was one before.
+    pub(super) fn replacement(
+        &self,
+        change: &Rewrap,
+        shared: &Arc<Shared>,
+    ) -> Result<Replacement, Error> {
+        let new = self.changed(change, true)?;
+        let former = former(shared)?;
+        if new.iter().any(|one| former.contains(&one.public.id())) {
+            return Err(Misuse::SameSecret.into());
+        }
+        let fate = match change.old {
             OldSecrets::Attested => SecretFate::Attested,
             OldSecrets::Unknown => SecretFate::Unknown,
         };
-        old.iter().map(|(id, _)| (*id, fate)).collect()
+        Ok(Replacement { new, fate })
     }
 }
 
-/// Who takes the place of all recipients.
+/// Who takes the place of all recipients, and what is known then of the secrets of these. Destroying them is for
+/// their keepers: nothing here removes what another keyset or recipient may still need.
 pub(super) struct Replacement {
     pub(super) new: Vec<Recipient>,
-    pub(super) old: Vec<([u8; 8], bool)>,
-    pub(super) rule: OldSecrets,
+    pub(super) fate: SecretFate,
 }
 
 impl Journal {
@@ -172,13 +197,17 @@ impl Journal {
     /// holds.
     ///
     /// # Errors
-    /// [`Misuse::NotEncrypted`], [`Misuse::OnlyMachine`], and what is wrong with the provider: nothing was changed.
+    /// [`Misuse::NotEncrypted`], [`Misuse::OnlyMachine`], [`Misuse::NoMachine`], [`Misuse::Recipients`], and what is
+    /// wrong with the provider: nothing was changed.
     pub fn rewrap_keyset(&self, change: &Rewrap) -> Result<KeysetInfo, Error> {
         let (keys, writer) = self.keys_and_writer()?;
         let _one = writer.changing_keys.lock();
         finish(keys, writer)?;
         let changed = keys.changed(change, false)?;
-        keys.give_to(changed.new)?;
+        // Before and behind it, so that an older copy is named, and its recipients are known to have been some.
+        keys.note_recipients(writer)?;
+        keys.give_to(changed)?;
+        keys.note_recipients(writer)?;
         keys.info()
     }
 }

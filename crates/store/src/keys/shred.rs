@@ -1,23 +1,24 @@
 //! Destroying keys: the intent, the destruction, and the event that says it is done.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use factlog_format::{
-    HoldLifted, HoldPlaced, JournalEvent, KeyDomain, SecretFate, ShredCompleted, ShredGrade,
-    ShredIntended,
+    HoldLifted, HoldPlaced, JournalEvent, KeyDomain, KeysetNoted, SecretFate, ShredCompleted,
+    ShredGrade, ShredIntended,
 };
 use factlog_keys::{Recipient, SectionKey};
 use uuid::Uuid;
 
-use super::{
-    Keys, Rewrap, derived::tell, domain::Domain, info::last_completed, recipients::Replacement,
-};
+use super::{Keys, Rewrap, derived::tell, domain::Domain, noted::Said};
 use crate::{
     Damage, Error, Journal, Misuse, Query, Reader, Refusal,
     commit::Writer,
     config::{Bug, planted},
     event::own,
-    read::Events,
+    read::{Events, Shared},
 };
 
 /// What is to be shredded or held: domains of the sort that the journal's keys are of.
@@ -106,8 +107,10 @@ pub struct Shredded {
     pub intent: u64,
     /// Sequence of the event that says it is done.
     pub completion: u64,
-    /// Ids of the keys that were destroyed.
+    /// Ids of the keys that are given up.
     pub keys: Vec<[u8; 16]>,
+    /// Which of them were not there to be destroyed: they were lost before.
+    pub missing: Vec<[u8; 16]>,
     /// How far it reached.
     pub grade: ShredGrade,
     /// Each recipient of before, by the first 8 bytes of its key, and what became of its secret.
@@ -132,6 +135,9 @@ pub struct ErasureEntry {
     pub actor: Option<String>,
     /// Ids of the keys.
     pub keys: Vec<[u8; 16]>,
+    /// Whether all recipients were to be replaced too. Where they were not, a crash came between; then
+    /// [`rewrap_keyset`](Journal::rewrap_keyset) does it.
+    pub replacing: bool,
     /// Sequence of the event that says it is done, and what that says; `None` while it isn't.
     pub completed: Option<(u64, ShredCompleted)>,
 }
@@ -160,6 +166,8 @@ impl Reader {
         let query = Query::all()
             .kind("shred.intended")
             .or()
+            .kind("keyset.noted")
+            .or()
             .kind("shred.completed");
         for event in self.read(query) {
             let event = event?;
@@ -173,8 +181,15 @@ impl Reader {
                         .facts()
                         .and_then(|facts| facts.actor.map(str::to_owned)),
                     keys: intended.keys,
+                    replacing: false,
                     completed: None,
                 }),
+                Some((sequence, JournalEvent::KeysetNoted(noted))) => {
+                    let mut last = found.last_mut();
+                    if let Some(entry) = last.as_mut().filter(|last| last.intent + 1 == sequence) {
+                        entry.replacing = noted.replacing.is_some();
+                    }
+                }
                 Some((sequence, JournalEvent::ShredCompleted(completed))) => {
                     let mut entries = found.iter_mut();
                     if let Some(entry) = entries.find(|entry| entry.intent == completed.intent) {
@@ -267,7 +282,7 @@ impl Journal {
         let ids: Vec<[u8; 16]> = ids.into_iter().collect();
         let replacement = shred.replace.as_ref();
         let replacement = replacement
-            .map(|change| keys.replacement(change))
+            .map(|change| keys.replacement(change, &writer.shared))
             .transpose()?;
         let intended = JournalEvent::ShredIntended(ShredIntended {
             domain: keys.domain,
@@ -277,12 +292,27 @@ impl Journal {
         intended.check().map_err(Misuse::Event)?;
         let mut event = own::event(&intended);
         event.actor = shred.actor.clone().map(Into::into);
-        let intent = writer.append_retiring(&[event], &ids)?.first_sequence();
-        let (completion, done) = destroy(keys, writer, &ids, intent, replacement)?;
+        let wish = replacement.as_ref();
+        let wish = wish.map(|all| keys.state_of(Some(all.fate))).transpose()?;
+        // In one with it, so that whoever finishes after a crash knows.
+        let told = wish.clone().map(JournalEvent::KeysetNoted);
+        let events: Vec<_> = [event]
+            .into_iter()
+            .chain(told.iter().map(own::event))
+            .collect();
+        let intent = writer.append_retiring(&events, &ids)?.first_sequence();
+        let demand = Demand {
+            intent,
+            keys: ids,
+            replacing: wish,
+        };
+        let new = replacement.map(|all| all.new);
+        let (completion, done, missing) = destroy(keys, writer, &demand, new)?;
         Ok(Shredded {
             intent,
             completion,
-            keys: ids,
+            keys: demand.keys,
+            missing,
             grade: done.grade,
             recipients: done.recipients,
             acknowledged: done.acknowledged,
@@ -360,83 +390,146 @@ fn names_of(keys: &Keys, selectors: &[Selector]) -> Result<Vec<Vec<u8>>, Error> 
     Ok(domains.map(Domain::name).collect())
 }
 
+/// What an intent demands.
+struct Demand {
+    intent: u64,
+    keys: Vec<[u8; 16]>,
+    /// The recipients, where all of them are to be replaced.
+    replacing: Option<KeysetNoted>,
+}
+
 /// Finishes what intents demand and the keyset doesn't show: after a crash, and where an older keyset was
 /// put back, which it tells.
+///
+/// # Errors
+/// `keyset.rolled_back` if the keyset is older than a change of recipients, which nothing but the right copy mends.
 pub(crate) fn finish(keys: &Arc<Keys>, writer: &Writer) -> Result<Option<Damage>, Error> {
     let shared = &writer.shared;
-    let done = last_completed(shared)?;
-    let rolled_back = keys.rolled_back(shared)?;
-    let applied = keys.applied()?;
+    let said = Said::of(shared)?;
+    let (applied, generation) = keys.applied()?;
+    let mut rolled_back = said.against(keys, generation);
     if planted(Bug::IntentNotFinished) {
         return Ok(None);
     }
-    let next = done
-        .as_ref()
-        .map_or(0, |done| done.intent.saturating_add(1));
-    // Generations go on from the highest that the journal knows.
-    let generation = done.map_or(0, |done| done.generation.saturating_add(1));
-    let query = Query::all().kind("shred.intended").from(applied.min(next));
-    let events = Events::new(Arc::clone(shared), shared.view.load_full(), query);
-    let intents: Vec<_> = events.collect::<Result<_, _>>()?;
-    for event in &intents {
-        let Some((intent, JournalEvent::ShredIntended(intended))) = own::decoded(event) else {
-            continue;
-        };
-        keys.note_retired(&intended.keys, intent);
-        if intent >= next || intent >= applied {
-            keys.set_least_generation(generation);
-            destroy(keys, writer, &intended.keys, intent, None)?;
+    let noted = said.noted.as_ref();
+    keys.noted_keys
+        .store(noted.map_or(0, |noted| noted.keys), Relaxed);
+    let done = said.completed.as_ref();
+    let newest = done.map_or(0, |done| done.generation);
+    let older = said.names_others(keys, generation)?;
+    if keys.accepts_older && (older || keys.lacks(noted)?) {
+        keys.accept(
+            writer,
+            newest.max(noted.map_or(0, |noted| noted.generation)),
+        )?;
+        rolled_back = None;
+    } else if let Some(damage) = rolled_back.take_if(|_| older) {
+        return Err(damage.into());
+    }
+    let next = done.map_or(0, |done| done.intent.saturating_add(1));
+    keys.note_intents(shared, &shared.view.load_full())?;
+    for demand in demands(shared, applied.min(next))? {
+        // Generations go on from the highest that the journal knows.
+        keys.set_least_generation(newest.saturating_add(1));
+        if demand.intent >= next || demand.intent >= applied {
+            destroy(keys, writer, &demand, None)?;
         }
     }
-    keys.all_noted();
+    if noted.is_some() {
+        keys.note_recipients(writer)?;
+    }
     Ok(rolled_back)
 }
 
-/// Destroys keys, has derived data forgotten, and then says so.
+/// What the intents from a sequence on demand.
+fn demands(shared: &Arc<Shared>, from: u64) -> Result<Vec<Demand>, Error> {
+    let query = Query::all()
+        .kind("shred.intended")
+        .or()
+        .kind("keyset.noted")
+        .from(from);
+    let mut found: Vec<Demand> = Vec::new();
+    for event in Events::new(Arc::clone(shared), shared.view.load_full(), query) {
+        match own::decoded(&event?) {
+            Some((intent, JournalEvent::ShredIntended(intended))) => found.push(Demand {
+                intent,
+                keys: intended.keys,
+                replacing: None,
+            }),
+            Some((sequence, JournalEvent::KeysetNoted(noted))) => {
+                if let Some(last) = found.last_mut()
+                    && last.intent + 1 == sequence
+                    && !planted(Bug::WishForgotten)
+                {
+                    last.replacing = Some(noted).filter(|noted| noted.replacing.is_some());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Destroys keys, has derived data forgotten, and then says so. Gives also which keys were not there.
 fn destroy(
     keys: &Keys,
     writer: &Writer,
-    ids: &[[u8; 16]],
-    intent: u64,
-    replacement: Option<Replacement>,
-) -> Result<(u64, ShredCompleted), Error> {
-    keys.note_retired(ids, intent);
+    demand: &Demand,
+    new: Option<Vec<Recipient>>,
+) -> Result<(u64, ShredCompleted, Vec<[u8; 16]>), Error> {
+    keys.note_demanded(&demand.keys, demand.intent);
     if planted(Bug::CompletedBeforeDestroyed) {
-        let early = JournalEvent::ShredCompleted(completed(keys, intent, ids.len() as u32)?);
+        let early = JournalEvent::ShredCompleted(completed(keys, demand, &[])?);
         writer.append(&[own::event(&early)], &[], true)?;
     }
-    let (new, old) = replacement
-        .map(|all| (all.new, (all.old, all.rule)))
-        .unzip();
-    let destroyed = match planted(Bug::NothingDestroyed) {
-        true => ids.len() as u32,
-        false => keys.destroy(ids, intent, new)?,
+    let missing = match planted(Bug::NothingDestroyed) {
+        true => Vec::new(),
+        false => keys.destroy(&demand.keys, demand.intent, new)?,
     };
-    let mut done = completed(keys, intent, destroyed)?;
-    if let Some((old, rule)) = old {
-        done.grade = ShredGrade::RecipientsReplaced;
-        done.recipients = Keys::fates(&old, rule);
-    }
-    done.acknowledged = tell(&keys.derived, &writer.shared, intent, ids);
+    let mut done = completed(keys, demand, &missing)?;
+    done.acknowledged = tell(&keys.derived, &writer.shared, demand.intent, &demand.keys);
     let event = JournalEvent::ShredCompleted(done.clone());
     event.check().map_err(Misuse::Event)?;
     let receipt = writer.append(&[own::event(&event)], &[], true)?;
-    Ok((receipt.first_sequence(), done))
+    if demand.replacing.is_some() {
+        keys.note_recipients(writer)?;
+    }
+    Ok((receipt.first_sequence(), done, missing))
 }
 
-fn completed(keys: &Keys, intent: u64, destroyed: u32) -> Result<ShredCompleted, Error> {
+/// What can be said now that keys are destroyed; of recipients, what the head shows and not what was wanted.
+fn completed(keys: &Keys, demand: &Demand, missing: &[[u8; 16]]) -> Result<ShredCompleted, Error> {
     let state = keys.opened()?;
     let Some(open) = &state.open else {
         return Err(Refusal::KeysetLocked.into());
     };
-    let kept = |recipient: &Recipient| (recipient.public.id(), SecretFate::Kept);
+    let now: Vec<[u8; 8]> = open
+        .head
+        .recipients
+        .iter()
+        .map(|one| one.public.id())
+        .collect();
+    let wish = demand.replacing.as_ref();
+    let before = wish.map_or(&now, |wish| &wish.recipients);
+    let fate = wish.and_then(|wish| wish.replacing);
+    let recipients: Vec<_> = before
+        .iter()
+        .map(|id| match fate.filter(|_| !now.contains(id)) {
+            Some(fate) => (*id, fate),
+            None => (*id, SecretFate::Kept),
+        })
+        .collect();
+    let kept = recipients.iter().any(|(_, fate)| *fate == SecretFate::Kept);
     Ok(ShredCompleted {
-        intent,
+        intent: demand.intent,
         generation: open.head.generation,
         root: open.head.commitment,
-        destroyed,
-        grade: ShredGrade::Removed,
-        recipients: open.head.recipients.iter().map(kept).collect(),
+        destroyed: (demand.keys.len() - missing.len()) as u32, // at most 65,536
+        grade: match kept {
+            true => ShredGrade::Removed,
+            false => ShredGrade::RecipientsReplaced,
+        },
+        recipients,
         acknowledged: Vec::new(),
     })
 }

@@ -119,11 +119,31 @@ fn a_machine_that_changed_is_bound_anew_with_another_secret() {
     drop(journal);
     let options = machine(&disk).unlock(Provider::Key(Identity::generate(&[9; 32])));
     let journal = Journal::open("journal", options).unwrap();
-    let here = Rewrap::new().provider(Provider::Machine("machine.secret".into()));
+    let here = Rewrap::new().rebind("machine.secret".into());
     let info = journal.rewrap_keyset(&here).unwrap();
     assert!(info.has_recovery() && info.recipients.len() == 2);
     journal.close().unwrap();
     assert_eq!(opened(&disk).unwrap(), SECRET);
     become_machine(&disk, "laptop");
     assert_eq!(opened(&disk).unwrap_err(), "machine.changed");
+}
+
+/// It used to take the place of whatever was not for recovery: of a passphrase too.
+#[test]
+fn a_machine_takes_the_place_of_a_machine_alone() {
+    let disk = on_a_laptop();
+    let key = Identity::generate(&[8; 32]);
+    let options = machine(&disk).unlock(Provider::Key(Identity::generate(&[9; 32])));
+    let journal = Journal::open("journal", options).unwrap();
+    let others = Rewrap::new().provider(Provider::Key(key.clone()));
+    journal.rewrap_keyset(&others).unwrap();
+    let before = journal.reader().len();
+    let here = Rewrap::new().rebind("machine.secret".into());
+    let refused = journal.rewrap_keyset(&here).unwrap_err();
+    assert_eq!(refused.code(), "machine.no_recipient");
+    assert_eq!(journal.reader().len(), before);
+    journal.close().unwrap();
+    let options = machine(&disk).unlock(Provider::Key(key));
+    let reader = Journal::open_read_only("journal", options).unwrap();
+    assert_eq!(read(&reader, "a").unwrap(), SECRET);
 }

@@ -1,10 +1,16 @@
 //! What those who follow a journal are given of events whose keys were destroyed, or aren't there.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use factlog::{
-    Delivered, Event, EventRef, Failure, InMemory, Journal, KeyDomain, Options, Phase, Projection,
-    Projector, Provider, Query, Retries, Selector, Shown, Shred,
+    Delivered, Encoding, Event, EventRef, Failure, InMemory, Integrity, Journal, KeyDomain,
+    NewEvent, Options, Phase, Policy, Projection, Projector, Provider, Query, Random, Retries,
+    Sealed, Selector, Shown, Shred, SystemRandom, UnverifiedReceipt, VerifyOptions,
     typed::{Typed, TypedEvent},
 };
 use factlog_fs::{MemFs, StoreFs};
@@ -111,4 +117,96 @@ fn what_can_not_be_decrypted_yet_is_waited_for_and_seen() {
         other => panic!("{other:?}"),
     }
     assert_eq!(projector.stuck().len(), 1);
+}
+
+/// Remembers all keys that were drawn.
+#[derive(Debug, Default)]
+struct Drawn {
+    system: SystemRandom,
+    keys: Mutex<Vec<[u8; 32]>>,
+}
+
+impl Random for Drawn {
+    fn fill(&self, out: &mut [u8]) {
+        self.system.fill(out);
+    }
+
+    fn fill_key(&self, out: &mut [u8]) {
+        self.system.fill_key(out);
+        if let Ok(key) = <[u8; 32]>::try_from(&*out) {
+            self.keys.lock().unwrap().push(key);
+        }
+    }
+}
+
+/// Of one of a thousand streams that is shredded no byte of plaintext is anywhere, nor is its key, nor any other
+/// that was ever drawn, outside of what wraps it; all that was proved before is so still.
+#[test]
+fn of_a_thousand_streams_one_is_gone_with_its_key_and_nothing_else_has_changed() {
+    let fs = Arc::new(MemFs::new());
+    let drawn = Arc::new(Drawn::default());
+    let with = options(&fs)
+        .encrypt(KeyDomain::Stream)
+        .unlock(Provider::KeyFile("reader.key".into()))
+        .dangerous()
+        .random(Arc::clone(&drawn) as Arc<dyn Random>);
+    let journal = Journal::create("journal", with).unwrap();
+    let name = |number: u64| format!("stream-{number}");
+    let text = |number: u64| format!("what is said of number {number}, and of nobody else");
+    let names: Vec<String> = (1..=1000).map(name).collect();
+    let batch: Vec<_> = (1..=1000)
+        .zip(&names)
+        .map(|(number, name)| {
+            NewEvent::new("s", name, "said.something")
+                .data(Encoding::Raw, text(number).into_bytes())
+        })
+        .collect();
+    journal.append_batch(&batch).unwrap();
+    let reader = journal.reader();
+    let some = || (1..=1000).step_by(37).chain([500]);
+    let receipts: Vec<String> = some().map(|at| reader.receipt(at).unwrap()).collect();
+    let stream = Selector::Stream {
+        scope: "s".to_owned(),
+        entity: name(500),
+    };
+    let done = journal
+        .shred(&Shred::new(vec![stream], "request 17"))
+        .unwrap();
+    assert_eq!((done.keys.len(), done.missing.len()), (1, 0));
+    let policy = Policy::from(reader.verifier_key().unwrap());
+    journal.close().unwrap();
+    // The data keys of a thousand streams, their buckets' keys, roots, and what recipients were sealed with.
+    let keys = drawn.keys.lock().unwrap();
+    assert!(keys.len() > 1000);
+    for (path, bytes) in crate::encrypted::files(&fs, Path::new("journal")) {
+        for number in some() {
+            let text = text(number);
+            let found = bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes());
+            assert!(!found, "{}: {text}", path.display());
+        }
+        let parts: std::collections::HashSet<&[u8]> = bytes.windows(32).collect();
+        let found = keys.iter().filter(|key| parts.contains(&key[..])).count();
+        assert_eq!(found, 0, "{} holds a key", path.display());
+    }
+    let report = factlog::verify(
+        "journal",
+        &VerifyOptions::new().file_system(Arc::clone(&fs) as Arc<dyn StoreFs>),
+    );
+    assert_eq!(report.unwrap().integrity, Integrity::Intact);
+    for receipt in receipts {
+        let receipt = UnverifiedReceipt::parse(receipt.as_bytes()).unwrap();
+        receipt.verify(&policy).unwrap();
+    }
+    let with = options(&fs).unlock(Provider::KeyFile("reader.key".into()));
+    let reader = Journal::open_read_only("journal", with).unwrap();
+    for event in reader.read(Query::all().scope("s")) {
+        let event = event.unwrap();
+        let data = event.data().unwrap();
+        match event.sequence() {
+            500 => assert!(matches!(data.sealed(), Some(Sealed::Shredded { .. }))),
+            number => assert_eq!(data.bytes().unwrap(), text(number).as_bytes()),
+        }
+    }
 }

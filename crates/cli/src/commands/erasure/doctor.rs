@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use factlog::{Query, Reader};
+use factlog::{Event, JournalEvent, Query, Reader};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -21,8 +21,9 @@ Examples:
   factlog doctor ledger
   factlog doctor ledger --kek file:ledger.kek --json
 
-Scopes, entities, tags and actors stay readable for good, whatever is shredded. What looks like personal data is a
-guess: look at it. Exit 0, whatever is found.")]
+Scopes, entities, kinds, tags, actors, names of sections, and the reasons and actors of shreds and holds stay readable
+for good, whatever is shredded. What looks like personal data is a guess: look at it. The keys are looked through with
+--kek alone. Exit 0, whatever is found.")]
 pub(crate) struct Args {
     /// The journal's directory
     dir: PathBuf,
@@ -45,6 +46,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     count += names(&reader, out)?;
     if count == 0 && !out.is_json() {
         note("Nothing was found.");
+    }
+    if !kek::is_given() && reader.keyset().is_ok() {
+        note("The keys were not looked through: --kek unlocks them.");
     }
     Ok(Exit::Done)
 }
@@ -86,24 +90,31 @@ fn keyset(reader: &Reader, out: &mut Output) -> Result<usize> {
 
 fn names(reader: &Reader, out: &mut Output) -> Result<usize> {
     let mut seen = BTreeSet::new();
-    for event in reader.read(Query::all().facts_only()) {
+    for event in reader.read(Query::all()) {
         let event = event?;
         let Some(facts) = event.facts() else {
             continue;
         };
-        if facts.scope.starts_with('$') {
-            continue;
+        let mut found: Vec<String> = facts.actor.into_iter().map(str::to_owned).collect();
+        match reason(&event, facts.scope, facts.kind) {
+            Some(reason) => found.push(reason),
+            None if facts.scope.starts_with('$') => {}
+            None => {
+                let names = [facts.scope, facts.entity, facts.kind].into_iter();
+                let sections = facts.sections.iter().map(|row| row.name);
+                let names = names.chain(facts.tags.iter()).chain(sections);
+                found.extend(names.map(str::to_owned));
+            }
         }
-        let own = [Some(facts.scope), Some(facts.entity), facts.actor];
-        for name in own.into_iter().flatten().chain(facts.tags.iter()) {
-            let Some(why) = looks_personal(name).filter(|_| !seen.contains(name)) else {
+        for name in found {
+            let Some(why) = looks_personal(&name).filter(|_| !seen.contains(&name)) else {
                 continue;
             };
-            seen.insert(name.to_owned());
+            seen.insert(name.clone());
             let json = Json {
                 schema: "factlog.doctor/1",
                 check: "personal_name",
-                about: Some(name),
+                about: Some(&name),
                 sequence: Some(event.sequence()),
                 why,
             };
@@ -117,6 +128,17 @@ fn names(reader: &Reader, out: &mut Output) -> Result<usize> {
         }
     }
     Ok(seen.len())
+}
+
+/// The reason of a shred or a hold.
+fn reason(event: &Event, scope: &str, kind: &str) -> Option<String> {
+    let bytes = event.data().filter(|_| scope == "$journal")?;
+    match JournalEvent::decode(kind, bytes.bytes()?).ok()? {
+        JournalEvent::ShredIntended(intended) => Some(intended.reason),
+        JournalEvent::HoldPlaced(placed) => Some(placed.reason),
+        JournalEvent::HoldLifted(lifted) => Some(lifted.reason),
+        _ => None,
+    }
 }
 
 /// What a name looks like, if that is something about a person.
@@ -152,6 +174,8 @@ fn looks_personal(name: &str) -> Option<&'static str> {
         Some("looks like the number of an account at a bank")
     } else if is_person(value) {
         Some("looks like a person's name")
+    } else if name.contains(' ') && name.split(' ').any(is_mail) {
+        Some("holds what looks like an e-mail address")
     } else {
         None
     }

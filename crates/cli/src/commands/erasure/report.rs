@@ -38,6 +38,8 @@ struct Json {
     destroyed: Option<u32>,
     generation: Option<u64>,
     grade: Option<&'static str>,
+    /// Whether all recipients were to be replaced; the grade says whether they were.
+    replacing: bool,
     recipients: Vec<RecipientJson>,
     acknowledged: Vec<AcknowledgedJson>,
     /// Receipts of both events, as text.
@@ -112,6 +114,7 @@ fn json(reader: &Reader, entry: &ErasureEntry) -> Json {
         destroyed: done.map(|(_, done)| done.destroyed),
         generation: done.map(|(_, done)| done.generation),
         grade: done.map(|(_, done)| grade(done.grade)),
+        replacing: entry.replacing,
         recipients: recipients(all),
         acknowledged: acknowledged(answers),
         receipts: receipts.collect(),
@@ -138,13 +141,18 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         out.line(format!("event {}  {}{who}", json.intent, json.at))?;
         out.line(format!("  reason      {}", shown(&json.reason)))?;
         out.line(format!(
-            "  keys        {} of sort {}",
+            "  keys        {} of sort {}, {} of them there to be destroyed",
             json.keys.len(),
-            json.domain
+            json.domain,
+            json.destroyed.unwrap_or_default()
         ))?;
         match (json.completion, json.grade) {
             (Some(at), Some(grade)) => {
                 out.line(format!("  done        event {at}, grade {grade}"))?;
+                if json.replacing && json.grade == Some("removed_from_keyset") {
+                    let todo = "NOT replaced, as was wanted: use `factlog keys rewrap`";
+                    out.line(format!("  recipients  {todo}"))?;
+                }
             }
             _ => out.line("  done        not yet: open the journal for writing")?,
         }

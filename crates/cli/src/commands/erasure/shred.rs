@@ -52,6 +52,9 @@ struct Json {
     intent: u64,
     completion: u64,
     keys: Vec<String>,
+    /// How many of them were there to be destroyed, and which were lost before.
+    destroyed: usize,
+    missing: Vec<String>,
     grade: &'static str,
     recipients: Vec<RecipientJson>,
     acknowledged: Vec<AcknowledgedJson>,
@@ -71,7 +74,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         shred = shred.actor(actor);
     }
     match args.replace_recipients {
-        true => shred = shred.replace_recipients(args.new.change()?),
+        true => shred = shred.replace_recipients(args.new.change(&args.dir)?),
         false if args.new.is_empty() => {}
         false => {
             return Err(misused(
@@ -90,6 +93,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
         intent: done.intent,
         completion: done.completion,
         keys: done.keys.iter().map(|id| HEXLOWER.encode(id)).collect(),
+        destroyed: done.keys.len() - done.missing.len(),
+        missing: done.missing.iter().map(|id| HEXLOWER.encode(id)).collect(),
         grade: grade(done.grade),
         recipients: recipients(&done.recipients),
         acknowledged: acknowledged(&done.acknowledged),
@@ -100,10 +105,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     }
     out.line(format!(
         "shredded: {} keys destroyed, as events {} and {} tell",
-        json.keys.len(),
-        json.intent,
-        json.completion
+        json.destroyed, json.intent, json.completion
     ))?;
+    for id in &json.missing {
+        out.line(format!(
+            "given up: {id} was lost before, and was not there to be destroyed"
+        ))?;
+    }
     if done.grade == factlog::ShredGrade::Removed {
         note(
             "An older copy of keys/ together with a recipient's secret still opens it: look after backups, or \

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use data_encoding::HEXLOWER;
-use factlog::{KeysetInfo, OldSecrets, Provider, Reader, RecipientInfo, Rewrap};
+use factlog::{KeysetInfo, OldSecrets, Options, Reader, RecipientInfo, Rewrap};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -31,13 +31,14 @@ impl NewArgs {
         self.new_kek.is_none() && self.recovery_key.is_none()
     }
 
-    pub(crate) fn change(&self) -> Result<Rewrap> {
+    /// The change that it asks for, of the journal in `dir`.
+    pub(crate) fn change(&self, dir: &Path) -> Result<Rewrap> {
         let mut change = Rewrap::new();
         if let Some(kek) = &self.new_kek {
             change = change.provider(kek::provider(kek, true)?);
         }
         if let Some(path) = &self.recovery_key {
-            change = change.recovery(files::recovery_key(path)?);
+            change = change.recovery(files::recovery_key(path, dir)?);
         }
         Ok(change.old_secrets(match self.old_secret_destroyed {
             true => OldSecrets::Attested,
@@ -58,6 +59,10 @@ pub(crate) struct RewrapArgs {
     dir: PathBuf,
     #[command(flatten)]
     new: NewArgs,
+    /// Take a keyset as it is though it is an older copy, where the newest is lost for good: what was made
+    /// since is given up, and who could open it then can again
+    #[arg(long)]
+    accept_older_keyset: bool,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -97,10 +102,15 @@ fn recipient(info: &RecipientInfo) -> RecipientJson {
     }
 }
 
-/// Opens every key of the keyset.
+/// Opens every key of the keyset; what is wrong with it is told with what to do about that.
 pub(super) fn check(dir: &Path, out: &mut Output) -> Result<Exit> {
     let reader = opening::reader(dir)?;
-    let keys = reader.check_keyset()?;
+    let keys = reader.check_keyset().inspect_err(|error| {
+        let mut codes = factlog::codes().iter();
+        if let Some(code) = codes.find(|code| code.code == error.code()) {
+            note(format!("What to do: {}.", code.remedy));
+        }
+    })?;
     show("factlog.keys-check/1", &reader.keyset()?, Some(keys), out)
 }
 
@@ -166,11 +176,17 @@ pub(super) fn list(reader: &Reader, out: &mut Output) -> Result<()> {
 }
 
 pub(super) fn rewrap(args: &RewrapArgs, out: &mut Output) -> Result<Exit> {
-    if args.new.is_empty() {
+    if args.new.is_empty() && !args.accept_older_keyset {
         return Err(misused("say what changes: --new-kek or --recovery-key"));
     }
-    let journal = opening::writer(&args.dir, &args.write)?;
-    let info = journal.rewrap_keyset(&args.new.change()?)?;
+    let journal = match args.accept_older_keyset {
+        true => opening::writer_of(&args.dir, &args.write, Options::accept_older_keyset)?,
+        false => opening::writer(&args.dir, &args.write)?,
+    };
+    let info = match args.new.is_empty() {
+        true => journal.reader().keyset()?,
+        false => journal.rewrap_keyset(&args.new.change(&args.dir)?)?,
+    };
     journal.close()?;
     show("factlog.keys-rewrap/1", &info, None, out)
 }
@@ -178,8 +194,8 @@ pub(super) fn rewrap(args: &RewrapArgs, out: &mut Output) -> Result<Exit> {
 pub(super) fn rebind(dir: &Path, write: &WriteArgs, out: &mut Output) -> Result<Exit> {
     let journal = opening::writer(dir, write)?;
     files::make_dir(&paths::config_dir()?)?;
-    let machine = Provider::Machine(paths::machine_secret()?);
-    let info = journal.rewrap_keyset(&Rewrap::new().provider(machine))?;
+    let here = Rewrap::new().rebind(paths::machine_secret()?);
+    let info = journal.rewrap_keyset(&here)?;
     journal.close()?;
     show("factlog.keys-rewrap/1", &info, None, out)
 }

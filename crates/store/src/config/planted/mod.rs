@@ -16,6 +16,16 @@ mod tests;
 pub(crate) enum Bug {
     /// A key isn't on the disk before what it sealed.
     FenceSkipped,
+    /// A keyset of before its recipients were changed is taken as it is.
+    OlderAccepted,
+    /// A crash in the middle of a shred forgets that recipients were to be replaced.
+    WishForgotten,
+    /// Who could open the keyset goes on knowing what the newest keys are wrapped under.
+    BucketKeyKept,
+    /// Keys that a killed process left in the system's memory are taken for durable.
+    TailBelieved,
+    /// So is a head of the keyset.
+    HeadBelieved,
     /// After a failed flush the keys count as durable.
     DirtyMarkLost,
     /// The head points to images that aren't durable yet.

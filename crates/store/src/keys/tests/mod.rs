@@ -15,6 +15,12 @@ use crate::{
     verify,
 };
 
+mod recipients;
+
+use recipients::{
+    a_former_recipient_opens_nothing_new, a_wish_outlives_a_crash, recipients_of_before_stay_away,
+};
+
 const DIR: &str = "j";
 const STREAMS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -31,7 +37,7 @@ fn text(stream: &str, number: u64) -> Vec<u8> {
 }
 
 /// What was promised, and at which call.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     created: Option<u64>,
     /// Sequence, stream and number of an event, and when it was acknowledged.
@@ -95,6 +101,26 @@ impl Log {
             may,
         )
     }
+}
+
+/// What there is after a crash, used by another process, which is cut off from its power before it ends.
+fn goes_on(fs: &SimFs, log: &Log, call: u64) -> Result<(SimFs, Log), String> {
+    let mut after = log.clone();
+    after.events.retain(|event| event.3 <= call);
+    after.shreds.retain(|shred| shred.1 <= call);
+    for shred in &mut after.shreds {
+        shred.2 = shred.2.filter(|done| *done <= call);
+    }
+    let known = after.events.len();
+    after.number = 2000;
+    let told = |error: Error| format!("{error} ({})", error.code());
+    let journal = Journal::open(DIR, options(&fs.store())).map_err(told)?;
+    after.append(fs, &journal, &STREAMS).map_err(told)?;
+    // They came after all of the shreds.
+    let late = after.events.iter_mut().skip(known);
+    late.for_each(|event| event.3 = u64::MAX);
+    let cut = Crash::Lost.of(&fs.moment(), call);
+    Ok((cut, after))
 }
 
 /// Mints, shreds, mints again, shreds two at once. Errors are told, and do not end it.
@@ -223,6 +249,13 @@ fn crashes(bug: Option<DiskBug>) -> Result<u64, String> {
                 .map_err(|why| format!("{} at call {}: {why}", crash.name(), moment.calls()))?;
             states += 1;
         }
+        if log.created.is_some_and(|created| created <= moment.calls()) {
+            let at = |why| format!("killed and cut off after call {}: {why}", moment.calls());
+            let killed = Crash::Killed.of(&moment, number as u64);
+            let (cut, log) = goes_on(&killed, &log, moment.calls()).map_err(at)?;
+            survives(&cut, &log, u64::MAX).map_err(at)?;
+            states += 1;
+        }
     }
     Ok(states)
 }
@@ -264,6 +297,8 @@ fn a_call_that_fails_loses_no_key_and_brings_none_back() {
 fn mistakes_with_keys_are_found() {
     for bug in [
         Bug::FenceSkipped,
+        Bug::TailBelieved,
+        Bug::HeadBelieved,
         Bug::RootBeforeBuckets,
         Bug::CompletedBeforeDestroyed,
         Bug::NothingDestroyed,
@@ -279,6 +314,9 @@ fn mistakes_with_keys_are_found() {
             a_failed_flush_is_repeated as fn() -> bool,
         ),
         (Bug::RetiredOrdered, is_sealed_again),
+        (Bug::WishForgotten, a_wish_outlives_a_crash),
+        (Bug::OlderAccepted, recipients_of_before_stay_away),
+        (Bug::BucketKeyKept, a_former_recipient_opens_nothing_new),
         (Bug::LossNotNoticed, a_loss_is_noticed),
         (Bug::EndNotStated, an_end_is_stated),
         (Bug::RetiredWhenDurable, nothing_is_read_once_it_is_ordered),
@@ -304,6 +342,9 @@ fn the_keyset_outlives_what_is_lost_elsewhere() {
     assert!(an_end_is_stated());
     assert!(nothing_is_read_once_it_is_ordered());
     assert!(an_old_view_opens_nothing());
+    assert!(a_wish_outlives_a_crash());
+    assert!(recipients_of_before_stay_away());
+    assert!(a_former_recipient_opens_nothing_new());
 }
 
 /// A journal with an event in a stream, closed.
