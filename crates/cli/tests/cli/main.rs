@@ -9,6 +9,7 @@ mod evidence;
 mod faults;
 mod git;
 mod import;
+mod keyset;
 mod output;
 mod publish;
 mod repair;
