@@ -23,7 +23,10 @@ use std::{
 };
 
 use data_encoding::BASE64;
-use factlog::{Outcome, Policy, Report, UnverifiedReceipt, VerifyOptions, verify};
+use factlog::{
+    Compaction, Encoding, Journal, NewEvent, Options, Outcome, Policy, Report, Rotation,
+    UnverifiedReceipt, VerifyOptions, verify,
+};
 use factlog_format::Manifest;
 use journals::{CHECKPOINT, Golden, NAMES, VKEY, fixtures, signing_key, stored};
 use lab::Lab;
@@ -466,4 +469,42 @@ fn what_is_no_journal_or_key_is_said_to_be_that() {
         "a+b".to_owned(),
     ];
     assert_eq!(run(&args).0, FAILS);
+}
+
+#[test]
+fn a_compacted_journal_with_a_replaced_key_holds() {
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("j");
+    let options = || Options::new().signing_key_file(folder.path().join("key"));
+    let small = options().segment_len(64 << 10).dangerous();
+    let journal = Journal::create(&dir, small.without_housekeeper()).unwrap();
+    let vkey = journal.reader().verifier_key().unwrap().to_string();
+    for number in 0..60 {
+        let event = NewEvent::new("bank", "account-1", "account.noted");
+        let event = event.data(Encoding::Raw, vec![number; 4000]);
+        journal.append(event).unwrap();
+        if number == 20 {
+            journal.rotate_key(Rotation::new()).unwrap();
+        }
+    }
+    journal.close().unwrap();
+    let segments = || fs::read_dir(dir.join("segments")).unwrap().count();
+    let before = segments();
+    let journal = Journal::open(&dir, options().dangerous().without_housekeeper()).unwrap();
+    journal.compact(&Compaction::new()).unwrap();
+    let event = NewEvent::new("bank", "account-1", "account.closed");
+    journal.append(event).unwrap();
+    let checkpoint = journal.reader().checkpoint().unwrap().to_string();
+    fs::write(folder.path().join("checkpoint"), checkpoint).unwrap();
+    journal.close().unwrap();
+    assert!(segments() < before, "nothing was compacted");
+
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut args = vec!["journal".to_owned(), path("j"), "--vkey".to_owned(), vkey];
+    args.extend(["--checkpoint".to_owned(), path("checkpoint")]);
+    let (code, said) = run(&args);
+    assert_eq!(code, HOLDS, "{said}");
 }
