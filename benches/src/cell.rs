@@ -157,9 +157,7 @@ pub(crate) fn core() -> Vec<Cell> {
     let large = |workload| cell(workload, 256, 1000, 1_000_000, 1);
     let small = |workload| cell(workload, 256, 1000, 100_000, 1);
     // Those with the same events stand together, so that they read the same stores.
-    // Of so many events most stand in sealed segments, which is where maps matter.
     let mut cells = Vec::from([Bulk, Scan, Open, OpenKilled, Verify].map(large));
-    cells.extend([GetSequence, GetId, Stream, Filter].map(large));
     cells.extend([
         cell(Bulk, 256, 1000, 100_000, 2),
         cell(Bulk, 256, 1, 100_000, 1),
@@ -172,7 +170,15 @@ pub(crate) fn core() -> Vec<Cell> {
             .map(|(producers, events)| cell(Durable, 256, 1000, events, producers)),
     );
     cells.push(cell(Tickets, 256, 1000, 200_000, 2));
-    cells.extend([BulkScanned, DurableScanned].map(small));
+    let readers = [
+        GetSequence,
+        GetId,
+        Stream,
+        Filter,
+        BulkScanned,
+        DurableScanned,
+    ];
+    cells.extend(readers.map(small));
     cells
 }
 
