@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use factlog_fs::{Access, OpenMode, StoreFile, StoreFs, read_up_to, write_all_at};
 
-use crate::tree::{Compare, Compared, SECTOR, is_cut};
+use crate::tree::{Compare, Compared};
 use crate::{Damage, Error};
 
 const CODE: &str = "derived.offsets";
@@ -191,7 +191,7 @@ pub(crate) struct OffsetsReader {
 }
 
 impl OffsetsReader {
-    /// Opens the file; `None` if there is none, or none whose header was written whole.
+    /// Opens the file; `None` if there is none, or none whose header was written.
     ///
     /// # Errors
     /// Damage, if the header is not the one of this segment's offsets.
@@ -204,14 +204,15 @@ impl OffsetsReader {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(Error::io("open", path))?,
         };
-        let mut sector = [0; SECTOR];
-        let read = read_up_to(file.as_ref(), &mut sector, 0).map_err(Error::io("read", path))?;
-        let sector = sector.get(..read).unwrap_or_default();
-        let (header, rest) = sector.split_at(read.min(HEADER));
+        let mut header = [0; HEADER];
+        let read = read_up_to(file.as_ref(), &mut header, 0).map_err(Error::io("read", path))?;
+        let header = header.get(..read).unwrap_or_default();
+        if header.len() < HEADER && of.header().starts_with(header)
+            || header.iter().all(|byte| *byte == 0)
+        {
+            return Ok(None);
+        }
         if header != of.header() {
-            if is_cut(header, rest, &of.header()) || header.iter().all(|byte| *byte == 0) {
-                return Ok(None);
-            }
             let what = "the header is not the one of this segment's offsets";
             return Err(Damage::new(CODE, path, what).at(0).into());
         }

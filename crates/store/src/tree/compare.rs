@@ -8,17 +8,6 @@ use factlog_fs::{OpenMode, StoreFile, StoreFs, read_up_to};
 use crate::Error;
 
 const BUFFER: usize = 64 << 10;
-/// What a disk writes at once; a write that was cut leaves zeros to the end of one at least.
-pub(crate) const SECTOR: usize = 512;
-
-/// Whether these bytes, the rest of whose sector is `rest`, are what a write of `expected` leaves that
-/// didn't get far, or that never came.
-pub(crate) fn is_cut(there: &[u8], rest: &[u8], expected: &[u8]) -> bool {
-    let written = there.iter().rposition(|byte| *byte != 0);
-    let written = there.get(..written.map_or(0, |last| last + 1));
-    let begun = written.is_some_and(|written| expected.starts_with(written));
-    begun && rest.iter().all(|byte| *byte == 0)
-}
 
 /// A file that is compared from some offset on, at the length it had when it was opened: what a
 /// writer adds meanwhile is left out.
@@ -38,8 +27,7 @@ pub(crate) struct Compare {
 pub(crate) enum Compared {
     /// The bytes are there.
     Same,
-    /// The file ends before, or has zeros there or from somewhere in it on: the piece was not written, or
-    /// a crash has cut its write.
+    /// The file ends before, or has zeros there: the piece was not written.
     Absent,
     /// Other bytes are there.
     Differs,
@@ -91,28 +79,15 @@ impl Compare {
         let there = self.buf.get(self.used..).unwrap_or_default();
         let there = there.get(..expected.len()).unwrap_or(there);
         self.at += expected.len() as u64;
-        let len = there.len();
         let compared = if there == expected {
             Compared::Same
-        } else if there.iter().all(|byte| *byte == 0) || self.was_cut(expected)? {
+        } else if there.iter().all(|byte| *byte == 0) || expected.starts_with(there) {
             Compared::Absent
         } else {
             Compared::Differs
         };
-        self.used += len;
+        self.used += there.len();
         Ok(compared)
-    }
-
-    /// Whether a crash has cut the write of the piece before `at`.
-    fn was_cut(&self, expected: &[u8]) -> Result<bool, Error> {
-        let from = self.at - expected.len() as u64;
-        let sector_end = self.at.next_multiple_of(SECTOR as u64).min(self.len);
-        let len = usize::try_from(sector_end.saturating_sub(from)).unwrap_or_default();
-        let mut bytes = vec![0; len];
-        let read = read_up_to(self.file.as_ref(), &mut bytes, from);
-        bytes.truncate(read.map_err(Error::io("read", &self.path))?);
-        let (there, rest) = bytes.split_at(expected.len().min(bytes.len()));
-        Ok(is_cut(there, rest, expected))
     }
 
     fn refill(&mut self) -> Result<(), Error> {
@@ -123,24 +98,5 @@ impl Compare {
             .map_err(Error::io("read", &self.path))?;
         self.buf.truncate(read);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_that_did_not_get_far_is_told_from_other_bytes() {
-        let expected = [7, 0, 9, 0];
-        assert!(is_cut(&[], &[], &expected));
-        assert!(is_cut(&[0; 4], &[0; 8], &expected));
-        assert!(is_cut(&[7], &[], &expected));
-        assert!(is_cut(&[7, 0, 9, 0], &[0; 8], &expected));
-        assert!(is_cut(&[7, 0, 0, 0], &[0; 8], &expected));
-        // A sector is written from its beginning on.
-        assert!(!is_cut(&[7, 0, 0, 0], &[0, 1], &expected));
-        assert!(!is_cut(&[0, 0, 9, 0], &[0; 8], &expected));
-        assert!(!is_cut(&[6, 0, 0, 0], &[0; 8], &expected));
     }
 }

@@ -19,7 +19,7 @@ mod writer;
 use factlog_proof::{Hash, node_hash};
 
 pub(crate) use check::Checker;
-pub(crate) use compare::{Compare, Compared, SECTOR, is_cut};
+pub(crate) use compare::{Compare, Compared};
 pub(crate) use reader::TreeReader;
 pub(crate) use writer::TreeWriter;
 
