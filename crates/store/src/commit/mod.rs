@@ -17,6 +17,7 @@ mod lead;
 mod order;
 mod pool;
 mod receipt;
+mod repeat;
 mod replace;
 mod rotate;
 mod ticket;
@@ -27,7 +28,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use factlog_format::{Digest, EventId, FrameType};
+use factlog_format::EventId;
 use uuid::Uuid;
 
 pub use anchors::Anchor;
@@ -45,21 +46,21 @@ pub(crate) use rotate::KeyChange;
 pub use ticket::Ticket;
 
 use self::{
-    batch::{Batch, plain_hash},
+    batch::Batch,
     baton::{Committed, Room},
-    conditions::NothingOf,
+    conditions::{Conditions, NothingOf},
     order::{Decision, Group, GroupMemory, Resolved},
-    receipt::{GroupProof, Receipts, body_of},
+    receipt::{GroupProof, Receipts},
+    repeat::Known,
     ticket::{Answer, Pending},
     waiting::GroupCell,
 };
 use crate::{
-    Clock, Condition, Conflict, Error, Event, Misuse, NewEvent, Random, Refusal, WriterFailure,
+    Clock, Condition, Conflict, Error, Misuse, NewEvent, Random, Refusal, WriterFailure,
     commit::housekeeper::Signal,
     config::{Bug, planted},
     event::own,
     index::CODE as INDEX_DAMAGE,
-    keys::Sealed,
     read::view::{Segment, View},
     read::{Events, Shared},
     sync::{Condvar, Mutex, MutexGuard},
@@ -159,13 +160,20 @@ impl Writer {
             shared: &self.shared,
             secrets: self.shared.secrets.as_deref(),
         };
+        // Looked up first, since a repeat needs nothing of what is prepared.
+        let known = self.mending(|| self.find_known(events))?;
+        if let Some(known) = &known
+            && let Some(receipts) = self.answer_known(events, known)
+        {
+            Conditions::of(conditions)?;
+            let order = self.order.lock();
+            self.refuse_if_stopped(&order)?;
+            return Ok((order, Pending::Known(receipts)));
+        }
         let mut batch = self.mending(|| preparer.prepare(events, conditions))?;
         batch.retires.extend_from_slice(retires);
         // What conditions ask for has to be looked up in any case.
-        let mut resolved = match batch.conditions.is_empty() {
-            true => Resolved::default(),
-            false => self.mending(|| self.resolve_conditions(&batch))?,
-        };
+        let mut resolved = self.mending(|| self.resolve_first(known.as_ref(), &batch))?;
         let mut order = self.order.lock();
         loop {
             self.refuse_if_stopped(&order)?;
@@ -263,6 +271,7 @@ impl Writer {
         pending: Pending,
     ) -> Result<BatchReceipt, Error> {
         match pending {
+            Pending::Known(receipts) => Ok(receipts),
             Pending::Ordered { group, batch } => Ok(BatchReceipt {
                 receipts: Receipts::Appended {
                     journal: self.shared.identity.journal,
@@ -359,14 +368,19 @@ impl Writer {
         Ok(resolved)
     }
 
-    /// Looks up what the batch's conditions ask for, and no more.
-    fn resolve_conditions(&self, batch: &Batch) -> Result<Resolved, Error> {
-        let view = self.shared.view.load_full();
-        Ok(Resolved {
-            mark: view.durable,
-            ruled_out: self.ruled_out(&view, batch)?,
-            ..Resolved::default()
-        })
+    /// What is known of the batch's ids, with what its conditions ask for, and no more.
+    fn resolve_first(&self, known: Option<&Known>, batch: &Batch) -> Result<Resolved, Error> {
+        let mut resolved = known.map(Known::resolved).unwrap_or_default();
+        if batch.conditions.is_empty() {
+            return Ok(resolved);
+        }
+        let view = match known {
+            Some(known) => Arc::clone(&known.view),
+            None => self.shared.view.load_full(),
+        };
+        resolved.mark = view.durable;
+        resolved.ruled_out = self.ruled_out(&view, batch)?;
+        Ok(resolved)
     }
 
     /// For each query of the batch's conditions: the first durable event that it rules out.
@@ -476,43 +490,6 @@ impl Writer {
         }
         due
     }
-
-    /// The receipts of a batch that is in the journal already, or why it is another one.
-    fn repeated(&self, batch: &Batch, known: &[Option<u64>]) -> Result<BatchReceipt, Error> {
-        let view = self.shared.view.load_full();
-        let mut receipts = Vec::with_capacity(known.len());
-        let mut plain = batch.plain.as_slice();
-        let mut compared = true;
-        for (index, (prepared, known)) in batch.events.iter().zip(known).enumerate() {
-            let Some(sequence) = *known else {
-                continue;
-            };
-            let id = Uuid::from_bytes(prepared.frame.event_id);
-            let stored = self.shared.get(&view, sequence)?;
-            let stored = stored.map(|event| self.shared.opened(&view, event));
-            let new = body_of(batch, index).and_then(|body| {
-                let journal = &self.shared.identity.journal;
-                Event::decode(journal, FrameType::Event, body.to_vec()).ok()
-            });
-            let (stored, new) = stored.zip(new).ok_or(Conflict::IdReused { id, sequence })?;
-            let sections = new.sections().count();
-            let (own, others) = plain.split_at_checked(sections).unwrap_or_default();
-            plain = others;
-            compared &= match same_content(&new, &stored, own, &self.salt_key)? {
-                Compared::Same => true,
-                Compared::SameFacts => false,
-                Compared::Other => return Err(Conflict::IdReused { id, sequence }.into()),
-            };
-            receipts.push(Receipt::stored(&stored, &self.shared));
-        }
-        if receipts.len() < known.len() {
-            let (known, events) = (receipts.len(), known.len());
-            return Err(Conflict::PartialRepeat { known, events }.into());
-        }
-        Ok(BatchReceipt {
-            receipts: Receipts::Stored { receipts, compared },
-        })
-    }
 }
 
 /// A group that is durable and visible.
@@ -575,68 +552,4 @@ fn unexpected(events: &[NewEvent<'_>], index: usize, found: Option<u64>) -> Erro
         found,
     }
     .into()
-}
-
-/// What comparing an event with the one of the same id came to.
-enum Compared {
-    Same,
-    /// The facts agree; of the payload, or a part of it, nothing is left to compare with.
-    SameFacts,
-    Other,
-}
-
-/// Whether a stored event is what the caller wants to append: the caller's facts and its payload. Where that
-/// is encrypted, `plain` holds the keyed hashes of the caller's sections: ciphertexts never agree.
-fn same_content(
-    new: &Event,
-    stored: &Event,
-    plain: &[Digest],
-    key: &[u8; 32],
-) -> Result<Compared, Error> {
-    if !same_facts(new, stored) {
-        return Ok(Compared::Other);
-    }
-    let mut plain = plain.iter();
-    let mut compared = Compared::Same;
-    for (stored, new) in stored.sections().zip(new.sections()) {
-        if stored.name != new.name || stored.encoding != new.encoding {
-            return Ok(Compared::Other);
-        }
-        let hash = new.is_sealed().then(|| plain.next()).flatten();
-        let same = match (stored.bytes(), stored.sealed()) {
-            (Some(bytes), _) if new.is_sealed() => {
-                hash.is_some_and(|hash| *hash == plain_hash(key, bytes))
-            }
-            (Some(bytes), _) => new.bytes() == Some(bytes),
-            // What can't be looked at for any other reason may well be something else.
-            (None, Some(why)) if !matches!(why, Sealed::Shredded { .. }) => {
-                return Err(why.clone().into());
-            }
-            (None, _) => {
-                compared = Compared::SameFacts;
-                true
-            }
-        };
-        if !same {
-            return Ok(Compared::Other);
-        }
-    }
-    Ok(compared)
-}
-
-fn same_facts(new: &Event, stored: &Event) -> bool {
-    let (Some(facts), Some(new)) = (stored.facts(), new.facts()) else {
-        return false;
-    };
-    facts.scope == new.scope
-        && facts.entity == new.entity
-        && facts.kind == new.kind
-        && facts.payload_version == new.payload_version
-        && facts.tags.iter().eq(new.tags.iter())
-        && facts.occurred_at == new.occurred_at
-        && facts.actor == new.actor
-        && facts.correlation == new.correlation
-        && facts.causation == new.causation
-        && facts.trace == new.trace
-        && facts.sections.len() == new.sections.len()
 }

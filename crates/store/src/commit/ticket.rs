@@ -34,6 +34,8 @@ pub struct Ticket<'j> {
 
 /// An append whose answer isn't certain yet.
 pub(crate) enum Pending {
+    /// All of it was durable before.
+    Known(BatchReceipt),
     /// It has its place in a group.
     Ordered { group: Arc<GroupCell>, batch: Batch },
     /// It hasn't, and the answer rests on events of a group that isn't durable yet, or of none.
@@ -55,6 +57,7 @@ impl Pending {
     /// The group that has to end first.
     fn group(&self) -> Option<&Arc<GroupCell>> {
         match self {
+            Self::Known(_) => None,
             Self::Ordered { group, .. } => Some(group),
             Self::Decided { group, .. } => group.as_ref(),
         }

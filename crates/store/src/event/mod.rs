@@ -12,6 +12,7 @@ use std::fmt;
 pub use borrowed::EventRef;
 pub use condition::Condition;
 pub(crate) use condition::Rests;
+pub(crate) use new::NewSection;
 pub use new::{DATA_SECTION, NewEvent};
 pub use payload::{Payload, to_display_json};
 pub(crate) use stored::Opened;

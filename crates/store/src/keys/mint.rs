@@ -103,6 +103,11 @@ impl Keys {
         Ok(())
     }
 
+    /// Whether each section has to name its subject, and otherwise none may.
+    pub(crate) fn is_by_subject(&self) -> bool {
+        self.domain == KeyDomain::Subject
+    }
+
     fn domain_of<'n>(
         &self,
         event: &'n NewEvent<'_>,

@@ -34,6 +34,10 @@ impl Keys {
         None
     }
 
+    pub(crate) fn is_by_subject(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn refusal(&self) -> Option<Error> {
         match *self {}
     }

@@ -188,13 +188,8 @@ impl Reader {
     /// As [`get`](Self::get), and for a damaged index.
     pub fn get_by_id(&self, id: Uuid) -> Result<Option<Event>, Error> {
         let view = self.shared.view.load_full();
-        match self.shared.sequence_of_id(&view, id)? {
-            Some(sequence) => {
-                let event = self.shared.get(&view, sequence)?;
-                Ok(event.map(|event| self.shared.opened(&view, event)))
-            }
-            None => Ok(None),
-        }
+        let event = self.shared.event_of_id(&view, id)?;
+        Ok(event.map(|event| self.shared.opened(&view, event)))
     }
 
     /// Whether there is an event with an id.
@@ -514,12 +509,18 @@ impl Shared {
 
     /// The sequence of an event's id, checked against the event itself.
     pub(crate) fn sequence_of_id(&self, view: &View, id: Uuid) -> Result<Option<u64>, Error> {
+        let event = self.event_of_id(view, id)?;
+        Ok(event.map(|event| event.sequence()))
+    }
+
+    /// The event of an id, as it is stored.
+    pub(crate) fn event_of_id(&self, view: &View, id: Uuid) -> Result<Option<Event>, Error> {
         let Some(sequence) = self.index_last(view, Table::Id, id.as_bytes())? else {
             return Ok(None);
         };
         let event = self.get(view, sequence)?;
         match event.as_ref().map(Event::id) {
-            Some(Some(found)) if found == id => Ok(Some(sequence)),
+            Some(Some(found)) if found == id => Ok(event),
             // A full stub has given its id up.
             Some(None) => Ok(None),
             _ => Err(self.index_is_wrong(sequence).into()),

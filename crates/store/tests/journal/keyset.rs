@@ -295,8 +295,16 @@ fn a_repeat_that_cant_be_compared_is_an_error_and_one_of_what_was_shredded_says_
     assert_eq!(code(other), "conflict.id_reused");
     let ada = Selector::Subject("ada".to_owned());
     journal.shred(&Shred::new(vec![ada], "request")).unwrap();
+    let keys = files(&fs, Path::new("journal/keys"));
     let again = journal.append_batch(&[note("ada", 1, b"z")]).unwrap();
     assert!(again.already() && !again.compared());
+    let minted = files(&fs, Path::new("journal/keys")) != keys;
+    assert!(
+        !minted,
+        "a repeat of what was shredded made its subject a key"
+    );
+    let partly = journal.append_batch(&[note("eve", 3, b"new"), note("bob", 2, b"y")]);
+    assert_eq!(code(partly), "conflict.partial_repeat");
     let entity = NewEvent::new("bank", "other", "account.noted").id(Uuid::from_u128(1 << 64));
     let entity = entity.section("note", Encoding::Raw, b"x").subject("ada");
     assert_eq!(code(journal.append(entity)), "conflict.id_reused");
