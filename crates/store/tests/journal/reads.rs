@@ -361,7 +361,8 @@ fn a_part_of_the_index_that_is_made_again_finds_by_everything() {
     let work = Uuid::from_u128(77);
     let named = || {
         let event = NewEvent::new("bank", "one", "loan.granted");
-        event.tag("special").correlation(work)
+        let event = event.tag("special").correlation(work);
+        event.id(Uuid::from_u128(7))
     };
     journal.append(named()).unwrap();
     let events: Vec<_> = (0..1000)
@@ -380,15 +381,15 @@ fn a_part_of_the_index_that_is_made_again_finds_by_everything() {
     for block in 1..blocks {
         file.write_at(b"damaged", block * 4096 + 100).unwrap();
     }
-    // An id of one's own has to be looked up, which meets the damage.
-    journal.append(named().id(Uuid::from_u128(7))).unwrap();
+    // A repeat has to be looked up, which meets the damage.
+    assert!(journal.append_batch(&[named()]).unwrap().already());
     let count = |query: Query<'static>| {
         let events: Result<Vec<_>, Error> = journal.reader().read(query).collect();
         events.map(|events| events.len())
     };
-    assert_eq!(count(Query::all().correlation(work)).unwrap(), 2);
-    assert_eq!(count(Query::all().tag("special")).unwrap(), 2);
-    assert_eq!(count(Query::all().kind("loan.granted")).unwrap(), 2);
-    assert_eq!(count(Query::all().category("loan")).unwrap(), 2);
-    assert_eq!(count(Query::stream("bank", "one")).unwrap(), 2);
+    assert_eq!(count(Query::all().correlation(work)).unwrap(), 1);
+    assert_eq!(count(Query::all().tag("special")).unwrap(), 1);
+    assert_eq!(count(Query::all().kind("loan.granted")).unwrap(), 1);
+    assert_eq!(count(Query::all().category("loan")).unwrap(), 1);
+    assert_eq!(count(Query::stream("bank", "one")).unwrap(), 1);
 }
