@@ -34,6 +34,8 @@ pub(super) struct Derived {
     tree: Option<tree::Checker>,
     offsets: Option<OffsetsChecker>,
     complete: Vec<Complete>,
+    /// The offsets of the segment before, until the next one tells whether they may end early.
+    ended: Option<Complete>,
     in_segment: u64,
     /// How many events each segment had, and which one's offsets are wrong.
     counts: Vec<u64>,
@@ -70,6 +72,7 @@ impl Derived {
             tree: Some(tree),
             offsets: None,
             complete: Vec::new(),
+            ended: None,
             in_segment: 0,
             counts: Vec::new(),
             wrong_offsets: Vec::new(),
@@ -161,16 +164,15 @@ impl Derived {
 
     /// The segment's events have passed.
     pub(super) fn end_segment(&mut self, segment: &SegmentFile) {
+        self.complete.extend(self.ended.take());
         if let Some(damage) = self.offsets.take().and_then(OffsetsChecker::finish) {
             self.wrong_offsets.push((self.counts.len(), damage));
         } else if !self.lost {
-            let path = segment.path.with_extension("off");
-            let len = OFFSETS_HEADER + 4 * self.in_segment;
-            self.complete.push(Complete {
-                path,
+            self.ended = Some(Complete {
+                path: segment.path.with_extension("off"),
                 start: OFFSETS_HEADER,
                 entry: 4,
-                len,
+                len: OFFSETS_HEADER + 4 * self.in_segment,
             });
         }
         self.counts.push(self.in_segment);
@@ -194,7 +196,7 @@ impl Derived {
 
     /// The segment before was ended by a recovery, not by its writer, so its offsets may end early.
     pub(super) fn forgive_offsets(&mut self) {
-        self.complete.pop();
+        self.ended = None;
     }
 
     /// All events have passed, `end` of them. `clean`: the journal was closed cleanly. `runs` are the index's.
@@ -227,6 +229,7 @@ impl Derived {
                 .for_each(|damage| findings.wrong(damage));
         }
         if clean {
+            self.complete.extend(self.ended.take());
             self.tree_lengths(end)?;
             self.check_lengths(findings)?;
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use factlog::{Expect, Journal, Options, VerifyOptions, verify};
-use factlog_fs::{MemFs, StoreFs};
+use factlog_fs::{MemFs, OpenMode, StoreFs};
 use factlog_sim::SimFs;
 
 use crate::support::{DIR, content, copy, event, files, options, overwrite, texts};
@@ -111,6 +111,48 @@ fn offsets_that_lead_elsewhere_are_scanned_over_and_mended() {
             assert_eq!(mended.get(..good.len()), Some(&*good), "{context}");
         }
     }
+}
+
+/// What a segment that a recovery ended is forgiven, offsets that end early, was forgiven the segment before it
+/// where its own were wrong.
+#[test]
+fn wrong_offsets_of_a_recovered_segment_hide_no_others() {
+    let before = Arc::new(MemFs::new());
+    let small = |fs: &Arc<MemFs>| {
+        let options = options(fs).segment_len(64 << 10).dangerous();
+        options.without_housekeeper()
+    };
+    let batch: Vec<_> = (0..9).map(|i| event(&format!("a{i}"), "one")).collect();
+    let killed = Journal::create(DIR, small(&before)).unwrap();
+    while offsets(&before).len() < 2 {
+        killed.append_batch(&batch).unwrap();
+        killed.housekeep().unwrap();
+    }
+    killed.append_batch(&batch).unwrap();
+    let fs = copy(&before);
+    let journal = Journal::open(DIR, small(&fs)).unwrap();
+    journal.append_batch(&batch).unwrap();
+    journal.close().unwrap();
+    let paths = offsets(&fs);
+    assert_eq!(
+        paths.len(),
+        3,
+        "a full segment, a recovered one, an active one"
+    );
+    let first = fs.open(&paths[0], OpenMode::Write).unwrap();
+    first.set_len(48 + 4).unwrap();
+    let mut second = content(fs.as_ref(), &paths[1]);
+    second[48] ^= 8;
+    overwrite(fs.as_ref(), &paths[1], &second);
+    let report = verify(DIR, &VerifyOptions::new().file_system(fs)).unwrap();
+    let found = report.findings.iter();
+    let found: Vec<_> = found.map(|one| (one.code, one.path.clone())).collect();
+    let expected = [
+        ("derived.offsets", paths[1].clone()),
+        ("derived.truncated", paths[0].clone()),
+    ];
+    assert_eq!(found, expected);
+    drop(killed);
 }
 
 /// A damaged group used to make its whole segment unreadable where the offsets were missing too.
