@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use factlog::{EventRef, Failure, Journal, NewEvent, Options, Projector, Query, Retries, Worker};
+use factlog::{
+    EventRef, Failure, Journal, NewEvent, Options, Projector, Query, Reader, Retries, Worker,
+    typed::Cursor,
+};
 use factlog_sim::Rng;
 use factlog_targets::{Postgres, Sqlite};
 use postgres::{Client, NoTls};
@@ -24,6 +27,8 @@ use rusqlite::Connection;
 use server::Server;
 
 const KILLS: u64 = 25;
+/// Longer than anything takes that isn't stuck.
+const CATCH_UP: Duration = Duration::from_secs(600);
 const TEST: &str = "effects_are_exact_through_kills";
 /// Set for the process that is killed: its folder.
 const HOME: &str = "FACTLOG_HOME_OF_TEST";
@@ -47,7 +52,7 @@ fn effects_are_exact_through_kills() {
     }
     let journal = Journal::create(home.path().join("j"), Options::new());
     journal.unwrap().close().unwrap();
-    let mut behind = 0;
+    let (mut known, mut behind) = (Known::default(), 0);
     for kill in 0..kills {
         let mut child = child(home.path(), seed ^ kill, address.as_deref());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -60,12 +65,17 @@ fn effects_are_exact_through_kills() {
         child.kill().unwrap();
         child.wait().unwrap();
         behind += u64::from(check(
+            &mut known,
             home.path(),
             address.as_deref(),
             &format!("seed {seed}, kill {kill}"),
+            false,
         ));
     }
     println!("{kills} kills, after {behind} of which something was still to be applied");
+    catch_up(home.path(), address.clone());
+    let when = format!("seed {seed}, when all had caught up");
+    check(&mut known, home.path(), address.as_deref(), &when, true);
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -93,9 +103,35 @@ fn child(home: &Path, seed: u64, address: Option<&str>) -> Child {
 fn work_until_killed(home: &Path) -> ! {
     let journal = Journal::open(home.join("j"), Options::new()).expect("the journal opens");
     let mut rng = Rng::new(number("FACTLOG_SEED", 0));
+    let _projector = projector(&journal, home, env::var(SERVER).ok());
+    let mut cursor = journal.cursor("consumers", "copies").expect("a cursor");
+    let out = std::io::stdout();
+    loop {
+        let batch = vec![NewEvent::new("s", "e", "a.b"); 1 + rng.below(20) as usize];
+        journal.append_batch(&batch).expect("an append");
+        copy(&mut cursor);
+        writeln!(out.lock(), "appended").expect("a pipe");
+    }
+}
+
+/// Applies all that is there.
+fn catch_up(home: &Path, address: Option<String>) {
+    let journal = Journal::open(home.join("j"), Options::new()).unwrap();
+    let projector = projector(&journal, home, address);
+    let last = journal.reader().len() - 1;
+    assert!(
+        projector.wait_for(last, CATCH_UP),
+        "{:?}",
+        projector.status()
+    );
+    drop(projector.stop());
+    copy(&mut journal.cursor("consumers", "copies").unwrap());
+}
+
+/// What applies events to both databases and hands them to a worker.
+fn projector(journal: &Journal, home: &Path, address: Option<String>) -> Projector {
     let retries = Retries::new().pauses(Duration::ZERO, Duration::from_millis(10));
     let projector = Projector::start(journal.reader(), "views", retries).expect("a thread");
-    let wanted = || Query::all().kind("a.b");
     let lite = Sqlite::new(
         home.join("views.db"),
         "seen",
@@ -108,7 +144,7 @@ fn work_until_killed(home: &Path) -> ! {
         },
     );
     projector.add(lite).expect("it is new");
-    if let Ok(address) = env::var(SERVER) {
+    if let Some(address) = address {
         let insert = "INSERT INTO seen VALUES ($1)";
         let table = Postgres::new(
             address,
@@ -137,37 +173,65 @@ fn work_until_killed(home: &Path) -> ! {
     projector
         .add(worker.expect("nobody holds it").every(8))
         .expect("it is new");
-    let mut cursor = journal.cursor("consumers", "copies").expect("a cursor");
-    let out = std::io::stdout();
-    loop {
-        let batch = vec![NewEvent::new("s", "e", "a.b"); 1 + rng.below(20) as usize];
-        journal.append_batch(&batch).expect("an append");
-        let mut copies = Vec::new();
-        let mut next = cursor.position();
-        for event in cursor.read(wanted()) {
-            let event = event.expect("it can be read");
-            next = event.sequence() + 1;
-            copies
-                .push(NewEvent::new("s", "copies", "a.copy").causation(event.id().expect("an id")));
-        }
-        cursor.advance(next, &copies).expect("nobody else moves it");
-        writeln!(out.lock(), "appended").expect("a pipe");
+    projector
+}
+
+/// Appends a copy of each event that has none yet, and moves the cursor in the same commit.
+fn copy(cursor: &mut Cursor<'_>) {
+    let mut copies = Vec::new();
+    let mut next = cursor.position();
+    for event in cursor.read(wanted()) {
+        let event = event.expect("it can be read");
+        next = event.sequence() + 1;
+        let copy = NewEvent::new("s", "copies", "a.copy");
+        copies.push(copy.causation(event.id().expect("an id")));
+    }
+    if next > cursor.position() {
+        let moved = cursor.advance(next, &copies);
+        moved.expect("nobody else moves it");
     }
 }
 
-/// Compares effects with events. `true`: something is still to be applied.
-fn check(home: &Path, address: Option<&str>, when: &str) -> bool {
+fn wanted() -> Query<'static> {
+    Query::all().kind("a.b")
+}
+
+/// What is known of the journal: what was durable stays as it is, so only what is new is read each time.
+#[derive(Default)]
+struct Known {
+    end: u64,
+    wanted: Vec<u64>,
+    /// The events of which there are copies.
+    copied: Vec<u64>,
+}
+
+impl Known {
+    fn read_on(&mut self, reader: &Reader) {
+        let end = reader.len();
+        for event in reader.read(wanted().from(self.end).until(end)) {
+            self.wanted.push(event.unwrap().sequence());
+        }
+        let copies = Query::all().kind("a.copy");
+        for copy in reader.read(copies.from(self.end).until(end)) {
+            let cause = copy.unwrap().facts().unwrap().causation.unwrap();
+            let cause = reader.get_by_id(factlog::Uuid::from_bytes(cause)).unwrap();
+            self.copied.push(cause.unwrap().sequence());
+        }
+        self.end = end;
+    }
+}
+
+/// Compares effects with events up to their positions, or with all. `true`: something is still to be applied.
+fn check(known: &mut Known, home: &Path, address: Option<&str>, when: &str, all: bool) -> bool {
     let journal = Journal::open(home.join("j"), Options::new()).unwrap();
     let reader = journal.reader();
-    let wanted: Vec<u64> = reader
-        .read(Query::all().kind("a.b"))
-        .map(|event| event.unwrap().sequence())
-        .collect();
+    known.read_on(&reader);
+    let wanted = &known.wanted;
     let until = |position: u64| {
         let applied = wanted
             .iter()
             .copied()
-            .take_while(|sequence| *sequence < position);
+            .take_while(|sequence| all || *sequence < position);
         applied.collect::<Vec<_>>()
     };
     let mut behind = false;
@@ -230,15 +294,6 @@ fn check(home: &Path, address: Option<&str>, when: &str) -> bool {
     handled.retain(|sequence| *sequence < cursor);
     assert_eq!(handled, until(cursor), "{when}: the worker skipped events");
     let position = journal.cursor("consumers", "copies").unwrap().position();
-    let copies = reader.read(Query::all().kind("a.copy")).map(|copy| {
-        let cause = copy.unwrap().facts().unwrap().causation.unwrap();
-        reader
-            .get_by_id(factlog::Uuid::from_bytes(cause))
-            .unwrap()
-            .unwrap()
-            .sequence()
-    });
-    let copies: Vec<u64> = copies.collect();
-    assert_eq!(copies, until(position), "{when}: the same journal");
+    assert_eq!(known.copied, until(position), "{when}: the same journal");
     behind
 }

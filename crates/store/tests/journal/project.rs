@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use factlog::{
@@ -107,6 +107,43 @@ fn who_waits_for_an_event_that_is_for_nobody_waits_no_longer_than_for_one_that_i
     assert!(projector.wait_for(last, LONG));
     assert_eq!(status(&projector, "some").lag, 0);
     assert!(!projector.wait_for(last + 1, Duration::from_millis(1)));
+}
+
+/// One whose events took long used to apply its whole batch first: nothing of it was kept if the process ended
+/// before, and all others waited.
+#[test]
+fn one_that_takes_long_commits_in_between_and_lets_others_have_their_turns() {
+    let journal = journal();
+    append(&journal, "a.c", 1);
+    let last = append(&journal, "a.b", 100);
+    let projector = Projector::start(journal.reader(), "views", retries()).unwrap();
+    let (quick, quick_shown) = list("quick", Query::all().kind("a.c"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let (lasting, lasting_shown) = InMemory::new(
+        "lasting",
+        1,
+        Query::all().kind("a.b"),
+        || 0u64,
+        move |count, _| {
+            told.lock()
+                .unwrap()
+                .push(quick_shown.read(|list, _| list.len()));
+            let began = Instant::now();
+            while count.is_multiple_of(16) && began.elapsed() < Duration::from_millis(60) {
+                thread::yield_now();
+            }
+            *count += 1;
+            Ok(())
+        },
+    );
+    projector.add(lasting).unwrap();
+    until(|| !seen.lock().unwrap().is_empty());
+    projector.add(quick).unwrap();
+    assert!(projector.wait_for(last, LONG));
+    assert_eq!(lasting_shown.read(|count, _| *count), 100);
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.contains(&1), "the other had no turn before its end");
 }
 
 #[test]

@@ -19,6 +19,10 @@ use crate::{
 
 /// So many sequences are read in one go: then others have their turn.
 const SPAN: u64 = 16_384;
+/// A turn of one whose events take long ends after so long, too.
+const TURN: Duration = Duration::from_millis(50);
+/// After how many events it is looked how long it took.
+const LOOK_EVERY: u64 = 16;
 
 /// What the thread that feeds and those who look at it share.
 pub(super) struct Hub {
@@ -212,6 +216,7 @@ impl Feed {
         let letters = self.retries.dead_letters.is_some();
         let batches = chosen.iter().filter_map(|at| self.members.get(*at));
         let mut left = batches.map(|member| member.batch).min().unwrap_or(SPAN);
+        let (began, mut passed) = (Instant::now(), 0u64);
         while !chosen.is_empty() {
             let event = match events.next_ref() {
                 Ok(Some(event)) => event,
@@ -232,7 +237,9 @@ impl Feed {
                 }
             });
             left -= 1;
-            if left == 0 {
+            passed += 1;
+            let is_long = passed.is_multiple_of(LOOK_EVERY) && began.elapsed() >= TURN;
+            if left == 0 || is_long {
                 until = event.sequence() + 1;
                 break;
             }

@@ -42,7 +42,8 @@ pub trait Projection: Send + 'static {
     fn query(&self) -> Query<'static>;
 
     /// How many events are applied before they are committed, at most: 16,384. While events come slower
-    /// than that, what there is is committed at once.
+    /// than that, what there is is committed at once; and what took longer than about 50 ms is, so that no
+    /// other waits long for its turn, and a process that ends soon has got somewhere.
     fn batch(&self) -> u64 {
         16_384
     }
