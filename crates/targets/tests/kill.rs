@@ -225,7 +225,7 @@ impl Known {
 fn check(known: &mut Known, home: &Path, address: Option<&str>, when: &str, all: bool) -> bool {
     let journal = Journal::open(home.join("j"), Options::new()).unwrap();
     let reader = journal.reader();
-    known.read_on(&reader);
+    known.read_on(reader);
     let wanted = &known.wanted;
     let until = |position: u64| {
         let applied = wanted
