@@ -17,9 +17,9 @@ use crate::{
     sync::{Condvar, Mutex},
 };
 
-/// So many sequences are read in one go: then others have their turn.
+/// So many sequences are read in one go.
 const SPAN: u64 = 16_384;
-/// A turn of one whose events take long ends after so long, too.
+/// How long a turn lasts: as many batches as go into it, and at least one, cut short where its events take long.
 const TURN: Duration = Duration::from_millis(50);
 /// After how many events it is looked how long it took.
 const LOOK_EVERY: u64 = 16;
@@ -190,15 +190,23 @@ impl Feed {
         for (at, from) in places.iter().enumerate().rev() {
             // Who comes to where another stands goes on with it.
             let until = places.get(at + 1).copied().unwrap_or(end);
-            self.span(*from, until.min(from + SPAN));
+            let ends = Instant::now() + TURN;
+            let mut from = *from;
+            while let Some(next) = self.span(from, until.min(from + SPAN), ends)
+                && next < until
+                && Instant::now() < ends
+            {
+                from = next;
+            }
         }
         // What has ended holds on to nothing any more.
         self.members.retain(|member| !member.has_ended());
         !places.is_empty()
     }
 
-    /// Applies the events of a range to all who stand at its beginning, and has them commit.
-    fn span(&mut self, from: u64, mut until: u64) {
+    /// Applies the events of a range to all who stand at its beginning, and has them commit; until it ends, a
+    /// batch is full, or the turn is over. Gives how far that went, unless nobody stands there.
+    fn span(&mut self, from: u64, mut until: u64, ends: Instant) -> Option<u64> {
         let mut chosen: Vec<usize> = Vec::new();
         for (at, member) in self.members.iter().enumerate() {
             if member.position == Some(from) && !member.has_ended() {
@@ -207,23 +215,21 @@ impl Feed {
         }
         let alone = chosen.len() == 1 && self.retries.dead_letters.is_none();
         let here = |member: &Member| member.position == Some(from) && !member.has_ended();
-        let Some(query) = self.union(here) else {
-            return;
-        };
+        let query = self.union(here)?;
         let view = self.shared.view.load_full();
         let query = query.from(from).until(until);
         let mut events = Events::new(Arc::clone(&self.shared), view, query);
         let letters = self.retries.dead_letters.is_some();
         let batches = chosen.iter().filter_map(|at| self.members.get(*at));
         let mut left = batches.map(|member| member.batch).min().unwrap_or(SPAN);
-        let (began, mut passed) = (Instant::now(), 0u64);
+        let mut passed = 0u64;
         while !chosen.is_empty() {
             let event = match events.next_ref() {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 Err(error) => {
                     self.fail_all(&chosen, &error);
-                    return;
+                    return None;
                 }
             };
             let (members, retries) = (&mut self.members, &self.retries);
@@ -238,13 +244,14 @@ impl Feed {
             });
             left -= 1;
             passed += 1;
-            let is_long = passed.is_multiple_of(LOOK_EVERY) && began.elapsed() >= TURN;
+            let is_long = passed.is_multiple_of(LOOK_EVERY) && Instant::now() >= ends;
             if left == 0 || is_long {
                 until = event.sequence() + 1;
                 break;
             }
         }
         self.commit(&chosen, until);
+        Some(until)
     }
 
     fn commit(&mut self, chosen: &[usize], until: u64) {
