@@ -23,6 +23,9 @@ pub enum KeysetError {
     /// Somebody who doesn't have the root key made or changed it.
     #[error("the keyset was made or changed by somebody without its root key")]
     Forged,
+    /// Somebody has put the key or the keys of one bucket in the place of another's.
+    #[error("buckets of the keyset stand in each other's place")]
+    BucketsSwapped,
     /// A rule that every writer keeps is broken.
     #[error("the keyset is invalid: {0}")]
     Invalid(&'static str),
@@ -32,9 +35,12 @@ pub enum KeysetError {
     /// The passphrase is wrong.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
-    /// The parameters of the passphrase are weaker or costlier than any that factlog writes.
-    #[error("the keyset asks for passphrase parameters that are not allowed")]
-    KdfRefused,
+    /// The parameters of the passphrase are weaker than any that factlog writes.
+    #[error("the keyset asks for passphrase parameters that are too weak")]
+    KdfWeak,
+    /// The parameters of the passphrase would keep a machine busy or full.
+    #[error("the keyset asks for passphrase parameters that are too costly")]
+    KdfCostly,
     /// There is not enough memory for the passphrase's parameters.
     #[error("there is not enough memory for what the keyset's passphrase parameters ask")]
     NoMemory,
@@ -60,10 +66,12 @@ impl KeysetError {
             Self::OtherJournal => "keyset.other_journal",
             Self::OtherDomain => "keyset.other_domain",
             Self::Forged => "keyset.forged",
+            Self::BucketsSwapped => "keyset.buckets_swapped",
             Self::Invalid(_) => "keyset.invalid",
             Self::NoRecipient => "keyset.no_recipient",
             Self::WrongPassphrase => "keyset.wrong_passphrase",
-            Self::KdfRefused => "keyset.kdf_refused",
+            Self::KdfWeak => "keyset.kdf_weak",
+            Self::KdfCostly => "keyset.kdf_costly",
             Self::NoMemory => "keyset.no_memory",
             Self::MachineChanged => "machine.changed",
             Self::RolledBack => "keyset.rolled_back",

@@ -17,6 +17,8 @@ const MAX_RECIPIENTS: usize = 16;
 const MAX_COST: u64 = 16 << 20;
 /// The largest head: that of three million buckets.
 pub const MAX_HEAD_LEN: usize = 256 << 20;
+/// How many buckets that are not where they belong are tried in each other's places.
+const MAX_STRAYS: usize = 64;
 /// How many buckets there can be.
 pub const MAX_BUCKETS: u32 = 3_000_000;
 const BUCKET_ROW: usize = 4 + 8 + 8 + WRAPPED_KEY_LEN;
@@ -239,8 +241,8 @@ impl Head {
     /// The root key, for who brings the secret of a recipient.
     ///
     /// # Errors
-    /// [`KeysetError`]: that of the recipient that the secret is nearest to; [`KeysetError::Forged`] if
-    /// the root that it opens is not the one that made this file.
+    /// [`KeysetError`]: that of the recipient that the secret is nearest to; [`KeysetError::Forged`] or
+    /// [`KeysetError::BucketsSwapped`] if the root that it opens is not the one that made this file.
     pub fn unlock(&self, bytes: &[u8], unlock: &Unlock) -> Result<(Root, NamesKey), KeysetError> {
         let mut why = KeysetError::NoRecipient;
         for recipient in &self.recipients {
@@ -254,7 +256,8 @@ impl Head {
     }
 
     fn take_root(&self, bytes: &[u8], root: Root) -> Result<(Root, NamesKey), KeysetError> {
-        self.authenticate(bytes, &root)?;
+        self.authenticate(bytes, &root)
+            .map_err(|error| self.why_not(&root).unwrap_or(error))?;
         let names = names_place(&self.journal, self.root_number).unwrap_key(&root.0, &self.names);
         let names = NamesKey::new(*names.ok_or(KeysetError::Forged)?);
         if names.keyset_id() != self.keyset_id {
@@ -263,10 +266,28 @@ impl Head {
         Ok((root, names))
     }
 
+    /// What else is known of a keyset that somebody without the root has made or changed: whether buckets stand
+    /// in each other's place.
+    #[must_use]
+    pub fn why_not(&self, root: &Root) -> Option<KeysetError> {
+        let opens = |bucket: u32, row: &BucketRow| {
+            let number = self.root_number;
+            let key = root.unwrap_bucket(&self.journal, bucket, number, row.epoch, &row.key);
+            key.is_some()
+        };
+        let rows = (0u32..).zip(&self.buckets);
+        let strays = rows.filter(|(bucket, row)| !opens(*bucket, row));
+        let strays: Vec<_> = strays.take(MAX_STRAYS).collect();
+        let mut places = strays.iter().map(|(bucket, _)| *bucket);
+        places
+            .any(|bucket| strays.iter().any(|(_, row)| opens(bucket, row)))
+            .then_some(KeysetError::BucketsSwapped)
+    }
+
     /// Refuses what no writer may write and no reader believe.
     ///
     /// # Errors
-    /// [`KeysetError::Invalid`], [`KeysetError::KdfRefused`].
+    /// [`KeysetError::Invalid`], [`KeysetError::KdfWeak`], [`KeysetError::KdfCostly`].
     pub fn check(&self) -> Result<(), KeysetError> {
         let invalid = |what| Err(KeysetError::Invalid(what));
         if !(1..=6).contains(&self.domain) {
@@ -293,7 +314,7 @@ impl Head {
             }
         }
         if cost > MAX_COST {
-            return Err(KeysetError::KdfRefused);
+            return Err(KeysetError::KdfCostly);
         }
         if self.buckets.len() > MAX_BUCKETS as usize {
             return invalid("number of buckets");

@@ -26,12 +26,13 @@ impl KdfParams {
     /// disk must not decide either.
     pub(crate) fn check(&self) -> Result<(), KeysetError> {
         let floor = Self::RECOMMENDED;
-        let strong = self.memory >= floor.memory && self.passes >= floor.passes;
-        let bounded = self.memory <= 1 << 20 && self.passes <= 16 && (1..=64).contains(&self.lanes);
-        match strong && bounded {
-            true => Ok(()),
-            false => Err(KeysetError::KdfRefused),
+        if self.memory < floor.memory || self.passes < floor.passes || self.lanes == 0 {
+            return Err(KeysetError::KdfWeak);
         }
+        if self.memory > 1 << 20 || self.passes > 16 || self.lanes > 64 {
+            return Err(KeysetError::KdfCostly);
+        }
+        Ok(())
     }
 
     /// What trying it costs: memory written, in KiB.
@@ -46,7 +47,7 @@ impl KdfParams {
     ) -> Result<Zeroizing<[u8; 32]>, KeysetError> {
         self.check()?;
         let params = Params::new(self.memory, self.passes, self.lanes, Some(32));
-        let params = params.map_err(|_| KeysetError::KdfRefused)?;
+        let params = params.map_err(|_| KeysetError::KdfCostly)?;
         let mut memory = Zeroizing::new(Vec::new());
         let blocks = params.block_count();
         memory
@@ -57,7 +58,7 @@ impl KdfParams {
         let mut key = Zeroizing::new([0; 32]);
         argon
             .hash_password_into_with_memory(passphrase, salt, key.as_mut(), memory.as_mut_slice())
-            .map_err(|_| KeysetError::KdfRefused)?;
+            .map_err(|_| KeysetError::KdfCostly)?;
         Ok(key)
     }
 }
@@ -70,33 +71,43 @@ mod tests {
     fn parameters_read_from_a_disk_are_floored_and_capped() {
         let good = KdfParams::RECOMMENDED;
         good.check().unwrap();
-        for bad in [
-            KdfParams { memory: 1, ..good },
-            KdfParams {
-                memory: u32::MAX,
-                ..good
-            },
-            KdfParams {
-                memory: (1 << 20) + 1,
-                ..good
-            },
-            KdfParams { passes: 1, ..good },
-            KdfParams { passes: 17, ..good },
-            KdfParams {
-                passes: u32::MAX,
-                ..good
-            },
-            KdfParams { lanes: 0, ..good },
-            KdfParams {
-                lanes: u32::MAX,
-                ..good
-            },
+        let (weak, costly) = (KeysetError::KdfWeak, KeysetError::KdfCostly);
+        for (params, why) in [
+            (KdfParams { memory: 1, ..good }, weak),
+            (KdfParams { passes: 1, ..good }, weak),
+            (KdfParams { lanes: 0, ..good }, weak),
+            (
+                KdfParams {
+                    memory: (1 << 20) + 1,
+                    ..good
+                },
+                costly,
+            ),
+            (
+                KdfParams {
+                    memory: u32::MAX,
+                    ..good
+                },
+                costly,
+            ),
+            (KdfParams { passes: 17, ..good }, costly),
+            (
+                KdfParams {
+                    passes: u32::MAX,
+                    ..good
+                },
+                costly,
+            ),
+            (
+                KdfParams {
+                    lanes: u32::MAX,
+                    ..good
+                },
+                costly,
+            ),
         ] {
             // Refused before any memory is asked for.
-            assert_eq!(
-                bad.derive(b"x", &[0; 16]).unwrap_err(),
-                KeysetError::KdfRefused
-            );
+            assert_eq!(params.derive(b"x", &[0; 16]).unwrap_err(), why);
         }
     }
 }

@@ -200,7 +200,7 @@ impl Lock {
     /// Keeps a private key under what unlocks it. `random` must be fresh.
     ///
     /// # Errors
-    /// [`KeysetError::KdfRefused`] for parameters that are not allowed.
+    /// [`KeysetError::KdfWeak`] and [`KeysetError::KdfCostly`] for parameters that are not allowed.
     pub fn of(
         journal: &JournalId,
         identity: &Identity,

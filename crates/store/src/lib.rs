@@ -121,6 +121,9 @@ mod guide {
     struct Throughput;
     #[doc = include_str!("../../../docs/guide/proofs.md")]
     struct Proofs;
+    #[cfg(feature = "encryption")]
+    #[doc = include_str!("../../../docs/guide/erasure.md")]
+    struct Erasure;
     #[doc = include_str!("../../../docs/guide/running.md")]
     struct Running;
     #[doc = include_str!("../../../docs/guide/crashes.md")]

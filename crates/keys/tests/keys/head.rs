@@ -189,13 +189,16 @@ fn what_is_refused_on_reading_is_refused_on_writing() {
 #[test]
 fn weak_and_endless_passphrase_parameters_are_refused_in_a_file() {
     let right = Unlock::Passphrase(Zeroizing::new("x".to_owned()));
-    for memory in [1, u32::MAX] {
+    for (memory, why) in [
+        (1, KeysetError::KdfWeak),
+        (u32::MAX, KeysetError::KdfCostly),
+    ] {
         let mut recipient = locked(&right);
         if let Lock::Passphrase { params, .. } = &mut recipient.lock {
             params.memory = memory;
         }
         let (head, root) = head(vec![recipient]);
-        assert_eq!(head.encode(&root), Err(KeysetError::KdfRefused));
+        assert_eq!(head.encode(&root), Err(why));
         // As read from a disk: the same file with a checksum that fits.
         let (good, root) = self::head(vec![locked(&right)]);
         let bytes = resealed(good.encode(&root).unwrap(), |bytes| {
@@ -206,7 +209,7 @@ fn weak_and_endless_passphrase_parameters_are_refused_in_a_file() {
                 .unwrap();
             bytes[at..at + 4].copy_from_slice(&memory.to_le_bytes());
         });
-        assert_eq!(unlock(&bytes, &right), Err(KeysetError::KdfRefused));
+        assert_eq!(unlock(&bytes, &right), Err(why));
     }
 }
 
@@ -228,7 +231,7 @@ fn what_all_passphrases_of_a_keyset_cost_is_bounded() {
     let (one, root) = head(vec![costly(1), recipient(3)]);
     one.encode(&root).unwrap();
     let (two, root) = head(vec![costly(1), costly(2)]);
-    assert_eq!(two.encode(&root), Err(KeysetError::KdfRefused));
+    assert_eq!(two.encode(&root), Err(KeysetError::KdfCostly));
 }
 
 #[test]
@@ -239,6 +242,41 @@ fn a_head_of_somebody_without_the_root_is_not_authentic() {
     let changed = resealed(bytes, |bytes| bytes[64] += 1);
     let read = Head::decode(&changed, &JOURNAL).unwrap();
     assert_eq!(read.authenticate(&changed, &root), Err(KeysetError::Forged));
+}
+
+#[test]
+fn buckets_that_stand_in_each_others_place_are_named() {
+    let (mut head, root) = head(vec![recipient(1)]);
+    for bucket in 0..3 {
+        let key = BucketKey::new([bucket as u8; 32], 1);
+        let wrapped = root.wrap_bucket(&JOURNAL, bucket, 1, &key, &[9; 12]);
+        head.buckets.push(BucketRow {
+            image: Mark::default(),
+            epoch: 1,
+            key: wrapped.unwrap(),
+        });
+    }
+    let bytes = head.encode(&root).unwrap();
+    let mine = Unlock::Identity(identity(1));
+    assert_eq!(unlock(&bytes, &mine), Ok(()));
+    let row = |bytes: &[u8], bucket: usize| {
+        let key = head.buckets[bucket].key;
+        let at = bytes.windows(key.len()).position(|window| window == key);
+        at.unwrap()
+    };
+    let (first, last) = (row(&bytes, 0), row(&bytes, 2));
+    let swapped = resealed(bytes.clone(), |bytes| {
+        for byte in 0..60 {
+            bytes.swap(first + byte, last + byte);
+        }
+    });
+    assert_eq!(unlock(&swapped, &mine), Err(KeysetError::BucketsSwapped));
+    let copied = resealed(bytes.clone(), |bytes| {
+        bytes.copy_within(first..first + 60, last);
+    });
+    assert_eq!(unlock(&copied, &mine), Err(KeysetError::Forged));
+    let changed = resealed(bytes, |bytes| bytes[first + 20] ^= 1);
+    assert_eq!(unlock(&changed, &mine), Err(KeysetError::Forged));
 }
 
 #[test]

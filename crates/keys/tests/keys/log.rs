@@ -41,7 +41,7 @@ fn records() -> Vec<LogRecord> {
     ]
 }
 
-fn log() -> Vec<u8> {
+pub(crate) fn log() -> Vec<u8> {
     let mut bytes = Vec::new();
     for record in records() {
         let durable = bytes.len() as u64;

@@ -46,7 +46,7 @@ fn golden_vectors_are_what_sealing_makes_and_the_page_says() {
             text += &(HEXLOWER.encode(value) + "\n");
         }
     }
-    expect_file("fixtures/keys/sealed.txt", &text);
+    expect_file("fixtures/keys/sealed.txt", text.as_bytes());
     assert_eq!(on_the_page("sealed"), text);
 }
 

@@ -115,7 +115,8 @@ impl<'a> EventRef<'a> {
         is_shredded(self.opened)
     }
 
-    fn frame(&self) -> Result<Option<EventFrame<'a>>, Error> {
+    /// All of it but what an erasure took; `None` for a full stub.
+    pub(crate) fn frame(&self) -> Result<Option<EventFrame<'a>>, Error> {
         let decoded = match self.kind {
             FrameType::FullStub => FullStub::decode(self.body).map(|_| None),
             kind => EventFrame::decode(kind, self.body).map(Some),

@@ -135,7 +135,7 @@ impl Keys {
         open.root = root;
         self.follow_images(open, start, images);
         for id in ids {
-            state.by_id.remove(id);
+            self.held.remove(id);
         }
         Ok(missing)
     }

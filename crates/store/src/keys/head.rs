@@ -143,20 +143,18 @@ impl Keys {
             open.names = names;
         }
         // What was destroyed since must not go on from memory.
-        state.forget();
+        self.forget(state);
         true
     }
 
-    /// In a process that doesn't write the keyset: whether another has changed its head. Looked for now and
-    /// then only, as keys in memory are used.
-    pub(super) fn has_moved(&self, state: &mut State) -> bool {
-        if self.follows.is_none() {
-            return false;
-        }
-        state.uses = state.uses.wrapping_add(1);
-        if !state.uses.is_multiple_of(USES) {
-            return false;
-        }
+    /// In a process that doesn't write the keyset: whether another's changes are to be looked for, now that a key
+    /// in memory is used.
+    pub(super) fn is_due(&self) -> bool {
+        self.follows.is_some() && self.uses.fetch_add(1, Relaxed) % USES == USES - 1
+    }
+
+    /// Whether another process has changed the head.
+    pub(super) fn has_moved(&self, state: &State) -> bool {
         let known = state.open.as_ref().map(|open| open.head.generation);
         known != self.generation_on_disk()
     }

@@ -1,7 +1,7 @@
 //! Where each key stands in the log. It is made when a key is first asked for, so that a journal with a
 //! million domains opens at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use factlog_keys::{
     BUCKET_KEYS, BucketRow, DomainTag, Head, Image, KeyId, KeysetError, LogRecord, MAX_BUCKETS,
@@ -39,6 +39,8 @@ pub(super) struct Builder<'h> {
     index: Index,
     /// Prefixes of tags and ids, by number.
     prefixes: Vec<(u64, u64)>,
+    /// Images that the head speaks of and that were not met yet, and whose they are.
+    images: BTreeMap<Mark, u32>,
 }
 
 fn prefix(id: &[u8; 16]) -> u64 {
@@ -60,7 +62,10 @@ fn unpack(place: u64) -> Option<Mark> {
 impl<'h> Builder<'h> {
     /// Begins with what the head says of buckets.
     pub(super) fn new(head: &'h mut Head) -> Self {
+        let rows = (0u32..).zip(&head.buckets);
+        let images = rows.filter(|(_, row)| row.image.file > 0);
         Self {
+            images: images.map(|(bucket, row)| (row.image, bucket)).collect(),
             head,
             index: Index::default(),
             prefixes: Vec::new(),
@@ -117,10 +122,12 @@ impl<'h> Builder<'h> {
             LogRecord::Image(image) => {
                 // Also where another has taken its place since: keys minted later count on from its numbers.
                 self.make_slots(image)?;
-                let row = self.head.buckets.get(image.bucket as usize);
-                if row.is_none_or(|row| row.image != mark) {
-                    return Ok(());
+                match self.images.remove(&mark) {
+                    None => return Ok(()),
+                    Some(bucket) if bucket == image.bucket => {}
+                    Some(_) => return Err(KeysetError::BucketsSwapped),
                 }
+                self.refuse_gaps(image)?;
                 for (key, at) in record.key_places() {
                     if let Some(prefixes) = self.prefixes.get_mut(key.number as usize) {
                         *prefixes = (prefix(&key.tag), prefix(&key.id));
@@ -157,7 +164,29 @@ impl<'h> Builder<'h> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Index {
+    /// An image has every key that its bucket has had: one that it left out would look like a key that never was.
+    fn refuse_gaps(&self, image: &Image) -> Result<(), KeysetError> {
+        let first = image.bucket as usize * BUCKET_KEYS as usize;
+        let slots = self.index.places.len().saturating_sub(first);
+        let slots = slots.min(BUCKET_KEYS as usize);
+        let keys = image.keys.iter().map(|key| key.number);
+        let numbers = keys.chain(image.tombstones.iter().map(|tombstone| tombstone.number));
+        let found: BTreeSet<u32> = numbers.collect();
+        match found.len() == slots && image.keys.len() + image.tombstones.len() == slots {
+            true => Ok(()),
+            false => Err(KeysetError::Invalid("an image with gaps")),
+        }
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// [`KeysetError::Damaged`] if an image that the head speaks of is not there: its keys would look like keys
+    /// that never were.
+    pub(super) fn finish(self) -> Result<Index, KeysetError> {
+        if !self.images.is_empty() {
+            return Err(KeysetError::Damaged);
+        }
         let mut index = self.index;
         for (number, (tag, id)) in self.prefixes.into_iter().enumerate() {
             if index.places.get(number) != Some(&DESTROYED) {
@@ -167,7 +196,7 @@ impl<'h> Builder<'h> {
         }
         index.tags.sort_unstable();
         index.ids.sort_unstable();
-        index
+        Ok(index)
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     index::{Builder, Index},
     log::{Log, damage},
     mint::Pending,
+    open::Held,
     recipients::{recipients, refuse_machine_alone},
 };
 use crate::{
@@ -32,6 +33,8 @@ use crate::{
 
 /// How many keys stay in memory, unwrapped.
 const CACHED: usize = 1 << 16;
+/// How many buckets a key is tried in that doesn't open in its own.
+const TRIED: usize = 4096;
 /// A key's entry in the log is at most this long.
 const MAX_ENTRY: usize = 1024;
 
@@ -44,6 +47,13 @@ pub(crate) struct Keys {
     pub(super) padding: u8,
     pub(super) random: Arc<dyn Random>,
     pub(super) state: Mutex<State>,
+    /// Keys in memory by id.
+    pub(super) held: Held,
+    /// Events below this sequence have been looked at for keys that they want destroyed, from the journal's start
+    /// on: what a keyset says of itself is not believed, as a part of it may be put back from a copy.
+    pub(super) retired_through: AtomicU64,
+    /// Counts uses of keys in memory.
+    pub(super) uses: AtomicU32,
     /// Held while minted keys are written, so that the state isn't.
     pub(super) flush: Mutex<()>,
     /// How many of the keys minted here are durable.
@@ -70,16 +80,10 @@ pub(super) struct State {
     /// Why it isn't open.
     why: Option<Arc<Error>>,
     pub(super) by_tag: HashMap<DomainTag, Cached>,
-    pub(super) by_id: HashMap<KeyId, Arc<DataKey>>,
     /// Keys that events want destroyed, with the sequences of those; whatever the files say.
     pub(super) retired: HashMap<KeyId, u64>,
     /// Those of them that a durable event names: of the others it isn't known whether they will ever be.
     pub(super) demanded: HashSet<KeyId>,
-    /// Events below this sequence have been looked at for that, from the journal's start on: what a keyset
-    /// says of itself is not believed, as a part of it may be put back from a copy.
-    pub(super) retired_through: u64,
-    /// Counts uses of keys in memory.
-    pub(super) uses: u32,
 }
 
 /// An unlocked keyset.
@@ -212,6 +216,9 @@ impl Keys {
             padding: u8::from(!options.keys.without_padding),
             random: Arc::clone(&options.random),
             state: Mutex::new(State::default()),
+            held: Held::default(),
+            retired_through: AtomicU64::new(0),
+            uses: AtomicU32::new(0),
             flush: Mutex::new(()),
             flushed: AtomicU64::new(0),
             follows: options.keys.provider.clone().filter(|_| follows),
@@ -280,6 +287,7 @@ impl Keys {
             &mut |place, record| builder.take(place, record),
         )?;
         let index = builder.finish();
+        let index = index.map_err(|error| damage(error, &self.layout.keys()))?;
         if !self.is_follower && !planted(Bug::TailBelieved) {
             log.write_again(self.fs.as_ref(), &self.layout, mark)?;
         }
@@ -351,8 +359,8 @@ impl Keys {
         state: &mut State,
         id: &KeyId,
     ) -> Result<Option<Arc<DataKey>>, Error> {
-        if let Some(key) = state.by_id.get(id) {
-            return Ok(Some(Arc::clone(key)));
+        if let Some(key) = self.held.get(id) {
+            return Ok(Some(key));
         }
         self.load(state)?;
         let Some(open) = &state.open else {
@@ -374,8 +382,8 @@ impl Keys {
             };
             let (key, _) = self.unwrap(open, &minted)?;
             let key = Arc::new(key);
-            state.make_room();
-            state.by_id.insert(*id, Arc::clone(&key));
+            self.make_room(state);
+            self.held.insert(&key);
             return Ok(Some(key));
         }
         Ok(None)
@@ -396,7 +404,7 @@ impl Keys {
                 &minted.wrapped,
             )
         });
-        key.ok_or_else(|| damage(KeysetError::Forged, &self.layout.keys()))
+        key.ok_or_else(|| damage(open.why_forged(&self.journal, minted), &self.layout.keys()))
     }
 
     /// From now on these keys give nothing, whatever the files hold.
@@ -404,7 +412,7 @@ impl Keys {
         let mut state = self.state.lock();
         for id in ids {
             state.retired.entry(*id).or_insert(intent);
-            state.by_id.remove(id);
+            self.held.remove(id);
         }
         let retired = std::mem::take(&mut state.retired);
         state
@@ -468,37 +476,51 @@ impl Keys {
         };
         let mut state = self.opened()?;
         // It may have been shredded since the event was read.
-        if let Some(intent) = state.retired.get(&sealed.key_id) {
-            return Err(Sealed::Shredded { intent: *intent }.into());
+        if let Some(why) = state.gone(&sealed.key_id) {
+            return Err(why.into());
         }
         let key = self.find_by_id(&mut state, &sealed.key_id)?;
         Ok(key.map(|key| key.section_key(&frame.facts.event_id, index as u8, &nonce)))
     }
 }
 
+impl Keys {
+    pub(super) fn keep(&self, state: &mut State, tag: DomainTag, cached: &Cached) {
+        self.make_room(state);
+        self.held.insert(&cached.key);
+        state.by_tag.insert(tag, cached.clone());
+    }
+
+    /// Forgets all when there are too many; they are in the files, or pending.
+    fn make_room(&self, state: &mut State) {
+        if self.held.len() >= CACHED || state.by_tag.len() >= CACHED {
+            self.forget(state);
+        }
+    }
+
+    pub(super) fn forget(&self, state: &mut State) {
+        self.held.clear();
+        state.by_tag.clear();
+    }
+}
+
 impl State {
+    /// What is to be said of a key that an event wants destroyed. Whoever skips what is shredded never comes back
+    /// to it, so that the event must be durable.
+    pub(super) fn gone(&self, id: &KeyId) -> Option<Sealed> {
+        let intent = *self.retired.get(id)?;
+        Some(
+            match self.demanded.contains(id) || planted(Bug::IntentBelieved) {
+                true => Sealed::Shredded { intent },
+                false => Sealed::ShredPending,
+            },
+        )
+    }
+
     /// How many keys were minted here.
     pub(super) fn minted(&self) -> u64 {
         let loaded = self.open.as_ref().and_then(|open| open.loaded.as_ref());
         loaded.map_or(0, |loaded| loaded.minted)
-    }
-
-    pub(super) fn keep(&mut self, tag: DomainTag, cached: &Cached) {
-        self.make_room();
-        self.by_id.insert(cached.key.id(), Arc::clone(&cached.key));
-        self.by_tag.insert(tag, cached.clone());
-    }
-
-    /// Forgets all when there are too many; they are in the files, or pending.
-    fn make_room(&mut self) {
-        if self.by_id.len() >= CACHED || self.by_tag.len() >= CACHED {
-            self.forget();
-        }
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.by_id.clear();
-        self.by_tag.clear();
     }
 }
 
@@ -508,6 +530,19 @@ impl Open {
         let number = self.head.root_number;
         self.root
             .unwrap_bucket(journal, bucket, number, row.epoch, &row.key)
+    }
+
+    /// What is wrong where a key doesn't open in its place: whether it is one of another bucket.
+    fn why_forged(&self, journal: &JournalId, minted: &MintedKey) -> KeysetError {
+        let buckets = 0..self.head.buckets.len().min(TRIED) as u32;
+        let mut opens = buckets.filter_map(|bucket| {
+            let key = self.bucket_key(journal, bucket)?;
+            key.unwrap(journal, &minted.tag, &minted.id, bucket, &minted.wrapped)
+        });
+        match opens.next() {
+            Some(_) => KeysetError::BucketsSwapped,
+            None => self.head.why_not(&self.root).unwrap_or(KeysetError::Forged),
+        }
     }
 
     /// Whether the keyset itself calls a key destroyed.

@@ -146,7 +146,7 @@ impl Keys {
             },
             None => self.mint(&mut state, tag, &name)?,
         };
-        state.keep(tag, &cached);
+        self.keep(&mut state, tag, &cached);
         Ok(cached)
     }
 
@@ -165,7 +165,7 @@ impl Keys {
             key,
             minted: state.minted(),
         };
-        state.keep(tag, &cached);
+        self.keep(&mut state, tag, &cached);
         Ok(Some(cached))
     }
 

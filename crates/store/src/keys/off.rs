@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use factlog_format::{Encryption, JournalId};
+use factlog_format::{Encryption, EventFrame, JournalId};
 
 use super::{Sealed, SealedSections};
 use crate::{
@@ -53,7 +53,13 @@ impl Keys {
         match *self {}
     }
 
-    pub(crate) fn open_sections(&self, _: &Arc<Shared>, _: &Arc<View>, _: &Event) -> Vec<Opened> {
+    pub(crate) fn open_sections(
+        &self,
+        _: &Arc<Shared>,
+        _: &Arc<View>,
+        _: &EventFrame<'_>,
+        _: &mut Vec<Opened>,
+    ) {
         match *self {}
     }
 

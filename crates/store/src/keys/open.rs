@@ -1,9 +1,19 @@
 //! Opening sections, on the reader's thread.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+};
 
 use factlog_format::{EventFrame, JournalEvent, SectionRow, SectionSecret};
-use factlog_keys::{DataKey, KeyId, SectionPlace, Suite};
+use factlog_keys::{DataKey, KeyId, OpenError, SectionPlace, Suite};
 use zeroize::Zeroizing;
 
 use super::{Keys, Sealed};
@@ -12,26 +22,97 @@ use crate::{
     config::{Bug, planted},
     event::{Opened, own},
     read::{Events, Shared, view::View},
+    sync::{Mutex, MutexGuard},
 };
 
+/// How many parts the keys in memory are in, so that readers seldom meet.
+const PARTS: usize = 16;
+
+/// Keys in memory by their ids, which readers find without waiting for who changes the keyset. They come and go
+/// under its lock alone: what is retired isn't found here from then on.
+#[derive(Default)]
+pub(super) struct Held {
+    parts: [Mutex<HashMap<KeyId, Arc<DataKey>>>; PARTS],
+    count: AtomicUsize,
+}
+
+impl Held {
+    fn part(&self, id: &KeyId) -> Option<MutexGuard<'_, HashMap<KeyId, Arc<DataKey>>>> {
+        let part = self.parts.get(usize::from(id[0]) % PARTS)?;
+        Some(part.lock())
+    }
+
+    pub(super) fn get(&self, id: &KeyId) -> Option<Arc<DataKey>> {
+        self.part(id)?.get(id).cloned()
+    }
+
+    pub(super) fn insert(&self, key: &Arc<DataKey>) {
+        let id = key.id();
+        if let Some(mut part) = self.part(&id)
+            && part.insert(id, Arc::clone(key)).is_none()
+        {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn remove(&self, id: &KeyId) {
+        if let Some(mut part) = self.part(id)
+            && part.remove(id).is_some()
+        {
+            self.count.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    pub(super) fn clear(&self) {
+        self.parts.iter().for_each(|part| part.lock().clear());
+        self.count.store(0, Relaxed);
+    }
+}
+
 impl Keys {
-    /// What opening each section of an event comes to.
+    /// What opening each section of an event comes to. The memory of what was opened before is used again; it is
+    /// wiped when it goes.
     pub(crate) fn open_sections(
         &self,
         shared: &Arc<Shared>,
         view: &Arc<View>,
-        event: &Event,
-    ) -> Vec<Opened> {
-        let Some(frame) = event.frame() else {
-            return Vec::new();
-        };
-        let opened = frame.sections().enumerate().map(|(index, (row, content))| {
-            let sealed = row.sealed.as_ref()?;
-            let (secret, stored) = content?;
-            let key = self.key(shared, view, &sealed.key_id);
-            Some(key.and_then(|key| open(&self.journal, &frame, index, &row, secret, stored, &key)))
-        });
-        opened.collect()
+        frame: &EventFrame<'_>,
+        opened: &mut Vec<Opened>,
+    ) {
+        let mut used = 0;
+        for (index, (row, content)) in frame.sections().enumerate() {
+            if opened.len() == index {
+                opened.push(None);
+            }
+            let Some(slot) = opened.get_mut(index) else {
+                break;
+            };
+            let mut plain = match slot.take() {
+                Some(Ok(plain)) => plain,
+                _ => Zeroizing::default(),
+            };
+            if let (Some(sealed), Some((secret, stored))) = (&row.sealed, content) {
+                let key = self.key(shared, view, &sealed.key_id);
+                let done = key.and_then(|key| {
+                    open(
+                        &self.journal,
+                        frame,
+                        (index, &row),
+                        secret,
+                        stored,
+                        &key,
+                        &mut plain,
+                    )
+                });
+                *slot = Some(done.map(|()| plain));
+            }
+            used = index + 1;
+        }
+        opened.truncate(used);
     }
 
     /// The key of each encrypted section alone, or why there is none.
@@ -69,17 +150,22 @@ impl Keys {
         id: &KeyId,
     ) -> Result<Arc<DataKey>, Sealed> {
         // A scan may hold a view that is older than what this process knows of by now.
-        let newest = shared.view.load_full();
-        let view = match newest.durable >= view.durable && !planted(Bug::OldViewBelieved) {
-            true => &newest,
-            false => view,
-        };
+        let newest = shared.view.load();
+        let view: &Arc<View> =
+            match newest.durable >= view.durable && !planted(Bug::OldViewBelieved) {
+                true => &newest,
+                false => view,
+            };
         self.note_intents(shared, view).map_err(keyset)?;
-        let mut state = self.state.lock();
-        if let Some(intent) = state.retired.get(id) {
-            return Err(Sealed::Shredded { intent: *intent });
+        let is_due = self.is_due();
+        if let Some(key) = self.held.get(id).filter(|_| !is_due) {
+            return Ok(key);
         }
-        if self.has_moved(&mut state) {
+        let mut state = self.state.lock();
+        if let Some(why) = state.gone(id) {
+            return Err(why);
+        }
+        if is_due && self.has_moved(&state) {
             self.refresh(&mut state);
         }
         loop {
@@ -100,9 +186,9 @@ impl Keys {
         self.note_intents(shared, &shared.view.load_full())
             .map_err(keyset)?;
         let why = self.why_locked();
-        let intent = self.state.lock().retired.get(id).copied();
-        Err(match (intent, why) {
-            (Some(intent), _) => Sealed::Shredded { intent },
+        let gone = self.state.lock().gone(id);
+        Err(match (gone, why) {
+            (Some(gone), _) => gone,
             (None, Some(why)) if locked => match &*why {
                 Error::Refused(crate::Refusal::KeysetLocked) => Sealed::Locked,
                 _ => Sealed::Keyset(why),
@@ -115,7 +201,7 @@ impl Keys {
     /// Takes in which keys events want destroyed: at first all of them, then those since the last look. In
     /// the process that writes them they are told as they are ordered, and no more looks are needed.
     pub(super) fn note_intents(&self, shared: &Arc<Shared>, view: &Arc<View>) -> Result<(), Error> {
-        let from = self.state.lock().retired_through;
+        let from = self.retired_through.load(Acquire);
         if from >= view.durable {
             return Ok(());
         }
@@ -130,8 +216,7 @@ impl Keys {
             true => view.durable,
             false => u64::MAX,
         };
-        let mut state = self.state.lock();
-        state.retired_through = state.retired_through.max(through);
+        self.retired_through.fetch_max(through, Release);
         Ok(())
     }
 }
@@ -167,12 +252,12 @@ pub(super) fn place_of<'p>(
 fn open(
     journal: &[u8; 16],
     frame: &EventFrame<'_>,
-    index: usize,
-    row: &SectionRow<'_>,
+    (index, row): (usize, &SectionRow<'_>),
     secret: SectionSecret,
     stored: &[u8],
     key: &DataKey,
-) -> Result<Zeroizing<Vec<u8>>, Sealed> {
+    plain: &mut Vec<u8>,
+) -> Result<(), Sealed> {
     let unknown = Sealed::Mismatch("its cipher is not known");
     let SectionSecret::Nonce(nonce) = secret else {
         return Err(unknown);
@@ -180,14 +265,10 @@ fn open(
     let (Some(place), Some(sealed)) = (place_of(journal, frame, index, row), &row.sealed) else {
         return Err(unknown);
     };
-    let mut plain = Zeroizing::new(Vec::new());
-    key.open(&place, &nonce, &sealed.key_commitment, stored, &mut plain)
-        .map_err(|error| {
-            Sealed::Mismatch(match error {
-                factlog_keys::OpenError::Commitment => "the key is not the one it commits to",
-                factlog_keys::OpenError::Cipher => "it is not what was sealed there",
-                _ => "what is inside is not what a writer makes",
-            })
-        })?;
-    Ok(plain)
+    key.open(&place, &nonce, &sealed.key_commitment, stored, plain)
+        .map_err(|error| match error {
+            OpenError::Commitment => Sealed::OtherKey,
+            OpenError::Cipher => Sealed::Mismatch("it is not what was sealed there"),
+            _ => Sealed::Mismatch("what is inside is not what a writer makes"),
+        })
 }

@@ -17,6 +17,12 @@ pub enum Sealed {
         /// Sequence of the `shred.intended` event.
         intent: u64,
     },
+    /// Its key is to be destroyed, and the event that demands it is not durable yet; where the shred failed, only
+    /// the next open knows whether it ever will be.
+    #[error(
+        "its key is to be destroyed, and it isn't known yet whether the event that demands it is durable"
+    )]
+    ShredPending,
     /// Its key is not in the keyset, and nothing in the journal says why.
     #[error(
         "its key is not in the keyset, and no event says that it was destroyed: look for another copy of the journal's keys folder"
@@ -30,7 +36,10 @@ pub enum Sealed {
     /// The keyset wasn't opened: nobody brought the secret of a recipient.
     #[error("it is encrypted, and the journal's keyset was not opened")]
     Locked,
-    /// The key doesn't fit: the section or the keyset isn't what was written.
+    /// It is offered under a key that it was not sealed under.
+    #[error("its key is not the one that it commits to: it was sealed under another")]
+    OtherKey,
+    /// The section or the keyset isn't what was written.
     #[error("it can't be decrypted: {0}")]
     Mismatch(&'static str),
     /// The keyset can't be read.
@@ -49,9 +58,11 @@ impl Sealed {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Shredded { .. } => "section.shredded",
+            Self::ShredPending => "section.shred_pending",
             Self::KeyMissing => "key.missing",
             Self::ForgedTombstone => "keyset.forged_tombstone",
             Self::Locked => "keyset.locked",
+            Self::OtherKey => "section.other_key",
             Self::Mismatch(_) => "section.sealed",
             Self::Keyset(why) => why.code(),
             Self::NotBuilt => "encryption.not_built",

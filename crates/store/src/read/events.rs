@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Damage, Error, Event, EventRef,
+    event::Opened,
     index::{Postings, Table, keys_of_category, kind_key},
     read::view::View,
     segment::{FrameReader, FrameStop, SegmentFile},
@@ -37,6 +38,8 @@ pub struct Events {
     /// What events are read into that the index leads to, and where the one that was lent last is.
     buffer: Vec<u8>,
     located: Option<Located>,
+    /// What opening the sections of the one that was lent last came to.
+    opened: Vec<Opened>,
 }
 
 #[derive(Debug)]
@@ -144,6 +147,7 @@ impl Events {
             current: None,
             buffer: Vec::new(),
             located: None,
+            opened: Vec::new(),
         }
     }
 
@@ -386,27 +390,22 @@ impl Events {
         // After an error nothing is left.
         let left = std::mem::take(&mut self.left);
         let (shared, view) = (&self.shared, &*self.view);
-        // What has to be decrypted can't be lent where it stands.
         let found = match &mut self.source {
-            Source::Forwards(scan) if !shared.is_encrypted => {
+            Source::Forwards(scan) => {
                 let hit = scan.next_matching(shared, view, &self.query)?;
                 hit.map(Lent::Scanned)
             }
-            Source::Found(found) if !shared.is_encrypted => {
+            Source::Found(found) => {
                 next_found(found, shared, view, &self.query, &mut self.buffer)?.map(Lent::Found)
             }
-            _ => {
-                let event = self.step()?;
-                let opened = event.map(|event| self.shared.opened(&self.view, event));
-                opened.map(|event| Lent::Copied(Box::new(event)))
-            }
+            _ => self.step()?.map(|event| Lent::Copied(Box::new(event))),
         };
         let Some(found) = found else {
             return Ok(None);
         };
         self.left = left - 1;
         let (journal, dir) = (&self.shared.identity.journal, &self.shared.layout.dir);
-        Ok(match (found, &self.source) {
+        let mut event = match (found, &self.source) {
             (Lent::Scanned(hit), Source::Forwards(scan)) => scan.event(journal, hit),
             (Lent::Scanned(_), _) => None,
             (Lent::Found((located, order)), _) => {
@@ -423,7 +422,15 @@ impl Events {
                 })
             }
             (Lent::Copied(event), _) => Some(self.current.insert(*event).as_event_ref(dir)),
-        })
+        };
+        if let Some(event) = event.as_mut().filter(|_| self.shared.is_encrypted) {
+            // What can't be decoded is told of by whoever looks at it.
+            let frame = event.frame().ok().flatten();
+            let (shared, view) = (&self.shared, &self.view);
+            shared.open_sections(view, frame.as_ref(), &mut self.opened);
+            event.opened = &self.opened;
+        }
+        Ok(event)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use factlog_format::{
     Digest, EventFrame, FRAME_HEADER_LEN, FormatError, FrameType, FullStub, Identity, JournalId,
-    Ordering, StreamId, coordinate_key,
+    Ordering, SectionRow, StreamId, coordinate_key,
 };
 use factlog_fs::{FileKind, StoreFs};
 use factlog_proof::VerifierKey;
@@ -20,6 +20,7 @@ use super::{Events, Query, Streams};
 use crate::{
     Damage, Error, Event,
     commit::Head,
+    event::Opened,
     follow::Followers,
     index::Table,
     keys::{Keys, Sealed},
@@ -493,18 +494,33 @@ impl Shared {
 
     /// The event with its encrypted sections opened, as far as they can be.
     pub(crate) fn opened(self: &Arc<Self>, view: &Arc<View>, mut event: Event) -> Event {
-        let is_sealed = |event: &Event| event.sections().any(|section| section.is_sealed());
-        if self.is_encrypted && is_sealed(&event) {
-            let opened = match &self.secrets {
-                Some(secrets) => secrets.open_sections(self, view, &event),
-                None => event
-                    .sections()
-                    .map(|section| section.is_sealed().then_some(Err(Sealed::NotBuilt)))
-                    .collect(),
-            };
+        if self.is_encrypted {
+            let mut opened = Vec::new();
+            self.open_sections(view, event.frame().as_ref(), &mut opened);
             event.set_opened(opened);
         }
         event
+    }
+
+    /// What opening each of an event's sections comes to.
+    pub(crate) fn open_sections(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        frame: Option<&EventFrame<'_>>,
+        opened: &mut Vec<Opened>,
+    ) {
+        let Some(frame) = frame else {
+            opened.clear();
+            return;
+        };
+        match &self.secrets {
+            Some(secrets) => secrets.open_sections(self, view, frame, opened),
+            None => {
+                opened.clear();
+                let not_built = |row: SectionRow<'_>| row.sealed.map(|_| Err(Sealed::NotBuilt));
+                opened.extend(frame.sections().map(|(row, _)| not_built(row)));
+            }
+        }
     }
 
     /// The sequence of an event's id, checked against the event itself.

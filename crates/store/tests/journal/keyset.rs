@@ -22,7 +22,7 @@ const LOG: &str = "journal/keys/minted-00000001";
 /// Where the records of a log begin.
 const RECORDS: usize = 48;
 
-fn put(fs: &MemFs, path: &Path, bytes: &[u8]) {
+pub(crate) fn put(fs: &MemFs, path: &Path, bytes: &[u8]) {
     let file = match fs.open(path, OpenMode::Write) {
         Ok(file) => file,
         Err(_) => fs.create_new(path, Access::Private).unwrap(),

@@ -7,6 +7,8 @@ mod disclosed;
 #[cfg(feature = "encryption")]
 mod encrypted;
 mod follow;
+#[cfg(feature = "encryption")]
+mod forged;
 mod groups;
 #[cfg(feature = "encryption")]
 mod keyset;

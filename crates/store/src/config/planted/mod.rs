@@ -48,6 +48,8 @@ pub(crate) enum Bug {
     EndNotStated,
     /// A process goes on reading until it knows that the intent is durable.
     RetiredWhenDurable,
+    /// What is ordered to be destroyed is called shredded before the event that demands it is durable.
+    IntentBelieved,
     /// A long scan opens with a key that an event wants destroyed which came after it began.
     OldViewBelieved,
     /// A torn tail is taken for corruption.
