@@ -27,6 +27,13 @@ export const textOf = (bytes, what) => {
   }
 };
 
+/** Text without control characters. */
+export const plainText = (bytes, what) => {
+  const text = textOf(bytes, what);
+  need(!CONTROL.test(text), `${what} has a control character`);
+  return text;
+};
+
 export class Cut {
   constructor(bytes, at = 0) {
     this.bytes = bytes;

@@ -283,7 +283,8 @@ const show = (record) => {
     const row = facts.sections[place];
     const head = make("h3", {}, plain(`Section ${row.name}`));
     if (section.state === 3) return [head, make("p", {}, `Left out of this case. It is in the journal: ${row.length} bytes with the hash ${hex(row.hash)}.`)];
-    if (section.state === 4) return [head, make("p", {}, `${row.suite === 0 ? "Erased" : "Erased: its key was destroyed"}, by event ${section.by}. Its hash was ${hex(row.hash)}.`)];
+    const order = report.case.bySequence.get(section.by)?.facts?.kind;
+    if (section.state === 4) return [head, make("p", {}, `${order === "shred.intended" ? "Erased: its key was destroyed" : "Erased"}, by event ${section.by}. Its hash was ${hex(row.hash)}.`)];
     if (row.suite !== 0) return [head, make("p", {}, `Encrypted. ${section.key ? "Its own key is in the case and is the right one unless a finding says otherwise; this page doesn't decrypt." : "Its key is not in the case."}`)];
     return [head, make("pre", {}, plain(content(row, section.stored)))];
   });

@@ -1,5 +1,5 @@
 // The checks of docs/evidence.md, in their order.
-import { Bad, Cut, hex, known, need, same } from "./bytes.js";
+import { Bad, Cut, hex, known, need, plainText, same } from "./bytes.js";
 import { Case } from "./case.js";
 import {
   caseCommitment, keyCommitment, leafHash, nextKeyHash, nodeHash, sealedHash, sectionHash,
@@ -200,6 +200,23 @@ const readIds = (cut) => {
   return ids;
 };
 
+/** Ranges of sequences, each from its first to one past its last. */
+const readSet = (cut) => {
+  let end = cut.u64();
+  const first = end;
+  const ranges = cut.list(8, (_, index) => {
+    const [gap, length] = [BigInt(cut.u32()), BigInt(cut.u32())];
+    const from = end + gap;
+    end = from + length;
+    need(length > 0n && end <= MOST && (gap === 0n) === (index === 0), "a set of sequences");
+    return { from, end };
+  });
+  need(ranges.length <= 1 << 20 && (ranges.length > 0 || first === 0n), "a set of sequences");
+  return ranges;
+};
+
+const within = (ranges, sequence) => ranges.some(({ from, end }) => from <= sequence && sequence < end);
+
 const READ = {
   "shred.intended": (cut) => {
     const domain = cut.u8();
@@ -215,6 +232,14 @@ const READ = {
     const fates = Array.from({ length: count }, () => cut.take(9)[8]);
     known(fates.every((fate) => fate <= 3), "fate of a secret");
     need(count <= 16 && (grade === 1 || !fates.includes(0)), "recipients");
+    const heard = cut.u8();
+    need(heard <= 16, "acknowledgements");
+    for (let at = 0; at < heard; at++) {
+      const name = cut.take(cut.u8());
+      need(name.length > 0 && name.length <= 64, "name of who acknowledges");
+      plainText(name, "name of who acknowledges");
+      known(cut.u8() <= 1, "acknowledgement");
+    }
     return {};
   },
   "keyset.noted": (cut) => {
@@ -227,6 +252,28 @@ const READ = {
   },
   "hold.placed": (cut) => ({ reason: cut.reason(), domains: readIds(cut) }),
   "hold.lifted": (cut) => ({ hold: cut.u64(), reason: cut.reason() }),
+  "erasure.ordered": (cut) => {
+    const [level, sections] = [cut.u8(), cut.u16()];
+    known(level === 1 || level === 2, "level of an erasure");
+    need(level === 2 ? sections === 0xffff : sections !== 0, "sections of an erasure");
+    plainText(cut.take(cut.u8()), "policy");
+    const value = { full: level === 2, sections, reason: cut.reason() };
+    cut.take(32);
+    value.set = readSet(cut);
+    need(value.set.length > 0, "an erasure of nothing");
+    return value;
+  },
+  "erasure.completed": (cut) => {
+    const erasure = cut.u64();
+    const count = cut.u16();
+    need(count <= 1024, "holds of an erasure");
+    const held = Array.from({ length: count }, () => ({ hold: cut.u64(), set: readSet(cut) }));
+    const ranges = held.flatMap(({ set }) => set).sort((one, two) => (one.from < two.from ? -1 : 1));
+    const fits = held.every(({ hold, set }, at) => set.length > 0 && (at === 0 || held[at - 1].hold < hold))
+      && ranges.every(({ from }, at) => at === 0 || ranges[at - 1].end <= from);
+    need(fits, "holds of an erasure");
+    return { erasure, kept: ranges };
+  },
   "journal.created": (cut) => {
     const value = { journal: cut.take(16), created: cut.i64() };
     const policy = cut.u8();
@@ -318,24 +365,36 @@ const checkCompleteness = (found, governing, after, say) => {
 
 /** What is erased is so by an event of the journal that comes later, and for the reason that it gives. */
 const checkErased = ({ statement: said, records, bySequence }, governing, wrong) => {
-  const intended = governing.filter(({ kind }) => kind === "shred.intended");
-  const shreds = new Map(intended.map(({ sequence, value }) => [sequence, { ...value, keys: new Set(value.keys) }]));
-  const erases = (by) => {
-    const order = bySequence.get(by);
-    return Boolean(order?.own) && order.facts.kind.startsWith("erasure.");
+  const own = new Map(governing.map((event) => [event.sequence, event]));
+  const shreds = governing.filter(({ kind }) => kind === "shred.intended");
+  const keys = new Map(shreds.map(({ sequence, value }) => [sequence, new Set(value.keys)]));
+  const completed = governing.filter(({ kind }) => kind === "erasure.completed");
+  const kept = new Map(completed.map(({ value }) => [value.erasure, value.kept]));
+  const takes = (by, sequence, place, key) => {
+    if (!own.has(by)) {
+      // One that only a newer version knows: that it can't be read was said.
+      const order = bySequence.get(by);
+      return Boolean(order?.own) && order.facts.kind.startsWith("erasure.");
+    }
+    const { kind, value } = own.get(by);
+    if (kind === "shred.intended") return Boolean(key) && keys.get(by).has(hex(key));
+    if (kind !== "erasure.ordered") return false;
+    const much = value.full || (place !== null && ((value.sections >> place) & 1) === 1);
+    return much && within(value.set, sequence) && !within(kept.get(by) ?? [], sequence);
   };
   for (const record of records) {
-    const sections = (record.sections ?? []).map((section, at) => [section, record.facts.sections[at]]);
-    const parts = sections.filter(([{ state }]) => state === 4).map(([{ by }, { keyId }]) => [by, keyId]);
-    const orders = record.erasedBy === null ? parts : [[record.erasedBy, undefined]];
-    for (const [by, key] of orders) {
-      const shredded = key !== undefined && Boolean(shreds.get(by)?.keys.has(hex(key)));
-      if (by > record.sequence && (shredded || erases(by))) continue;
+    const sections = (record.sections ?? []).map(({ state, by }, at) => ({ state, by, at, key: record.facts.sections[at].keyId }));
+    const parts = sections.filter(({ state }) => state === 4);
+    const orders = record.erasedBy === null ? parts : [{ by: record.erasedBy, at: null }];
+    for (const { by, at, key } of orders) {
+      if (by > record.sequence && takes(by, record.sequence, at, key)) continue;
       wrong("stub", record.sequence, `it is said to be erased by event ${by}, which doesn't do that`);
     }
   }
   for (const { by, reason } of said.erased) {
-    if ((shreds.get(by)?.reason ?? reason) === reason) continue;
+    const order = own.get(by);
+    const gives = ["shred.intended", "erasure.ordered"].includes(order?.kind) ? order.value.reason : reason;
+    if (gives === reason) continue;
     wrong("stub", by, "the case gives another reason for an erasure than the event that ordered it");
   }
 };

@@ -23,6 +23,8 @@ context!(FACTS, "factlog 1 facts");
 context!(EVENT, "factlog 1 event");
 context!(GROUP_KEY, "factlog 1 group key");
 context!(HEADERS, "factlog 1 segment headers");
+context!(ERASURE, "factlog 1 erasure");
+context!(PLAIN_DOMAIN, "factlog 1 plain domain");
 context!(COORDINATE, "factlog 1 coordinate");
 context!(JOURNAL_KEY, "factlog 1 journal key");
 context!(NEXT_KEY, "factlog 1 next key");
@@ -251,10 +253,60 @@ impl HeadersHasher {
     }
 }
 
+/// The hash by which an erasure commits to the events that it covers: over `sequence u64 ‖ event hash`
+/// of each, in order.
+#[derive(Clone)]
+pub struct ErasureHasher(Hasher);
+
+impl ErasureHasher {
+    /// Of no event yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Hasher::new_from_context_key(&ERASURE))
+    }
+
+    /// Adds the next event.
+    pub fn add(&mut self, sequence: u64, event_hash: &Digest) {
+        let mut bytes = [0; 40];
+        bytes[..8].copy_from_slice(&sequence.to_le_bytes());
+        bytes[8..].copy_from_slice(event_hash);
+        self.0.update(&bytes);
+    }
+
+    /// The hash over all that was added.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+impl Default for ErasureHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for ErasureHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ErasureHasher(..)")
+    }
+}
+
 impl std::fmt::Debug for HeadersHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("HeadersHasher(..)")
     }
+}
+
+/// The tag of a domain in a journal that isn't encrypted: the first 16 bytes of a hash over the journal's id
+/// and the domain's name. It hides nothing that the facts don't tell.
+#[must_use]
+pub fn plain_domain_tag(journal: &JournalId, name: &[u8]) -> [u8; 16] {
+    let mut hasher = Hasher::new_from_context_key(&PLAIN_DOMAIN);
+    hasher.update(journal).update(name);
+    let mut tag = [0; 16];
+    hasher.finalize_xof().fill(&mut tag);
+    tag
 }
 
 /// The key by which derived indexes know a coordinate: the first 16 bytes of a hash over

@@ -58,15 +58,16 @@ pub use event::{
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};
 pub use hash::{
-    FramesHasher, GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret, case_commitment,
-    coordinate_key, event_hash, event_hashes, facts_hash, journal_key, key_commitment,
-    keyed_blocks, next_key_hash, section_hash,
+    ErasureHasher, FramesHasher, GroupKey, HashBatch, HashSort, HeadersHasher, SectionSecret,
+    case_commitment, coordinate_key, event_hash, event_hashes, facts_hash, journal_key,
+    key_commitment, keyed_blocks, next_key_hash, plain_domain_tag, section_hash,
 };
 pub use identity::{Identity, check_origin};
 pub use journal_event::{
-    CaseExported, ClockSteppedBack, Encryption, HoldLifted, HoldPlaced, JournalCreated,
-    JournalEvent, JournalRecovered, KeyDomain, KeyRevoked, KeyRotated, KeysetNoted, RecoveryReason,
-    SecretFate, ShredCompleted, ShredGrade, ShredIntended, SigningPolicyCode,
+    CaseExported, ClockSteppedBack, Encryption, ErasureCompleted, ErasureLevel, ErasureOrdered,
+    HoldLifted, HoldPlaced, JournalCreated, JournalEvent, JournalRecovered, KeyDomain, KeyRevoked,
+    KeyRotated, KeysetNoted, RecoveryReason, SecretFate, SequenceSet, ShredCompleted, ShredGrade,
+    ShredIntended, SigningPolicyCode,
 };
 pub use limits::*;
 pub use manifest::{CachedValue, Manifest, ManifestRow};

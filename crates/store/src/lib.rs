@@ -32,7 +32,9 @@ mod verify;
 use open::layout;
 
 pub use commit::{Anchor, BatchReceipt, Receipt, Ticket};
-pub use compact::{Compaction, CompactionStep};
+pub use compact::{
+    Compaction, CompactionStep, ErasedBy, Hold, Retained, Retention, RetentionRule, RuleTakes,
+};
 pub use config::{
     ChainVerification, Clock, Dangerous, Options, Random, Recovery, RegistryCheck, SigningPolicy,
     SystemClock, SystemRandom,
@@ -64,12 +66,12 @@ pub use follow::{
     SubscriptionStatus, Worker,
 };
 pub use journal::{Journal, Rotated, Rotation};
-pub use keys::Sealed;
 #[cfg(feature = "encryption")]
 pub use keys::{
-    Erased, ErasureEntry, Hold, KeyEntry, KeysetInfo, OldSecrets, OnErased, Passphrase, Provider,
-    RecipientInfo, Rewrap, Selector, Shred, Shredded,
+    Erased, ErasureEntry, KeyEntry, KeysetInfo, OldSecrets, OnErased, Passphrase, Provider,
+    RecipientInfo, Rewrap, Shred, Shredded,
 };
+pub use keys::{Sealed, Selector};
 pub use known::{KnownError, KnownJournal, KnownJournals, RotationProof, Standing};
 pub use read::{
     Ancestry, AncestryEnd, CaseQuery, Events, Query, Reader, Stats, StorageBytes, StreamHead,
@@ -111,6 +113,8 @@ mod guide {
     struct Boundaries;
     #[doc = include_str!("../../../docs/guide/reading.md")]
     struct Reading;
+    #[doc = include_str!("../../../docs/guide/retention.md")]
+    struct Retention;
     #[doc = include_str!("../../../docs/guide/subscriptions.md")]
     struct Subscriptions;
     #[doc = include_str!("../../../docs/guide/projections.md")]

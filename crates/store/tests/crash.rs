@@ -14,7 +14,7 @@ use crash::fault::{Failing, Faults, fail_everywhere, fail_recovery, fill_the_dis
 use crash::figures::Figures;
 use crash::verdict::{Specimen, Verdicts, flips, rollbacks, sectors};
 use crash::workload::{Step, Workload};
-use factlog_sim::{Failure, SimFs};
+use factlog_sim::{FailedSync, Failure, SimFs};
 
 #[track_caller]
 #[expect(
@@ -60,6 +60,35 @@ fn survives(seeds: impl Iterator<Item = u64>) {
 #[test]
 fn every_crash_of_a_compaction_is_survived() {
     green(&crash_everywhere(Workload::compacting(), Budget::ORDINARY));
+}
+
+#[test]
+fn every_crash_of_a_retention_is_survived() {
+    // Few are left to chance: what a retention leaves differs by where it stops.
+    let budget = Budget {
+        tries: 2,
+        ..Budget::ORDINARY
+    };
+    green(&crash_everywhere(Workload::retaining(), budget));
+}
+
+/// One that has no effect, and a sync that loses what it was to keep.
+const FAILING: Faults = Faults {
+    how: &[
+        Failing::Once(Failure::Io),
+        Failing::Once(Failure::Sync(FailedSync::DropsPages)),
+    ],
+    ..Faults::ALL
+};
+
+#[test]
+fn every_failing_call_of_a_compaction_is_survived() {
+    green(&fail_everywhere(&Workload::compacting(), FAILING));
+}
+
+#[test]
+fn every_failing_call_of_a_retention_is_survived() {
+    green(&fail_everywhere(&Workload::retaining(), FAILING));
 }
 
 /// Events so large that segments roll.

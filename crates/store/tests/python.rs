@@ -24,8 +24,8 @@ use std::{
 
 use data_encoding::BASE64;
 use factlog::{
-    Compaction, Encoding, Journal, NewEvent, Options, Outcome, Policy, Report, Rotation,
-    UnverifiedReceipt, VerifyOptions, verify,
+    Compaction, Encoding, Journal, NewEvent, Options, Outcome, Policy, Report, Retention,
+    RetentionRule, Rotation, UnverifiedReceipt, VerifyOptions, verify,
 };
 use factlog_format::Manifest;
 use journals::{CHECKPOINT, Golden, NAMES, VKEY, fixtures, signing_key, stored};
@@ -507,4 +507,58 @@ fn a_compacted_journal_with_a_replaced_key_holds() {
     args.extend(["--checkpoint".to_owned(), path("checkpoint")]);
     let (code, said) = run(&args);
     assert_eq!(code, HOLDS, "{said}");
+}
+
+#[test]
+fn what_retention_took_holds_and_what_was_put_back_does_not() {
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("j");
+    let options = Options::new().signing_key_file(folder.path().join("key"));
+    let options = options
+        .segment_len(64 << 10)
+        .dangerous()
+        .without_housekeeper();
+    let journal = Journal::create(&dir, options).unwrap();
+    for number in 0..60 {
+        let event = NewEvent::new("bank", "account-1", "account.noted");
+        let event = event.data(Encoding::Raw, vec![number; 4000]);
+        journal.append(event).unwrap();
+    }
+    let manifest = || Manifest::decode(&fs::read(dir.join("MANIFEST")).unwrap()).unwrap();
+    let segment = |row: &factlog_format::ManifestRow| {
+        let name = format!("{:016x}-{:08x}.seg", row.first_sequence, row.generation);
+        dir.join("segments").join(name)
+    };
+    let old = manifest().rows.remove(0);
+    let bytes = fs::read(segment(&old)).unwrap();
+    let rule = RetentionRule::new("old", "no longer needed").only_if(|event| event.sequence() < 4);
+    journal.retain(&Retention::new(vec![rule])).unwrap();
+    let vkey = journal.reader().verifier_key().unwrap().to_string();
+    let checkpoint = folder.path().join("checkpoint");
+    fs::write(
+        &checkpoint,
+        journal.reader().checkpoint().unwrap().to_string(),
+    )
+    .unwrap();
+    journal.close().unwrap();
+    let ask = || {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        let mut args = vec!["journal".to_owned(), path(&dir), "--vkey".to_owned()];
+        args.extend([vkey.clone(), "--checkpoint".to_owned(), path(&checkpoint)]);
+        run(&args)
+    };
+    let (code, said) = ask();
+    assert_eq!(code, HOLDS, "{said}");
+
+    let mut changed = manifest();
+    fs::remove_file(segment(&changed.rows[0])).unwrap();
+    fs::write(segment(&old), bytes).unwrap();
+    changed.rows[0] = old;
+    fs::write(dir.join("MANIFEST"), changed.encode()).unwrap();
+    let (code, said) = ask();
+    assert_eq!(code, FAILS, "{said}");
+    assert!(said.contains("erasure.not_applied"), "{said}");
 }

@@ -467,3 +467,57 @@ fn what_is_shredded_is_gone_and_its_receipt_still_verifies() {
         .exits(0);
     place.run(&["verify", "j"]).exits(0);
 }
+
+#[test]
+fn retention_takes_the_payloads_that_a_policy_names() {
+    let place = Place::with_journal();
+    for (kind, data) in [("chat.said", "\"first\""), ("chat.said", "\"last\"")] {
+        place.append("support/chat-1", kind, data);
+    }
+    let last = place.append("support/chat-1", "chat.closed", "\"bye\"");
+    let last = last["sequence"].as_u64().unwrap();
+    place.write(
+        "policy",
+        "[[rule]]\nname = 'chats'\nreason = 'not needed'\nkind = 'chat.said'\n",
+    );
+    let run = |more: &[&str]| {
+        let args = ["retain", "j", "--policy", "policy", "--json"];
+        place.run(&[&args, more].concat()).exits(0).object()
+    };
+    let planned = run(&["--dry-run"]);
+    assert_eq!(planned["rules"][0]["events"], 2);
+    let payload = |sequence: u64| {
+        let sequence = sequence.to_string();
+        let shown = place.run(&["show", "j", &sequence, "--json"]).exits(0);
+        shown.object()["sections"][0]["value"].clone()
+    };
+    assert_eq!(payload(last - 1), "last");
+    let done = run(&["--actor", "office"]);
+    assert_eq!(done["rules"][0]["bytes"], planned["rules"][0]["bytes"]);
+    assert_eq!(done["rules"][0]["reason"], "not needed");
+    assert_eq!(payload(last), "bye");
+    assert!(payload(last - 1).is_null());
+    for (path, bytes) in files(&place.path("j")) {
+        let found = bytes.windows(7).any(|bytes| bytes == b"\"first\"");
+        assert!(!found, "{}", path.display());
+    }
+    place.run(&["verify", "j"]).exits(0);
+}
+
+#[test]
+fn a_policy_with_a_mistake_changes_nothing() {
+    let place = Place::with_journal();
+    place.append("support/chat-1", "chat.said", "\"first\"");
+    let before = files(&place.path("j"));
+    let rule = "[[rule]]\nname = 'chats'\nreason = 'not needed'\nkind = 'chat.said'\n";
+    place.write(
+        "policy",
+        format!("{rule}[[rule]]\nname = 'b'\nkinds = 'x'\n"),
+    );
+    let ran = place.run(&["retain", "j", "--policy", "policy", "--json"]);
+    let error = ran.exits(2).error();
+    assert_eq!(error["code"], "retention.invalid");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("policy, line 7, column 1: "), "{message}");
+    assert!(before == files(&place.path("j")), "something was written");
+}

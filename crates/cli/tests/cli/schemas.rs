@@ -199,6 +199,10 @@ fn every_output_fits_its_schema_and_every_schema_is_met() {
     run(&["witness", "ask", "j", "-o", "request"], 0);
     run(&["witness", "cosign", "w", "request"], 0);
     run(&["publish", "j", "public"], 0);
+    let policy = "[[rule]]\nname = 'a'\nreason = 'r'\nscope = 'a'\n";
+    place.write("policy", policy);
+    run(&["retain", "j", "--policy", "policy", "--dry-run"], 0);
+    run(&["retain", "j", "--policy", "policy"], 0);
     run(&["compact", "j", "--dry-run"], 0);
     run(&["compact", "j", "--rate", "50"], 0);
     run(&["anchor", "add", "j", "file:anchored"], 0);

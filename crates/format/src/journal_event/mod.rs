@@ -1,5 +1,7 @@
 mod erasure;
 mod keys;
+mod retention;
+mod sequences;
 
 use crate::{Digest, FormatError, JournalId, check_origin, cursor::Cursor};
 
@@ -9,6 +11,8 @@ pub use erasure::{
 };
 pub(crate) use erasure::{check_reason, decode_reason, encode_reason};
 pub use keys::{KeyRevoked, KeyRotated};
+pub use retention::{ErasureCompleted, ErasureLevel, ErasureOrdered};
+pub use sequences::SequenceSet;
 
 const VERSION: u8 = 1;
 const MAX_KEYS: usize = 16;
@@ -124,6 +128,10 @@ pub enum JournalEvent {
     HoldLifted(HoldLifted),
     /// An evidence case was made.
     CaseExported(CaseExported),
+    /// Events are to be stubs.
+    ErasureOrdered(ErasureOrdered),
+    /// They are.
+    ErasureCompleted(ErasureCompleted),
 }
 
 impl JournalEvent {
@@ -142,6 +150,8 @@ impl JournalEvent {
             Self::HoldPlaced(_) => "hold.placed",
             Self::HoldLifted(_) => "hold.lifted",
             Self::CaseExported(_) => "case.exported",
+            Self::ErasureOrdered(_) => "erasure.ordered",
+            Self::ErasureCompleted(_) => "erasure.completed",
         }
     }
 
@@ -161,6 +171,8 @@ impl JournalEvent {
             Self::HoldPlaced(placed) => placed.check(),
             Self::HoldLifted(lifted) => lifted.check(),
             Self::CaseExported(case) => case.check(),
+            Self::ErasureOrdered(ordered) => ordered.check(),
+            Self::ErasureCompleted(completed) => completed.check(),
             Self::Recovered(_) | Self::ClockSteppedBack(_) | Self::KeyRevoked(_) => Ok(()),
         }
     }
@@ -191,6 +203,8 @@ impl JournalEvent {
             Self::HoldPlaced(placed) => placed.encode(&mut out),
             Self::HoldLifted(lifted) => lifted.encode(&mut out),
             Self::CaseExported(case) => case.encode(&mut out),
+            Self::ErasureOrdered(ordered) => ordered.encode(&mut out),
+            Self::ErasureCompleted(completed) => completed.encode(&mut out),
         }
         out
     }
@@ -220,6 +234,8 @@ impl JournalEvent {
             "hold.placed" => Self::HoldPlaced(HoldPlaced::decode(&mut input)?),
             "hold.lifted" => Self::HoldLifted(HoldLifted::decode(&mut input)?),
             "case.exported" => Self::CaseExported(CaseExported::decode(&mut input)?),
+            "erasure.ordered" => Self::ErasureOrdered(ErasureOrdered::decode(&mut input)?),
+            "erasure.completed" => Self::ErasureCompleted(ErasureCompleted::decode(&mut input)?),
             _ => return Err(FormatError::Unsupported("journal event kind")),
         };
         input.finish()?;

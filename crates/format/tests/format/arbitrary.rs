@@ -481,7 +481,8 @@ pub(crate) fn journal_event() -> impl Strategy<Value = JournalEvent> {
         rotated,
         revoked,
         exported,
-        erasure()
+        erasure(),
+        retention()
     ]
 }
 
@@ -492,6 +493,51 @@ fn key_domain() -> impl Strategy<Value = KeyDomain> {
 fn ids() -> impl Strategy<Value = Vec<[u8; 16]>> {
     collection::btree_set(any::<[u8; 16]>(), 1..20)
         .prop_map(|ids| ids.into_iter().filter(|id| *id != [0; 16]).collect())
+}
+
+fn set() -> impl Strategy<Value = SequenceSet> {
+    let gaps = collection::vec((1..9u64, any::<bool>()), 1..40);
+    (any::<u32>(), gaps).prop_map(|(first, gaps)| {
+        let mut at = u64::from(first);
+        let sequences = gaps.into_iter().map(|(gap, far)| {
+            at += if far { gap } else { 1 };
+            at
+        });
+        sequences.collect()
+    })
+}
+
+/// Erasures by retention.
+fn retention() -> impl Strategy<Value = JournalEvent> {
+    let level = prop_oneof![
+        (1..=u16::MAX).prop_map(ErasureLevel::Sections),
+        Just(ErasureLevel::Full)
+    ];
+    let ordered = (
+        level,
+        "[a-z0-9]{0,20}",
+        "[a-zé -]{1,80}",
+        set(),
+        any::<[u8; 32]>(),
+    )
+        .prop_map(|(level, policy, reason, set, commitment)| {
+            JournalEvent::ErasureOrdered(ErasureOrdered {
+                level,
+                policy,
+                reason,
+                set,
+                commitment,
+            })
+        });
+    let completed = (any::<u64>(), any::<u64>(), proptest::option::of(set())).prop_map(
+        |(erasure, hold, held)| {
+            JournalEvent::ErasureCompleted(ErasureCompleted {
+                erasure,
+                held: held.into_iter().map(|set| (hold, set)).collect(),
+            })
+        },
+    );
+    prop_oneof![ordered, completed]
 }
 
 /// Shreds and holds.

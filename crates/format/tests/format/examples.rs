@@ -326,6 +326,40 @@ pub(crate) fn exported() -> JournalEvent {
     })
 }
 
+/// Of the events 7, 8 and 11, with made up hashes.
+pub(crate) fn erasure_ordered() -> JournalEvent {
+    let set: SequenceSet = [7, 8, 11].into_iter().collect();
+    let mut hasher = ErasureHasher::new();
+    for (sequence, hash) in set.iter().zip([[0x71; 32], [0x72; 32], [0x73; 32]]) {
+        hasher.add(sequence, &hash);
+    }
+    JournalEvent::ErasureOrdered(ErasureOrdered {
+        level: ErasureLevel::Sections(1),
+        policy: "support".to_owned(),
+        reason: "older than 90 days".to_owned(),
+        set,
+        commitment: hasher.digest(),
+    })
+}
+
+pub(crate) fn erasure_ordered_full() -> JournalEvent {
+    match erasure_ordered() {
+        JournalEvent::ErasureOrdered(ordered) => JournalEvent::ErasureOrdered(ErasureOrdered {
+            level: ErasureLevel::Full,
+            policy: String::new(),
+            ..ordered
+        }),
+        other => other,
+    }
+}
+
+pub(crate) fn erasure_completed() -> JournalEvent {
+    JournalEvent::ErasureCompleted(ErasureCompleted {
+        erasure: 12,
+        held: vec![(13, [8].into_iter().collect())],
+    })
+}
+
 pub(crate) fn record() -> EventRecord {
     let (_, facts) = frame_of(&EVENT, &ORDER);
     EventRecord::with_facts(spine(), FACTS_SALT, facts).expect("the spine's own facts")

@@ -117,6 +117,21 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
         ("hold-placed", hold_placed().encode(), Some("journal_event")),
         ("hold-lifted", hold_lifted().encode(), Some("journal_event")),
         ("case-exported", exported().encode(), Some("journal_event")),
+        (
+            "erasure-ordered",
+            erasure_ordered().encode(),
+            Some("journal_event"),
+        ),
+        (
+            "erasure-ordered-full",
+            erasure_ordered_full().encode(),
+            Some("journal_event"),
+        ),
+        (
+            "erasure-completed",
+            erasure_completed().encode(),
+            Some("journal_event"),
+        ),
         ("event-record", record().encode(), Some("event_record")),
         (
             "event-record-spine-only",

@@ -499,6 +499,40 @@ fn journal_events() -> Vec<Row> {
         ("exported-more-than-there-are", "case.exported", INVALID, changed("case-exported", 17, 9)),
         ("exported-end-before-first", "case.exported", INVALID, changed("case-exported", 9, 0)),
         ("exported-cut", "case.exported", TRUNCATED, good("case-exported")[..56].to_vec()),
+        ("erasure-level", "erasure.ordered", UNSUPPORTED, changed("erasure-ordered", 1, 3)),
+        ("erasure-of-no-section", "erasure.ordered", INVALID, changed("erasure-ordered", 2, 0)),
+        ("erasure-full-of-some-sections", "erasure.ordered", INVALID, changed("erasure-ordered-full", 2, 1)),
+        ("erasure-policy-not-text", "erasure.ordered", INVALID, changed("erasure-ordered", 5, 10)),
+        ("erasure-of-touching-ranges", "erasure.ordered", INVALID, changed("erasure-ordered", 84, 0)),
+        ("erasure-of-an-empty-range", "erasure.ordered", INVALID, changed("erasure-ordered", 80, 0)),
+        ("erasure-of-nothing", "erasure.ordered", INVALID, {
+            let mut none = good("erasure-ordered");
+            none.truncate(64);
+            none.extend_from_slice(&[0; 12]);
+            none
+        }),
+        ("erasure-of-more-ranges", "erasure.ordered", TRUNCATED, changed("erasure-ordered", 72, 3)),
+        ("erasure-of-too-many-ranges", "erasure.ordered", LIMIT, changed("erasure-ordered", 75, 1)),
+        ("erasure-holds-descend", "erasure.completed", INVALID, {
+            let mut two = good("erasure-completed");
+            two[9] = 2;
+            two.extend_from_slice(&good("erasure-completed")[11..]);
+            two
+        }),
+        ("erasure-hold-of-nothing", "erasure.completed", INVALID, {
+            let mut none = good("erasure-completed");
+            none.truncate(19);
+            none.extend_from_slice(&[0; 12]);
+            none
+        }),
+        ("erasure-held-twice", "erasure.completed", INVALID, {
+            let mut two = good("erasure-completed");
+            two[9] = 2;
+            two.extend_from_slice(&good("erasure-completed")[11..]);
+            let again = good("erasure-completed").len();
+            two[again] = 14;
+            two
+        }),
         ("clock-cut", "clock.stepped_back", TRUNCATED, good("clock-stepped-back")[..16].to_vec()),
     ]
 }

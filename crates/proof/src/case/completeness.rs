@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use factlog_format::{
-    CaseEdge, CaseRecord, CaseSection, CaseStatement, JournalEvent, ShredIntended, case_commitment,
+    CaseEdge, CaseRecord, CaseSection, CaseStatement, ErasureCompleted, ErasureLevel, JournalEvent,
+    case_commitment,
 };
 
 use super::{
@@ -149,33 +150,27 @@ fn check_counts(case: &VerifiedCase<'_>, about: &mut About<'_>) {
 
 /// What is erased is so by an event of the journal that comes later, and for the reason that it gives.
 fn check_erased(case: &VerifiedCase<'_>, governing: &[Governing], about: &mut About<'_>) {
-    let shreds: HashMap<u64, &ShredIntended> = governing
-        .iter()
-        .filter_map(|own| match &own.event {
-            JournalEvent::ShredIntended(shred) => Some((own.sequence, shred)),
-            _ => None,
-        })
-        .collect();
-    let erases = |by: u64| {
-        let order = find(&case.file, by).filter(|order| is_own(order));
-        let kind = order.and_then(|order| Some(order.facts()?.kind));
-        kind.is_some_and(|kind| kind.starts_with("erasure."))
-    };
+    let orders = Orders::new(governing);
     for record in &case.file.records {
         let sequence = record.spine.sequence;
         let facts = record.facts();
         let rows = facts.iter().flat_map(|facts| facts.sections.iter());
-        let sections = rows.zip(record.sections.iter().flatten());
-        let sections = sections.filter_map(|(row, section)| match section {
-            CaseSection::Erased { by } => Some((*by, row.sealed.map(|sealed| sealed.key_id))),
+        let sections = rows.zip(record.sections.iter().flatten()).enumerate();
+        let sections = sections.filter_map(|(at, (row, section))| match section {
+            CaseSection::Erased { by } => {
+                Some((*by, Some((at, row.sealed.map(|sealed| sealed.key_id)))))
+            }
             _ => None,
         });
         let whole = record.erased_by.map(|by| (by, None));
-        for (by, key) in whole.into_iter().chain(sections) {
-            let shredded = key
-                .zip(shreds.get(&by))
-                .is_some_and(|(key, shred)| shred.keys.binary_search(&key).is_ok());
-            if by <= sequence || !(shredded || erases(by)) {
+        for (by, part) in whole.into_iter().chain(sections) {
+            let ordered = orders.take(by, sequence, part).unwrap_or_else(|| {
+                // One that only a newer version knows: that it can't be read was said.
+                let order = find(&case.file, by).filter(|order| is_own(order));
+                let kind = order.and_then(|order| Some(order.facts()?.kind));
+                kind.is_some_and(|kind| kind.starts_with("erasure."))
+            });
+            if by <= sequence || !ordered {
                 let detail =
                     format!("it is said to be erased by event {by}, which doesn't do that");
                 about.wrong("case.stub", Some(sequence), detail);
@@ -183,11 +178,68 @@ fn check_erased(case: &VerifiedCase<'_>, governing: &[Governing], about: &mut Ab
         }
     }
     for erased in &case.statement.erased {
-        let said = shreds.get(&erased.by);
-        if said.is_some_and(|shred| shred.reason != erased.reason) {
+        if orders
+            .reason(erased.by)
+            .is_some_and(|said| said != erased.reason)
+        {
             let detail =
                 "the case gives another reason for an erasure than the event that ordered it";
             about.wrong("case.stub", Some(erased.by), detail);
+        }
+    }
+}
+
+/// The events of the journal that take something of others, by sequence, and what holds kept of that.
+struct Orders<'c> {
+    by: HashMap<u64, &'c JournalEvent>,
+    completed: HashMap<u64, &'c ErasureCompleted>,
+}
+
+impl<'c> Orders<'c> {
+    fn new(governing: &'c [Governing]) -> Self {
+        let by = governing.iter().map(|own| (own.sequence, &own.event));
+        let completed = governing.iter().filter_map(|own| match &own.event {
+            JournalEvent::ErasureCompleted(done) => Some((done.erasure, done)),
+            _ => None,
+        });
+        Self {
+            by: by.collect(),
+            completed: completed.collect(),
+        }
+    }
+
+    /// Whether event `by` takes a section, by its place and the id of its key, or all but the spine; `None`
+    /// where it couldn't be read.
+    fn take(
+        &self,
+        by: u64,
+        sequence: u64,
+        part: Option<(usize, Option<[u8; 16]>)>,
+    ) -> Option<bool> {
+        let taken = match self.by.get(&by)? {
+            JournalEvent::ShredIntended(shred) => {
+                let key = part.and_then(|(_, key)| key);
+                key.is_some_and(|key| shred.keys.binary_search(&key).is_ok())
+            }
+            JournalEvent::ErasureOrdered(ordered) => {
+                let done = self.completed.get(&by);
+                let kept = done.is_some_and(|done| done.is_held(sequence));
+                let much = match (ordered.level, part) {
+                    (ErasureLevel::Sections(bits), Some((at, _))) => bits & (1 << at) != 0,
+                    (level, _) => level == ErasureLevel::Full,
+                };
+                much && !kept && ordered.set.contains(sequence)
+            }
+            _ => false,
+        };
+        Some(taken)
+    }
+
+    fn reason(&self, by: u64) -> Option<&'c str> {
+        match self.by.get(&by)? {
+            JournalEvent::ShredIntended(shred) => Some(&shred.reason),
+            JournalEvent::ErasureOrdered(ordered) => Some(&ordered.reason),
+            _ => None,
         }
     }
 }

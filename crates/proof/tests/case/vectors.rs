@@ -2,8 +2,10 @@
 //! command, the page and the verifier in Python.
 
 use factlog_format::{
-    CaseEdge, CaseErased, CaseExported, CaseSection, CaseStatement, JournalEvent, KeyDomain,
-    KeyRevoked, KeyRotated, SectionSecret, ShredIntended, case_commitment, next_key_hash,
+    CaseEdge, CaseErased, CaseExported, CaseSection, CaseStatement, ErasureCompleted,
+    ErasureHasher, ErasureLevel, ErasureOrdered, HoldPlaced, JournalEvent, KeyDomain, KeyRevoked,
+    KeyRotated, SecretFate, SectionSecret, ShredCompleted, ShredGrade, ShredIntended,
+    case_commitment, next_key_hash,
 };
 use factlog_proof::{Checkpoint, SigningKey};
 
@@ -593,60 +595,77 @@ fn disclosures(vectors: &mut Vectors) {
     );
 }
 
-/// As a journal that erases will write them: the erasure's own encoding is still to come, so that these
-/// can't be decided.
+/// What retention leaves of events.
 fn erasures(vectors: &mut Vectors) {
-    const OPEN: [&str; 3] = ["undecided", "holds", "undecided"];
-    let mut lab = Lab::ledger();
-    let by = lab.append(
-        "$journal",
-        "journal",
-        "erasure.ordered",
-        2200,
-        &[part("data", b"\x01")],
-    );
-    let erased = |by, level, events| CaseErased {
-        by,
-        level,
-        reason: "retention".into(),
-        events,
-    };
-    let fully = |case: &mut Case, sequence| {
+    const WHY: &str = "retention";
+    let fully = |case: &mut Case, sequence, by| {
         let record = at(case, sequence);
         (record.facts, record.sections, record.erased_by) = (None, None, Some(by));
     };
-    let export = |change: &dyn Fn(&mut Case), statement: CaseStatement| {
-        lab.export_erased(statement, "retention", change)
+    let two = ErasureLevel::Sections(0b10);
+    let full = |change: &dyn Fn(&mut Case), statement| {
+        erased_by(ErasureLevel::Full, 5, WHY, change, statement)
     };
-    let (_, case) = export(&|case| fully(case, 5), period());
-    vectors.add("erased-whole-event", &case, OPEN, "case.unsupported_event");
-    let (logged, case) = export(&|case| fully(case, 5), deposits());
-    vectors.add("erased-and-unknown", &case, OPEN, "case.unsupported_event");
+    let fifth = |case: &mut Case| fully(case, 5, 10);
     let one = |case: &mut Case| {
-        at(case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased { by };
+        at(case, 3).sections.as_mut().unwrap()[1] = CaseSection::Erased { by: 10 };
     };
-    vectors.add(
+    let mut add = |name, case: &Case, verdicts, code| vectors.add(name, case, verdicts, code);
+    add("erased-whole-event", &full(&fifth, period()).1, HOLDS, "");
+    let (logged, case) = full(&fifth, deposits());
+    add("erased-and-unknown", &case, HOLDS, "");
+    add(
         "erased-section",
-        &export(&one, period()).1,
-        OPEN,
+        &erased_by(two, 3, WHY, &one, period()).1,
+        HOLDS,
+        "",
+    );
+    let (_, other) = erased_by(ErasureLevel::Sections(1), 3, WHY, &one, period());
+    add("erased-section-of-others", &other, INCOMPLETE, "case.stub");
+    let (_, other) = erased_by(two, 5, WHY, &fifth, period());
+    add("erased-more-than-ordered", &other, INCOMPLETE, "case.stub");
+    let (_, other) = erased_by(ErasureLevel::Full, 6, WHY, &fifth, period());
+    add("erased-by-one-of-others", &other, INCOMPLETE, "case.stub");
+    let (_, other) = erased_by(two, 3, "another reason", &one, period());
+    add("erased-for-another-reason", &other, INCOMPLETE, "case.stub");
+    add(
+        "erased-though-held",
+        &though_held(&one),
+        INCOMPLETE,
+        "case.stub",
+    );
+    let mut lab = Lab::ledger();
+    let newer = [part("data", b"\x02")];
+    lab.append("$journal", "journal", "erasure.ordered", 2200, &newer);
+    let open = ["undecided", "holds", "undecided"];
+    add(
+        "erased-by-a-newer-erasure",
+        &lab.export_erased(period(), WHY, &fifth).1,
+        open,
         "case.unsupported_event",
     );
+    let by = 10;
+    let erased = |by, level, events| CaseErased {
+        by,
+        level,
+        reason: WHY.into(),
+        events,
+    };
 
     let never_there = |case: &mut Case| case.records.retain(|record| record.spine.sequence != 5);
     let mut gone = case.clone();
     never_there(&mut gone);
     recount(&mut gone);
     logged.prove(&mut gone);
-    let fails = ["undecided", "holds", "fails"];
-    vectors.add("erased-shown-as-never-there", &gone, fails, "case.gap");
+    vectors.add("erased-shown-as-never-there", &gone, INCOMPLETE, "case.gap");
     let mut less = case.clone();
     restate(&mut less, |statement| statement.unknown = 0);
-    vectors.add("unknown-not-counted", &less, fails, "case.counts");
+    vectors.add("unknown-not-counted", &less, INCOMPLETE, "case.counts");
     let mut more = case;
     restate(&mut more, |statement| {
         statement.erased = vec![erased(by, 2, 2)]
     });
-    vectors.add("erased-counted-twice", &more, fails, "case.counts");
+    vectors.add("erased-counted-twice", &more, INCOMPLETE, "case.counts");
 
     shreds(vectors);
 
@@ -660,6 +679,56 @@ fn erasures(vectors: &mut Vectors) {
     (record.facts, record.sections, record.erased_by) = (None, None, Some(77));
     recount(&mut case);
     vectors.add("erased-by-nothing", &case, INCOMPLETE, "case.stub");
+}
+
+/// A ledger of which event 10 takes something of one event, and a case of it that gives this reason, but
+/// for what is changed in it.
+fn erased_by(
+    level: ErasureLevel,
+    of: u64,
+    reason: &str,
+    change: &dyn Fn(&mut Case),
+    statement: CaseStatement,
+) -> (Lab, Case) {
+    let mut lab = Lab::ledger();
+    order(&mut lab, level, of);
+    lab.export_erased(statement, reason, change)
+}
+
+fn order(lab: &mut Lab, level: ErasureLevel, of: u64) {
+    let mut hasher = ErasureHasher::new();
+    hasher.add(of, &lab.records[of as usize].hash);
+    lab.own(
+        2200,
+        &JournalEvent::ErasureOrdered(ErasureOrdered {
+            level,
+            policy: "old".into(),
+            reason: "retention".into(),
+            set: [of].into_iter().collect(),
+            commitment: hasher.digest(),
+        }),
+    );
+}
+
+/// An erasure of the transfer, of which a hold kept it.
+fn though_held(change: &dyn Fn(&mut Case)) -> Case {
+    let mut lab = Lab::ledger();
+    order(&mut lab, ErasureLevel::Sections(0b10), 3);
+    lab.own(
+        2300,
+        &JournalEvent::HoldPlaced(HoldPlaced {
+            reason: "a trial".into(),
+            domains: Vec::new(),
+        }),
+    );
+    lab.own(
+        2400,
+        &JournalEvent::ErasureCompleted(ErasureCompleted {
+            erasure: 10,
+            held: vec![(11, [3].into_iter().collect())],
+        }),
+    );
+    lab.export_erased(period(), "retention", change).1
 }
 
 /// A ledger whose transfer was shredded by event 10, of keys that begin with this byte, and its case.
@@ -688,6 +757,20 @@ fn shreds(vectors: &mut Vectors) {
     let both = |case: &mut Case| both_erased(case, 10);
     let (_, good) = shredded(0x77, "request 17", &both);
     vectors.add("good-shredded", &good, HOLDS, "");
+    let mut lab = Lab::ledger();
+    lab.own(2200, &shred_of(0x77));
+    let completed = ShredCompleted {
+        intent: 10,
+        generation: 2,
+        root: [0xc2; 32],
+        destroyed: 1,
+        grade: ShredGrade::Removed,
+        recipients: vec![([0xd1; 8], SecretFate::Kept)],
+        acknowledged: vec![("search".into(), true), ("cache".into(), false)],
+    };
+    lab.own(2300, &JournalEvent::ShredCompleted(completed));
+    let (_, case) = lab.export_erased(period(), "request 17", &both);
+    vectors.add("good-shredded-to-the-end", &case, HOLDS, "");
     let mut case = good.clone();
     restate(&mut case, |statement| statement.erased.clear());
     vectors.add("shredded-not-counted", &case, INCOMPLETE, "case.counts");

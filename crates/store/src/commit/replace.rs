@@ -5,6 +5,7 @@ use factlog_format::{Features, ManifestRow};
 use super::{Baton, Writer};
 use crate::{
     Damage, Error,
+    compact::say_erasing,
     config::{Bug, planted},
 };
 
@@ -56,13 +57,18 @@ impl Writer {
         match named {
             Ok(order) => drop(order),
             Err(error) if error.is_disk_full() => {
-                let _ = self.remove_segments(std::slice::from_ref(row));
+                let _ = self.discard_segment(row);
                 return Err(error);
             }
             // MANIFEST may name either.
             Err(error) => return Err(error),
         }
         self.remove_segments(inputs)
+    }
+
+    /// Removes a segment that was made and is not to be named after all.
+    pub(crate) fn discard_segment(&self, row: &ManifestRow) -> Result<(), Error> {
+        self.remove_segments(std::slice::from_ref(row))
     }
 
     fn remove_segments(&self, rows: &[ManifestRow]) -> Result<(), Error> {
@@ -78,7 +84,57 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Has MANIFEST say from where on erasures may not be completed, or that all are. Before that all
+    /// files are gone that it doesn't name.
+    pub(crate) fn tell_erasing(&self, from: Option<u64>) -> Result<(), Error> {
+        let order = self.wait_for_silence(self.order.lock());
+        self.refuse_if_stopped(&order)?;
+        let told = self.between_groups(order, |baton| {
+            baton.clear_orphans()?;
+            let mut manifest = baton.manifest.clone();
+            say_erasing(&mut manifest, from);
+            match manifest == baton.manifest {
+                true => Ok(()),
+                false => baton.replace_manifest(manifest),
+            }
+        });
+        told.map(drop)
+    }
+
+    /// Ends the segment that is being written if events below `end` stand in it, and gives all that are
+    /// sealed then.
+    pub(crate) fn seal_below(&self, end: u64) -> Result<Vec<ManifestRow>, Error> {
+        let order = self.wait_for_silence(self.order.lock());
+        self.refuse_if_stopped(&order)?;
+        let mut rows = Vec::new();
+        let sealed = self.between_groups(order, |baton| {
+            baton.clear_orphans()?;
+            let last = baton.manifest.rows.last();
+            if last.is_some_and(|row| row.first_sequence < end) && !planted(Bug::ActiveKept) {
+                baton.roll()?;
+            }
+            let sealed = baton.manifest.rows.iter().filter(|row| row.count.is_some());
+            rows.extend(sealed.cloned());
+            Ok(())
+        });
+        sealed.map(|order| {
+            drop(order);
+            rows
+        })
+    }
+}
+
 impl Baton {
+    /// Removes every segment that MANIFEST doesn't name, for good.
+    fn clear_orphans(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        self.remove_orphans()?;
+        let segments = self.layout.segments();
+        let synced = self.fs.sync_dir(&segments);
+        synced.map_err(Error::io("sync", &segments))
+    }
+
     fn replace_segments(&mut self, inputs: &[ManifestRow], row: &ManifestRow) -> Result<(), Error> {
         let mut manifest = self.manifest.clone();
         let first = inputs.first();

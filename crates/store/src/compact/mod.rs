@@ -2,16 +2,26 @@
 //!
 //! A step writes a new segment out of neighbours, their events byte for byte, makes it durable, lets one
 //! replace of MANIFEST name it in their place, and only then removes them. Whatever stops it leaves
-//! the one or the other set. Readers of an older view go on in what took the place of a file that is
+//! the one or the other set. Where erasures are not completed, that comes first: what they take is left
+//! out, and only then are they said to be completed. Readers of an older view go on in what took the place of a file that is
 //! gone.
 
+mod erase;
+mod erased;
+mod hold;
 mod plan;
+mod retain;
 mod rewrite;
 
 use std::time::Duration;
 
 use factlog_format::{ManifestRow, SegmentHeader};
 
+pub(crate) use self::erased::{
+    ERASING, Erasing, Erasures, all_erasures, body_of, erasing_from, say_erasing, stub_of,
+};
+pub use self::hold::Hold;
+pub use self::retain::{ErasedBy, Retained, Retention, RetentionRule, RuleTakes};
 use self::{
     plan::{Planned, plan},
     rewrite::Rewrite,
@@ -114,18 +124,21 @@ impl Writer {
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Vec<CompactionStep>, Error> {
         let _one = self.compacting.lock();
-        let (rows, planned) = self.plan_compaction()?;
         let mut pace = Pace::new(self, how);
+        let mut wait = |bytes| {
+            pace.wait(self, bytes, goes_on);
+            match goes_on() {
+                true => Ok(()),
+                false => Err(Refusal::Closed.into()),
+            }
+        };
+        self.finish_erasures(&mut wait)?;
+        let (rows, planned) = self.plan_compaction()?;
         let mut steps = Vec::with_capacity(planned.len());
         for planned in &planned {
             let rows = rows.get(planned.rows.clone()).unwrap_or_default();
-            let row = self.rewrite(rows, &mut |bytes| {
-                pace.wait(self, bytes, goes_on);
-                match goes_on() {
-                    true => Ok(()),
-                    false => Err(Refusal::Closed.into()),
-                }
-            })?;
+            let row = self.rewrite(rows, &|_| None, &mut wait)?;
+            self.replace_segments(rows, &row)?;
             steps.push(CompactionStep {
                 after: row.sealed_end,
                 ..CompactionStep::planned(planned, rows)
@@ -145,8 +158,13 @@ impl Writer {
         Ok((manifest.rows, steps))
     }
 
-    /// Lets one segment take the place of neighbours.
-    fn rewrite(&self, rows: &[ManifestRow], pace: rewrite::Pace<'_>) -> Result<ManifestRow, Error> {
+    /// Makes one segment of neighbours, without what is taken of their events. Nothing names it yet.
+    fn rewrite(
+        &self,
+        rows: &[ManifestRow],
+        taken: rewrite::Taken<'_>,
+        pace: rewrite::Pace<'_>,
+    ) -> Result<ManifestRow, Error> {
         let mut salt = [0; 16];
         self.random.fill(&mut salt);
         let (generation, incarnation, features) = self.next_generation()?;
@@ -154,6 +172,7 @@ impl Writer {
             fs: self.shared.fs.as_ref(),
             layout: &self.shared.layout,
             rows,
+            taken,
             header: SegmentHeader {
                 features,
                 journal: self.shared.identity.journal,
@@ -167,9 +186,7 @@ impl Writer {
             },
             raw_clock: self.clock.now_micros(),
         };
-        let row = rewrite.write(pace)?;
-        self.replace_segments(rows, &row)?;
-        Ok(row)
+        rewrite.write(pace)
     }
 }
 

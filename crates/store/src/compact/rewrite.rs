@@ -1,11 +1,12 @@
 use std::path::Path;
 
 use factlog_format::{
-    CommitHeader, CrcSeed, FrameType, FramesHasher, HeadersHasher, ManifestRow, Ordering,
-    SegmentHeader, SegmentInput,
+    CommitHeader, CrcSeed, ErasureLevel, FrameType, FramesHasher, HeadersHasher, ManifestRow,
+    Ordering, SegmentHeader, SegmentInput, seal_frame,
 };
 use factlog_fs::{Access, OpenMode, StoreFs, write_all_at};
 
+use super::erased::stub_of;
 use crate::{
     Damage, Error,
     config::{Bug, planted},
@@ -30,10 +31,15 @@ pub(super) struct Rewrite<'r> {
     pub(super) layout: &'r Layout,
     /// Neighbours, all sealed.
     pub(super) rows: &'r [ManifestRow],
+    /// How much is taken of an event.
+    pub(super) taken: Taken<'r>,
     /// All of the new segment's header but what follows from the rows.
     pub(super) header: SegmentHeader,
     pub(super) raw_clock: i64,
 }
+
+/// How much is taken of the event of a sequence.
+pub(super) type Taken<'t> = &'t dyn Fn(u64) -> Option<ErasureLevel>;
 
 /// Told of bytes that were written; may wait, or end it with an error.
 pub(super) type Pace<'p> = &'p mut dyn FnMut(u64) -> Result<(), Error>;
@@ -164,7 +170,20 @@ impl Rewrite<'_> {
             if planted(Bug::SurvivorLost) && next == row.first_sequence + row.count.unwrap_or(0) {
                 continue;
             }
-            output.frame(frame.bytes, frame.crc);
+            let stub = match (self.taken)(order.sequence) {
+                Some(level) if !planted(Bug::StubKeepsBytes) => {
+                    stub_of(frame.kind, frame.body, level)
+                        .map_err(|error| segment.damage(at, error.to_string()))?
+                }
+                _ => None,
+            };
+            match stub {
+                Some((_, mut stub)) => {
+                    let crc = seal_frame(segment.seed, &mut stub);
+                    output.frame(&stub, crc);
+                }
+                None => output.frame(frame.bytes, frame.crc),
+            }
             if output.buffer.len() >= CHUNK {
                 output.flush(pace)?;
             }

@@ -157,6 +157,11 @@ const CODES: &[Code] = &[
     row("derived.truncated", Bytes, "a derived file ends early, though the journal was closed cleanly", DERIVED),
     row("disk.full", System, "there is no space left", "make room; nothing acknowledged is lost"),
     row("encryption.not_built", Caller, "the journal is encrypted, and this build was made without encryption", "use a build with the feature `encryption`"),
+    row("erasure.contradicted", Bytes, "an erasure covers what none can, or the event that completes one doesn't fit it", TAMPERING),
+    row("erasure.not_applied", Bytes, "an erasure is completed, and something that it took is here: an old copy was put back", "`compact` takes it again; find out who put it back"),
+    row("erasure.not_checked", Bytes, "events that an erasure covers can't be read, so that its set can't be checked", RESTORE),
+    row("erasure.pending", Crash, "an erasure is ordered, and not completed yet: what it takes is not read, and may still be in files", "nothing, or `compact`, which completes it"),
+    row("erasure.set_mismatch", Bytes, "an erasure commits to other events than those that it covers", TAMPERING),
     row("event.id_repeated", Bytes, "one id stands for two events", TAMPERING),
     row("event.invalid", Caller, "a name or field is not one that an event can have", "see the message"),
     row("event.journal_event", Bytes, "an event of the journal itself is no such event, or stands where none can", TAMPERING),
@@ -304,6 +309,7 @@ const CODES: &[Code] = &[
     row("receipt.unsupported_event", Version, "the receipt's event is of a version that this one doesn't know", "use a newer version"),
     row("recovery.strict", Crash, "recovery would cut a torn tail, and the open is strict", "open without strictness: nothing acknowledged is lost"),
     row("registry.invalid", Caller, "the event types of the program contradict each other", "see the message: give each kind one type, and each type a step from every version"),
+    row("retention.invalid", Caller, "a rule of retention makes no sense", "see the message; nothing was changed"),
     row("salvage.event", Bytes, "an event was read and can't be stored again", "see the message"),
     row("section.other_key", Bytes, "an encrypted section is offered under a key that it was not sealed under", TAMPERING),
     row("section.sealed", Bytes, "an encrypted section is not what was sealed there", TAMPERING),
@@ -411,7 +417,7 @@ mod tests {
     }
 
     /// Names of the same form that are no codes: kinds of events, files and examples.
-    const OTHERS: [&str; 32] = [
+    const OTHERS: [&str; 34] = [
         "a.off",
         "case.exported",
         "clock.stepped_back",
@@ -439,6 +445,8 @@ mod tests {
         "signer.key",
         "machine.secret",
         "shred.intended",
+        "erasure.ordered",
+        "erasure.completed",
         "shred.completed",
         "keyset.noted",
         "hold.placed",

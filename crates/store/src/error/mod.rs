@@ -415,6 +415,9 @@ pub enum Misuse {
     /// There is no such hold in force.
     #[error("there is no hold {0}")]
     NoSuchHold(u64),
+    /// A rule of retention makes no sense.
+    #[error("the rules can't be followed: {0}")]
+    Retention(&'static str),
     /// Nothing in the journal has this sequence or id.
     #[error("there is no event {0}")]
     NoSuchEvent(String),
@@ -455,6 +458,7 @@ impl Misuse {
             Self::Registry(_) => "registry.invalid",
             Self::Condition(_) => "condition.invalid",
             Self::Case(_) => "case.invalid",
+            Self::Retention(_) => "retention.invalid",
             Self::NoSuchEvent(_) => "event.not_found",
             Self::Locked(why) => why.0.code(),
             Self::NotEncrypted => "journal.not_encrypted",

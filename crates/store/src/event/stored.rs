@@ -157,6 +157,21 @@ impl Event {
         self.kind != FrameType::Event && !self.without_payload
     }
 
+    /// Type of its frame.
+    pub(crate) fn frame_kind(&self) -> FrameType {
+        self.kind
+    }
+
+    /// Its frame's body.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The journal it is of.
+    pub(crate) fn journal(&self) -> &JournalId {
+        &self.journal
+    }
+
     /// Keeps what opening its sections came to.
     pub(crate) fn set_opened(&mut self, opened: Vec<Opened>) {
         self.opened = opened;

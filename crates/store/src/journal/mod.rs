@@ -25,6 +25,7 @@ use crate::{
     Receipt, RecoveryReport, Refusal, RegistryCheck, Ticket, WriterFailure,
     commit::housekeeper::{Housekeeper, Signal},
     commit::{Baton, Pool, Stopped, Writer},
+    compact::erasing_from,
     config::{Bug, KeySource, planted},
     event::own,
     follow::{EndsFollowers, Followers},
@@ -176,12 +177,14 @@ impl Journal {
                 Err(error) => return Err(error),
             }
         }
+        let erasing = erasing_from(&found.manifest);
         // Nothing is written, derived files included.
         let for_reading = |lock, found, why: Option<Error>| {
             let (view, _) = read_view(&fs, &found, &floors, &|| true)?;
             let secrets = Keys::open(&options, &found, true);
             let mut shared = shared(&fs, found, view, None, secrets);
             shared.followers = followers(&options);
+            learn(&shared, erasing)?;
             let shared = Arc::new(shared);
             let mut journal = Self::assemble(&options, shared, lock);
             journal.import_key = secret.as_deref().map(import_key);
@@ -204,6 +207,7 @@ impl Journal {
             }
             opened => opened?,
         };
+        learn(&writer.shared, erasing)?;
         if refused.is_none() {
             let shared = Arc::clone(&writer.shared);
             refused = writer.sign_elsewhere(&Reader { shared }).err();
@@ -267,7 +271,9 @@ impl Journal {
         let (view, mut survey) = read_view(fs, &found, &floors, &nobody_writes)?;
         let follower = Some(Follower::after(&survey));
         let secrets = Keys::open(&options, &found, true);
+        let erasing = erasing_from(&found.manifest);
         let mut shared = shared(fs, found, view, follower, secrets);
+        learn(&shared, erasing)?;
         shared.followers = followers(&options);
         let damage = survey.damage.take().or(survey.bad_signature.take());
         // Beside a writer, what it is just writing may look so.
@@ -621,8 +627,14 @@ pub(crate) fn shared(
         followers: Arc::default(),
         damage: found.damage,
         resident: crate::read::view::Resident::new(false),
+        erasures: crate::compact::Erasures::default(),
         rescanned: std::sync::atomic::AtomicBool::new(false),
     }
+}
+
+/// Learns what erasures take that may not be completed: without that nothing is read.
+fn learn(shared: &Shared, erasing: Option<u64>) -> Result<(), Error> {
+    erasing.map_or(Ok(()), |from| shared.learn_erasures(from))
 }
 
 /// Before anything is touched: a program whose types contradict each other would misread what is stored.

@@ -1,12 +1,11 @@
 //! What one data key encrypts, by name.
 
-use factlog_format::KeyDomain;
-
-use crate::Query;
+use factlog_format::{FactsRef, KeyDomain, category_of};
+use uuid::Uuid;
 
 /// A domain, as an event or a caller names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Domain<'n> {
+pub(crate) enum Domain<'n> {
     Stream(&'n str, &'n str),
     Scope(&'n str),
     Category(&'n str),
@@ -15,9 +14,21 @@ pub(super) enum Domain<'n> {
     Subject(&'n str),
 }
 
-impl Domain<'_> {
+impl<'n> Domain<'n> {
+    /// The domain of a sort that an event is in, as far as its facts tell.
+    pub(crate) fn of(sort: KeyDomain, facts: &FactsRef<'n>) -> Option<Self> {
+        Some(match sort {
+            KeyDomain::Stream => Self::Stream(facts.scope, facts.entity),
+            KeyDomain::Scope => Self::Scope(facts.scope),
+            KeyDomain::Category => Self::Category(category_of(facts.kind)),
+            KeyDomain::Kind => Self::Kind(facts.kind),
+            KeyDomain::Event => Self::Event(facts.event_id),
+            _ => return None,
+        })
+    }
+
     /// Its sort.
-    pub(super) fn sort(self) -> KeyDomain {
+    pub(crate) fn sort(self) -> KeyDomain {
         match self {
             Self::Stream(..) => KeyDomain::Stream,
             Self::Scope(_) => KeyDomain::Scope,
@@ -29,7 +40,7 @@ impl Domain<'_> {
     }
 
     /// Its canonical name: its sort, and its parts with their lengths.
-    pub(super) fn name(self) -> Vec<u8> {
+    pub(crate) fn name(self) -> Vec<u8> {
         let parts: [Option<&[u8]>; 2] = match &self {
             Self::Stream(scope, entity) => [Some(scope.as_bytes()), Some(entity.as_bytes())],
             Self::Scope(name) | Self::Category(name) | Self::Kind(name) | Self::Subject(name) => {
@@ -46,7 +57,10 @@ impl Domain<'_> {
     }
 
     /// The events of it, where events tell.
-    pub(super) fn query(self) -> Option<Query<'static>> {
+    #[cfg(feature = "encryption")]
+    pub(super) fn query(self) -> Option<crate::Query<'static>> {
+        use crate::Query;
+
         let query = match self {
             Self::Stream(scope, entity) => Query::stream(scope, entity),
             Self::Scope(scope) => Query::all().scope(scope),
@@ -58,7 +72,44 @@ impl Domain<'_> {
     }
 }
 
+/// What is to be shredded or held; in an encrypted journal domains of the sort that its keys are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Selector {
+    /// The stream of an entity in a scope.
+    Stream {
+        /// The scope.
+        scope: String,
+        /// The entity.
+        entity: String,
+    },
+    /// All that is in a scope.
+    Scope(String),
+    /// All of a category.
+    Category(String),
+    /// All of a kind.
+    Kind(String),
+    /// A single event, by its id.
+    Event(Uuid),
+    /// All that is about a subject.
+    Subject(String),
+}
+
+impl Selector {
+    pub(crate) fn domain(&self) -> Domain<'_> {
+        match self {
+            Self::Stream { scope, entity } => Domain::Stream(scope, entity),
+            Self::Scope(name) => Domain::Scope(name),
+            Self::Category(name) => Domain::Category(name),
+            Self::Kind(name) => Domain::Kind(name),
+            Self::Event(id) => Domain::Event(id.into_bytes()),
+            Self::Subject(name) => Domain::Subject(name),
+        }
+    }
+}
+
 /// A domain's name as people read it.
+#[cfg(feature = "encryption")]
 pub(super) fn shown(name: &[u8]) -> String {
     let mut rest = name.get(1..).unwrap_or_default();
     let mut parts = Vec::new();

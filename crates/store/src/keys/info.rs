@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use factlog_format::{Digest, KeyDomain};
+use factlog_format::{Digest, FactsRef, KeyDomain};
 use factlog_keys::{DomainTag, KeyId, Lock, Recipient};
 
-use super::{Keys, Sealed, domain::shown, head::read_head, noted::Said};
+use super::{
+    Keys, Sealed,
+    domain::{Domain, shown},
+    head::read_head,
+    noted::Said,
+};
 use crate::{Damage, Error, Reader, Refusal, read::Shared};
 
 /// What is publicly known of a keyset.
@@ -95,6 +100,43 @@ impl Keys {
             found.push((tag, ids));
         }
         Ok(found)
+    }
+
+    /// Whether an event is in one of these domains: by its facts, or since any of these keys was minted for
+    /// one of them.
+    pub(crate) fn are_of(
+        &self,
+        facts: &FactsRef<'_>,
+        ids: &[KeyId],
+        domains: &[DomainTag],
+    ) -> Result<bool, Error> {
+        let mut state = self.opened()?;
+        self.load(&mut state)?;
+        let Some(open) = &state.open else {
+            return Err(Refusal::KeysetLocked.into());
+        };
+        if let Some(domain) = Domain::of(self.domain, facts)
+            && domains.contains(&open.names.tag(&domain.name()))
+        {
+            return Ok(true);
+        }
+        let Some(loaded) = &open.loaded else {
+            return Ok(false);
+        };
+        for id in ids {
+            let pending = loaded.pending.iter();
+            let mut pending = pending.filter(|pending| pending.key.id() == *id);
+            if pending.any(|pending| domains.iter().any(|tag| pending.is_of(tag))) {
+                return Ok(true);
+            }
+            for number in loaded.index.by_id(id) {
+                let entry = open.entry(number)?.filter(|entry| entry.id == *id);
+                if entry.is_some_and(|entry| domains.contains(&entry.tag)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Every live key, with the name of its domain.

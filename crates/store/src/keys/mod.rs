@@ -9,7 +9,6 @@ mod compact;
 mod derived;
 #[cfg(feature = "encryption")]
 mod destroy;
-#[cfg(feature = "encryption")]
 mod domain;
 #[cfg(feature = "encryption")]
 mod head;
@@ -42,6 +41,8 @@ mod tests;
 
 #[cfg(feature = "encryption")]
 pub use derived::{Erased, OnErased};
+pub(crate) use domain::Domain;
+pub use domain::Selector;
 #[cfg(feature = "encryption")]
 pub use info::{KeyEntry, KeysetInfo, RecipientInfo};
 #[cfg(feature = "encryption")]
@@ -59,4 +60,4 @@ pub use sealed::Sealed;
 #[cfg(feature = "encryption")]
 pub(crate) use shred::finish;
 #[cfg(feature = "encryption")]
-pub use shred::{ErasureEntry, Hold, Selector, Shred, Shredded};
+pub use shred::{ErasureEntry, Shred, Shredded};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use factlog_format::{Encryption, EventFrame, JournalId};
+use factlog_format::{Encryption, EventFrame, FactsRef, JournalId};
 
-use super::{Sealed, SealedSections};
+use super::{Sealed, SealedSections, Selector};
 use crate::{
     Error, Event, NewEvent, Options, Random,
     event::Opened,
@@ -35,6 +35,19 @@ impl Keys {
     }
 
     pub(crate) fn is_by_subject(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn are_of(
+        &self,
+        _: &FactsRef<'_>,
+        _: &[[u8; 16]],
+        _: &[[u8; 16]],
+    ) -> Result<bool, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn tags_of(&self, _: &[Selector]) -> Result<Vec<[u8; 16]>, Error> {
         match *self {}
     }
 

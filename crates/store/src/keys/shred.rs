@@ -6,13 +6,11 @@ use std::{
 };
 
 use factlog_format::{
-    HoldLifted, HoldPlaced, JournalEvent, KeyDomain, KeysetNoted, SecretFate, ShredCompleted,
-    ShredGrade, ShredIntended,
+    JournalEvent, KeyDomain, KeysetNoted, SecretFate, ShredCompleted, ShredGrade, ShredIntended,
 };
-use factlog_keys::{Recipient, SectionKey};
-use uuid::Uuid;
+use factlog_keys::{DomainTag, Recipient, SectionKey};
 
-use super::{Keys, Rewrap, derived::tell, domain::Domain, noted::Said};
+use super::{Keys, Rewrap, Selector, derived::tell, domain::Domain, noted::Said};
 use crate::{
     Damage, Error, Journal, Misuse, Query, Reader, Refusal,
     commit::Writer,
@@ -20,42 +18,6 @@ use crate::{
     event::own,
     read::{Events, Shared},
 };
-
-/// What is to be shredded or held: domains of the sort that the journal's keys are of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Selector {
-    /// The stream of an entity in a scope.
-    Stream {
-        /// The scope.
-        scope: String,
-        /// The entity.
-        entity: String,
-    },
-    /// All that is in a scope.
-    Scope(String),
-    /// All of a category.
-    Category(String),
-    /// All of a kind.
-    Kind(String),
-    /// A single event, by its id.
-    Event(Uuid),
-    /// All that is about a subject.
-    Subject(String),
-}
-
-impl Selector {
-    fn domain(&self) -> Domain<'_> {
-        match self {
-            Self::Stream { scope, entity } => Domain::Stream(scope, entity),
-            Self::Scope(name) => Domain::Scope(name),
-            Self::Category(name) => Domain::Category(name),
-            Self::Kind(name) => Domain::Kind(name),
-            Self::Event(id) => Domain::Event(id.into_bytes()),
-            Self::Subject(name) => Domain::Subject(name),
-        }
-    }
-}
 
 /// A shred that is asked for.
 #[derive(Clone, Debug)]
@@ -142,20 +104,6 @@ pub struct ErasureEntry {
     pub completed: Option<(u64, ShredCompleted)>,
 }
 
-/// What must not be shredded.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Hold {
-    /// Sequence of the event that placed it; its name.
-    pub id: u64,
-    /// When that was recorded, in microseconds since 1970-01-01 UTC.
-    pub at: i64,
-    /// Why.
-    pub reason: String,
-    /// Tags of the domains it covers; none means the whole journal.
-    pub domains: Vec<[u8; 16]>,
-}
-
 impl Reader {
     /// Every shred that the journal tells of, the oldest first.
     ///
@@ -200,31 +148,6 @@ impl Reader {
             }
         }
         Ok(found)
-    }
-
-    /// The holds that are in force.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn holds(&self) -> Result<Vec<Hold>, Error> {
-        let mut holds: Vec<Hold> = Vec::new();
-        let query = Query::all().kind("hold.placed").or().kind("hold.lifted");
-        for event in self.read(query) {
-            let event = event?;
-            match own::decoded(&event) {
-                Some((id, JournalEvent::HoldPlaced(placed))) => holds.push(Hold {
-                    id,
-                    at: event.recorded_at(),
-                    reason: placed.reason,
-                    domains: placed.domains,
-                }),
-                Some((_, JournalEvent::HoldLifted(lifted))) => {
-                    holds.retain(|hold| hold.id != lifted.hold);
-                }
-                _ => {}
-            }
-        }
-        Ok(holds)
     }
 
     /// The key of one section, which opens that section and nothing else: for an auditor who is to see it.
@@ -319,48 +242,6 @@ impl Journal {
         })
     }
 
-    /// Forbids to shred these domains, or with none anything at all, until [`lift_hold`](Self::lift_hold).
-    /// Gives the hold's id.
-    ///
-    /// # Errors
-    /// As [`shred`](Self::shred).
-    pub fn hold(&self, selectors: &[Selector], reason: impl Into<String>) -> Result<u64, Error> {
-        let (keys, writer) = self.keys_and_writer()?;
-        let _one = writer.changing_keys.lock();
-        let names = names_of(keys, selectors)?;
-        let tags: BTreeSet<[u8; 16]> = keys
-            .ids_of(&names)?
-            .into_iter()
-            .map(|(tag, _)| tag)
-            .collect();
-        let placed = JournalEvent::HoldPlaced(HoldPlaced {
-            reason: reason.into(),
-            domains: tags.into_iter().collect(),
-        });
-        placed.check().map_err(Misuse::Event)?;
-        Ok(writer
-            .append(&[own::event(&placed)], &[], true)?
-            .first_sequence())
-    }
-
-    /// Ends a hold.
-    ///
-    /// # Errors
-    /// [`Misuse::NoSuchHold`], and as an append.
-    pub fn lift_hold(&self, hold: u64, reason: impl Into<String>) -> Result<u64, Error> {
-        let writer = self.writer()?;
-        let _one = writer.changing_keys.lock();
-        if !self.reader().holds()?.iter().any(|one| one.id == hold) {
-            return Err(Misuse::NoSuchHold(hold).into());
-        }
-        let reason = reason.into();
-        let lifted = JournalEvent::HoldLifted(HoldLifted { hold, reason });
-        lifted.check().map_err(Misuse::Event)?;
-        Ok(writer
-            .append(&[own::event(&lifted)], &[], true)?
-            .first_sequence())
-    }
-
     fn refuse_held(&self, tags: &[[u8; 16]]) -> Result<(), Error> {
         for hold in self.reader().holds()? {
             let covers = |tag| hold.domains.is_empty() || hold.domains.contains(tag);
@@ -375,6 +256,14 @@ impl Journal {
         let writer = self.writer()?;
         let keys = self.reader().shared.secrets.as_ref();
         Ok((keys.ok_or(Misuse::NotEncrypted)?, writer))
+    }
+}
+
+impl Keys {
+    /// The tags of what is selected.
+    pub(crate) fn tags_of(&self, selectors: &[Selector]) -> Result<Vec<DomainTag>, Error> {
+        let found = self.ids_of(&names_of(self, selectors)?)?;
+        Ok(found.into_iter().map(|(tag, _)| tag).collect())
     }
 }
 

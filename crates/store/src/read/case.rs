@@ -9,7 +9,12 @@ use factlog_format::{
 use factlog_proof::{Hash, SignedCheckpoint, consistency_path, set_proof};
 
 use super::{Query, Reader};
-use crate::{Damage, Error, Event, Misuse, event::own, keys::Sealed};
+use crate::{
+    Damage, Error, Event, Misuse,
+    compact::{Erasing, all_erasures},
+    event::own,
+    keys::Sealed,
+};
 
 /// What an evidence case is to hold: a period, what is asked for in it, and what it is compared with.
 ///
@@ -235,6 +240,7 @@ impl Reader {
         let event = self.get(by)?;
         Ok(event.as_ref().and_then(|event| match own::decoded(event) {
             Some((_, JournalEvent::ShredIntended(shred))) => Some(shred.reason),
+            Some((_, JournalEvent::ErasureOrdered(ordered))) => Some(ordered.reason),
             _ => None,
         }))
     }
@@ -268,49 +274,64 @@ impl Reader {
         events: impl Iterator<Item = &'e Event>,
         statement: &CaseStatement,
     ) -> Result<Vec<CaseRecord<'e>>, Error> {
+        let erasures = all_erasures(&self.shared, 0)?;
         events
-            .map(|event| {
-                let frame = event.frame().filter(|frame| {
-                    let all = (1u32 << frame.facts.sections.len()) - 1;
-                    u32::from(frame.present) == all
-                });
-                // No version of the journal writes stubs yet.
-                let frame = frame.ok_or_else(|| {
-                    let detail = "content of the event is gone, and no erasure covers it";
-                    Damage::new("stub.unauthorised", self.path(), detail).sequence(event.sequence())
-                })?;
-                let facts = Some((frame.facts_salt, frame.facts_bytes));
-                let spine = frame.spine(&self.id());
-                let mut record = CaseRecord::new(spine, facts, None, None);
-                let is_own = frame.facts.scope == own::SCOPE;
-                let asked =
-                    statement.covers(event.sequence()) && statement.takes(&record) == Some(true);
-                if !is_own && !asked {
-                    return Ok(record);
-                }
-                let keys = self.section_keys(event);
-                let mut keys = keys.iter();
-                let sections = frame.sections().map(|(row, content)| {
-                    let left_out = statement.redacted.iter().any(|name| name == row.name);
-                    // Without a key it is shown as it is stored.
-                    let key = keys.next().and_then(Option::as_ref);
-                    match (content, key) {
-                        _ if left_out && !is_own => CaseSection::Redacted,
-                        (_, Some(Err(Sealed::Shredded { intent }))) => {
-                            CaseSection::Erased { by: *intent }
-                        }
-                        (Some((secret, stored)), _) => CaseSection::Disclosed {
-                            secret,
-                            stored,
-                            key: key.and_then(|key| key.as_ref().ok()).copied(),
-                        },
-                        (None, _) => CaseSection::Redacted,
-                    }
-                });
-                record.sections = Some(sections.collect());
-                Ok(record)
-            })
+            .map(|event| self.record(event, statement, &erasures))
             .collect()
+    }
+
+    fn record<'e>(
+        &self,
+        event: &'e Event,
+        statement: &CaseStatement,
+        erasures: &[Erasing],
+    ) -> Result<CaseRecord<'e>, Error> {
+        let sequence = event.sequence();
+        let untold = || {
+            let detail = "content of the event is gone, and no erasure covers it";
+            Damage::new("stub.unauthorised", self.path(), detail).sequence(sequence)
+        };
+        let by = |takes: &dyn Fn(&Erasing) -> bool| {
+            let first = erasures.iter().find(|one| takes(one));
+            first.map(|one| one.sequence)
+        };
+        let whole = by(&|one| one.takes_all(sequence));
+        let Some(frame) = event.frame().filter(|_| whole.is_none()) else {
+            let whole = whole.ok_or_else(untold)?;
+            let spine = event.record().spine().clone();
+            return Ok(CaseRecord::new(spine, None, Some(whole), None));
+        };
+        let facts = Some((frame.facts_salt, frame.facts_bytes));
+        let mut record = CaseRecord::new(frame.spine(&self.id()), facts, None, None);
+        let is_own = frame.facts.scope == own::SCOPE;
+        let asked = statement.covers(sequence) && statement.takes(&record) == Some(true);
+        if !is_own && !asked {
+            return Ok(record);
+        }
+        let keys = self.section_keys(event);
+        let mut keys = keys.iter();
+        let sections = frame.sections().enumerate();
+        let sections = sections.map(|(at, (row, content))| {
+            let left_out = statement.redacted.iter().any(|name| name == row.name);
+            // Without a key it is shown as it is stored.
+            let key = keys.next().and_then(Option::as_ref);
+            let taken = by(&|one| one.takes(sequence, at));
+            Ok(match (content, key, taken) {
+                _ if left_out && !is_own => CaseSection::Redacted,
+                (_, Some(Err(Sealed::Shredded { intent })), _) => {
+                    CaseSection::Erased { by: *intent }
+                }
+                (_, _, Some(by)) => CaseSection::Erased { by },
+                (Some((secret, stored)), _, None) => CaseSection::Disclosed {
+                    secret,
+                    stored,
+                    key: key.and_then(|key| key.as_ref().ok()).copied(),
+                },
+                (None, _, None) => return Err(untold().into()),
+            })
+        });
+        record.sections = Some(sections.collect::<Result<_, Error>>()?);
+        Ok(record)
     }
 
     /// The file of a case against a checkpoint that covers all of it.
@@ -341,7 +362,7 @@ impl Reader {
         let after = around.range(statement.end..).map(|(_, event)| event);
         let records = self.records(before.chain(&draft.events).chain(after), statement)?;
         if statement.clone().counted(&records) != *statement {
-            let why = "keys were destroyed while the case was made; make it again";
+            let why = "something was erased while the case was made; make it again";
             return Err(Misuse::Case(why).into());
         }
         let (signed, earlier) = self.earlier(query, signed)?;

@@ -1,7 +1,8 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use factlog_format::{
-    EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId, coordinate_key,
+    ErasureLevel, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId,
+    coordinate_key,
 };
 
 use super::{
@@ -327,7 +328,9 @@ impl Events {
                     let hit = scan.next_matching(&self.shared, &self.view, &self.query)?;
                     let journal = &self.shared.identity.journal;
                     let event = hit.and_then(|hit| scan.event(journal, hit));
-                    return event.map(|event| event.to_event()).transpose();
+                    let event = event.map(|event| event.to_event()).transpose()?;
+                    let left = event.map(|event| left_of(&self.shared, &self.view, event));
+                    return left.transpose();
                 }
                 Source::Backwards { from, below, batch } => {
                     if let Some(event) = batch.pop_front() {
@@ -345,7 +348,9 @@ impl Events {
                     let (shared, view, query) = (&self.shared, &self.view, &self.query);
                     while let Some(hit) = scan.next_matching(shared, view, query)? {
                         let event = scan.event(&shared.identity.journal, hit);
-                        batch.extend(event.map(|event| event.to_event()).transpose()?);
+                        let event = event.map(|event| event.to_event()).transpose()?;
+                        let left = event.map(|event| left_of(shared, view, event));
+                        batch.extend(left.transpose()?);
                     }
                     batch.make_contiguous().reverse();
                     *below = start;
@@ -390,13 +395,27 @@ impl Events {
         // After an error nothing is left.
         let left = std::mem::take(&mut self.left);
         let (shared, view) = (&self.shared, &*self.view);
+        let copied = |event| Some(Lent::Copied(Box::new(event)));
+        // What has something taken from it can't be lent where it stands.
         let found = match &mut self.source {
             Source::Forwards(scan) => {
                 let hit = scan.next_matching(shared, view, &self.query)?;
-                hit.map(Lent::Scanned)
+                match hit.filter(|hit| shared.erasures.taken(hit.order.sequence).is_some()) {
+                    None => hit.map(Lent::Scanned),
+                    Some(hit) => match scan.event(&shared.identity.journal, hit) {
+                        Some(event) => copied(left_of(shared, view, event.to_event()?)?),
+                        None => None,
+                    },
+                }
             }
             Source::Found(found) => {
-                next_found(found, shared, view, &self.query, &mut self.buffer)?.map(Lent::Found)
+                let next = next_found(found, shared, view, &self.query, &mut self.buffer)?;
+                match next.as_ref().map(|(_, order)| order.sequence) {
+                    Some(at) if shared.erasures.taken(at).is_some() => {
+                        shared.get(view, at)?.and_then(copied)
+                    }
+                    _ => next.map(Lent::Found),
+                }
             }
             _ => self.step()?.map(|event| Lent::Copied(Box::new(event))),
         };
@@ -530,6 +549,8 @@ impl Scan {
             let len = body.len();
             let examined = if takes_all {
                 Ordering::peek(body).map(|order| (order, query.takes_time(order.recorded_at)))
+            } else if shared.erasures.taken(wanted) == Some(ErasureLevel::Full) {
+                Ordering::peek(body).map(|order| (order, takes_bare(query, &order)))
             } else {
                 examine(query, kind, body)
             };
@@ -666,14 +687,23 @@ fn examine(
 ) -> Result<(Ordering, bool), factlog_format::FormatError> {
     if kind == FrameType::FullStub {
         let order = FullStub::decode(body)?.order;
-        return Ok((
-            order,
-            query.takes_stub(false) && query.takes_time(order.recorded_at),
-        ));
+        return Ok((order, takes_bare(query, &order)));
     }
     let event = EventFrame::decode(kind, body)?;
     let takes = query.takes_time(event.order.recorded_at) && query.takes_facts(&event.facts);
     Ok((event.order, takes))
+}
+
+/// Whether a query takes a full stub that a scan meets.
+fn takes_bare(query: &Query<'_>, order: &Ordering) -> bool {
+    query.takes_stub(false) && query.takes_time(order.recorded_at)
+}
+
+/// What erasures leave of an event that a scan gave.
+fn left_of(shared: &Shared, view: &View, event: Event) -> Result<Event, Error> {
+    let sequence = event.sequence();
+    let left = shared.left_of(event);
+    left.map_err(|error| shared.corrupt(view, sequence, error))
 }
 
 fn takes(query: &Query<'_>, event: &Event) -> bool {

@@ -20,6 +20,7 @@ use super::{Events, Query, Streams};
 use crate::{
     Damage, Error, Event,
     commit::Head,
+    compact::{Erasures, body_of, stub_of},
     event::Opened,
     follow::Followers,
     index::Table,
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// The keyset of an encrypted journal.
     pub(crate) secrets: Option<Arc<Keys>>,
     pub(crate) is_encrypted: bool,
+    /// What is taken of events though files may still hold it.
+    pub(crate) erasures: Erasures,
     /// Whether offsets led elsewhere, so that their files are to be written again.
     pub(crate) rescanned: AtomicBool,
 }
@@ -376,7 +379,15 @@ impl Shared {
         let Some(found) = self.locate(view, sequence, buffer)? else {
             return Ok(None);
         };
-        let seen = look(found.kind, found.body(view, buffer));
+        let body = found.body(view, buffer);
+        let taken = self.erasures.taken(sequence);
+        let stub = taken.map(|level| stub_of(found.kind, body, level));
+        let stub = stub.transpose().map(Option::flatten);
+        let stub = stub.map_err(|error| self.corrupt(view, sequence, error))?;
+        let seen = match &stub {
+            Some((kind, frame)) => look(*kind, body_of(frame)),
+            None => look(found.kind, body),
+        };
         seen.map(Some)
             .map_err(|error| self.corrupt(view, sequence, error))
     }
@@ -487,9 +498,19 @@ impl Shared {
             buffer.drain(..found.body.start);
             buffer
         };
-        Event::decode(&self.identity.journal, found.kind, body)
+        let event = Event::decode(&self.identity.journal, found.kind, body);
+        event
+            .and_then(|event| self.left_of(event))
             .map(Some)
             .map_err(|error| self.corrupt(view, sequence, error))
+    }
+
+    /// What erasures leave of an event.
+    pub(super) fn left_of(&self, event: Event) -> Result<Event, FormatError> {
+        match self.erasures.taken(event.sequence()) {
+            Some(level) => event.without(level),
+            None => Ok(event),
+        }
     }
 
     /// The event with its encrypted sections opened, as far as they can be.

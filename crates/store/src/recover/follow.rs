@@ -62,6 +62,7 @@ impl Follower {
         // Under the lock, so that what is told is told in order.
         let now = shared.view.load().proven();
         if now > before {
+            shared.learn_erasures(before)?;
             shared.followers.publish_unknown(before, now);
         }
         found

@@ -5,6 +5,7 @@ use factlog_fs::{OpenMode, StoreFs};
 
 use crate::{
     Damage, Error, Event,
+    compact::ERASING,
     event::own,
     layout::Layout,
     segment::{
@@ -30,6 +31,11 @@ pub(crate) fn value_of(sequence: u64, event: &JournalEvent) -> Option<CachedValu
         code,
         value: event.encode(),
     })
+}
+
+/// Whether a value is about keys; there are others, of which some are for newer versions to know.
+pub(crate) fn repeats_keys(value: &CachedValue) -> bool {
+    matches!(value.code, KEY_ROTATED | KEY_REVOKED)
 }
 
 /// The event that MANIFEST repeats.
@@ -171,7 +177,17 @@ pub(crate) fn find_values(
 ) -> Result<(), Error> {
     let mut values = Vec::new();
     for row in &manifest.rows {
-        let mut take = |at, event| values.extend(value_of(at, &event));
+        let mut take = |at, event| {
+            values.extend(value_of(at, &event));
+            // Which of them are completed is found out by who opens it.
+            if matches!(event, JournalEvent::ErasureOrdered(_)) {
+                values.push(CachedValue {
+                    sequence: at,
+                    code: ERASING,
+                    value: Vec::new(),
+                });
+            }
+        };
         each_key_event(
             fs,
             layout,

@@ -22,7 +22,7 @@ pub(crate) use floors::{Floors, unnamed};
 pub(crate) use follow::Follower;
 pub(crate) use identity::{Found, UNSUPPORTED, find, read_manifest};
 pub use inspect::{Inspection, Opens, inspect};
-pub(crate) use keys::{event_of, value_of};
+pub(crate) use keys::{event_of, repeats_keys, value_of};
 pub(crate) use rebuild::{Chosen, choose};
 pub use remove::{Removed, destroy, reset};
 pub use repair::repair;

@@ -6,7 +6,7 @@ use factlog_proof::Hash;
 use super::{
     derived::Derived,
     events::CheckedEvent,
-    evidence::Trust,
+    evidence::{Trust, erasures::Erasures},
     findings::Findings,
     groups::WholeGroup,
     history::History,
@@ -27,6 +27,8 @@ pub(super) struct Chain {
     pub(super) streams: Streams,
     pub(super) trust: Trust,
     pub(super) ids: Ids,
+    /// What was erased, and by what.
+    pub(super) erasures: Erasures,
     /// What comes before, where not all was read.
     pub(super) since: Option<Since>,
     /// Sequences that couldn't be read, ascending.
@@ -62,6 +64,7 @@ impl Chain {
             streams: Streams::default(),
             trust,
             ids: Ids::new(),
+            erasures: Erasures::default(),
             since: None,
             lost: Vec::new(),
             durable: 0,
@@ -277,6 +280,12 @@ impl Chain {
         self.last_recorded = self.last_recorded.max(order.recorded_at);
         if let Some(facts) = &passed.keys {
             self.ids.push(order.sequence, &facts.event_id);
+        }
+        if passed.stub {
+            self.erasures.met_stub(order.sequence);
+        }
+        if let Some(event) = &journal_event {
+            self.erasures.take(order, event);
         }
         match journal_event.map(|event| *event) {
             Some(JournalEvent::Created(created)) if order.sequence == 0 => {

@@ -53,7 +53,7 @@ use crate::{
     Damage, Error,
     index::{RunRead, RunReader},
     layout::Layout,
-    recover::read_manifest,
+    recover::{read_manifest, repeats_keys},
 };
 
 pub use options::VerifyOptions;
@@ -163,6 +163,10 @@ fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Optio
             if pass.replaced && again {
                 return Ok(None);
             }
+        }
+        evidence::erasures::check(&mut pass, &plans)?;
+        if pass.replaced && again {
+            return Ok(None);
         }
         let runs = match reading {
             Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -399,7 +403,7 @@ impl Pass<'_> {
             self.findings.wrong(damage.sequence(sequence));
         };
         let events = self.chain.trust.values();
-        for value in &manifest.values {
+        for value in manifest.values.iter().filter(|value| repeats_keys(value)) {
             let lost = |range: &std::ops::Range<u64>| range.contains(&value.sequence);
             // It is written before its event, which a crash may have kept from coming.
             let can_be_known =

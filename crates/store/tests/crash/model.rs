@@ -107,8 +107,8 @@ impl Model {
             let Some(kept) = self.events.get(count) else {
                 return Err(format!("event {count} of users' was never appended"));
             };
-            let same = (&record.entity, record.revision, &record.payload)
-                == (&kept.entity, kept.revision, &kept.payload)
+            let same = (&record.entity, record.revision) == (&kept.entity, kept.revision)
+                && (record.erased || record.payload == kept.payload)
                 && record.tags.iter().eq(&kept.tag)
                 && (kept.id.is_none() || kept.id == record.id);
             if !same {

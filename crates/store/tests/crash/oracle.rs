@@ -1,6 +1,7 @@
 //! What must hold after every crash. Each oracle is an object of its own.
 
-use factlog::{Condition, Integrity, Journal, NewEvent, Query, VerifyOptions, verify};
+use factlog::{Compaction, Condition, Integrity, Journal, NewEvent, Query, VerifyOptions, verify};
+use factlog_format::Manifest;
 
 use super::{
     lab::{DIR, Lab},
@@ -70,6 +71,10 @@ pub const LOOKING: &[Oracle] = &[
         name: "queries",
         check: queries,
     },
+    Oracle {
+        name: "erasures",
+        check: erasures,
+    },
 ];
 
 /// All that go on with the journal, in this order.
@@ -89,6 +94,11 @@ pub const GOING_ON: &[Oracle] = &[
     Oracle {
         name: "released receipts",
         check: released_receipts,
+    },
+    // It appends events of the journal's own.
+    Oracle {
+        name: "erasures are completed",
+        check: completes,
     },
 ];
 
@@ -142,7 +152,7 @@ fn prefix(case: &Case<'_>) -> Verdict {
     let truth = case.truth.iter().map(Some).chain(std::iter::repeat(None));
     let other = survivors
         .zip(truth)
-        .position(|(found, truth)| truth != Some(found));
+        .position(|(found, truth)| !truth.is_some_and(|truth| found.becomes(truth)));
     match other {
         None => Ok(()),
         Some(at) => Err(format!(
@@ -153,15 +163,9 @@ fn prefix(case: &Case<'_>) -> Verdict {
 }
 
 fn says_the_same(one: &Record, other: &Record) -> bool {
-    let said = |record: &Record| {
-        (
-            record.entity.clone(),
-            record.revision,
-            record.tags.clone(),
-            record.payload.clone(),
-        )
-    };
-    said(one) == said(other)
+    let said = |record: &Record| (record.entity.clone(), record.revision, record.tags.clone());
+    let gone = one.erased || other.erased;
+    said(one) == said(other) && (gone || one.payload == other.payload)
 }
 
 /// A batch is whole or absent, acknowledged or not.
@@ -191,11 +195,12 @@ fn contents(case: &Case<'_>) -> Verdict {
         let mut at = 0;
         for event in case.journal.reader().read(stream) {
             let event = event.map_err(|e| e.to_string())?;
-            let payload = event
-                .data()
-                .and_then(|data| data.bytes())
-                .unwrap_or_default();
-            if event.revision() != at as u64 || wanted.get(at) != Some(&payload) {
+            let payload = event.data().and_then(|data| data.bytes());
+            let same = wanted.get(at).is_some_and(|wanted| {
+                // Whether it may be gone is asked elsewhere.
+                payload.is_none_or(|payload| payload == *wanted)
+            });
+            if event.revision() != at as u64 || !same {
                 return Err(format!("revision {at} of {entity} is another event"));
             }
             at += 1;
@@ -276,6 +281,89 @@ fn queries(case: &Case<'_>) -> Verdict {
             "a query finds {count} of {} events",
             case.found.len()
         ));
+    }
+    Ok(())
+}
+
+/// What is gone was erased, what an erasure covers is gone for every reader, and so is what was said to be.
+fn erasures(case: &Case<'_>) -> Verdict {
+    for (at, found) in (0u64..).zip(case.found) {
+        let by = case.journal.reader().erased_by(at);
+        let by = by.map_err(|e| e.to_string())?;
+        match (found.erased, by) {
+            (true, None) => return Err(format!("event {at} is a stub that no event explains")),
+            (false, Some(by)) => {
+                let by = by.sequence;
+                return Err(format!("event {at} is read, though event {by} erased it"));
+            }
+            _ => {}
+        }
+    }
+    let said = case.log.retained.iter();
+    for at in said
+        .filter(|(call, _)| *call <= case.call)
+        .flat_map(|(_, at)| at)
+    {
+        if !case
+            .found
+            .get(*at as usize)
+            .is_some_and(|found| found.erased)
+        {
+            return Err(format!("event {at} was said to be erased, and is read"));
+        }
+    }
+    Ok(())
+}
+
+/// What a crash cut short is finished.
+fn completes(case: &Case<'_>) -> Verdict {
+    let done = case.journal.compact(&Compaction::new());
+    done.map(drop).map_err(|e| e.to_string())
+}
+
+/// No file holds a payload that was erased, as far as `is_done` says that this is finished.
+pub fn erased_is_gone(
+    lab: &Lab,
+    log: &Log,
+    found: &[Record],
+    is_done: &dyn Fn(u64) -> bool,
+) -> Verdict {
+    let users = (0..)
+        .zip(found)
+        .filter(|(_, found)| found.scope == super::SCOPE);
+    let erased: Vec<_> = users
+        .zip(&log.model.events)
+        .filter(|((at, found), _)| found.erased && is_done(*at))
+        .collect();
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let mut files = lab.fs.contents();
+    let manifest = files.get(&std::path::Path::new(DIR).join("MANIFEST"));
+    let manifest = manifest.and_then(|bytes| Manifest::decode(bytes).ok());
+    let rows = manifest.map(|manifest| manifest.rows).unwrap_or_default();
+    let sealed = rows.iter().filter(|row| row.count.is_some());
+    let sealed =
+        sealed.map(|row| format!("{:016x}-{:08x}.seg", row.first_sequence, row.generation));
+    let sealed: Vec<String> = sealed.collect();
+    // What a cut leaves in a file that wasn't synced may be anything that the disk ever held.
+    files.retain(|path, _| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_segment = name.ends_with(".seg");
+        !name.ends_with(".tmp") && (!is_segment || sealed.iter().any(|one| *one == name))
+    });
+    for ((at, _), kept) in erased {
+        // A few bytes may stand anywhere.
+        let Some(wanted) = kept.payload.get(..32) else {
+            continue;
+        };
+        let has = |bytes: &Vec<u8>| bytes.windows(32).any(|bytes| bytes == wanted);
+        if let Some((path, _)) = files.iter().find(|(_, bytes)| has(bytes)) {
+            return Err(format!(
+                "the payload of event {at} stands in {}",
+                path.display()
+            ));
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use factlog::{
     Compaction, Condition, Conflict, Digest, Error, Expect, Hash, Journal, NewEvent, Policy, Query,
-    Reader, UnverifiedReceipt, Uuid,
+    Reader, Retention, RetentionRule, UnverifiedReceipt, Uuid,
 };
 use factlog_sim::Moment;
 
@@ -23,6 +23,20 @@ pub struct Record {
     pub id: Option<Uuid>,
     pub tags: Vec<String>,
     pub payload: Vec<u8>,
+    /// Whether an erasure took the payload.
+    pub erased: bool,
+}
+
+impl Record {
+    /// Whether it is the other, or what an erasure that is to come makes of it.
+    pub fn becomes(&self, other: &Self) -> bool {
+        let erased = |record: &Self| Self {
+            payload: Vec::new(),
+            erased: true,
+            ..record.clone()
+        };
+        self == other || (other.erased && erased(self) == *other)
+    }
 }
 
 /// What an event says.
@@ -40,6 +54,7 @@ pub fn record_of(event: &factlog::Event) -> Record {
             .map(|f| f.tags.iter().map(str::to_owned).collect())
             .unwrap_or_default(),
         payload: data.unwrap_or_default().to_vec(),
+        erased: facts.is_some() && data.is_none(),
     }
 }
 
@@ -82,6 +97,8 @@ pub struct Log {
     /// Signed receipts, as text, and when they were released.
     pub receipts: Vec<(u64, String)>,
     pub policy: Option<Policy>,
+    /// Sequences of events whose payloads were said to be gone, and when.
+    pub retained: Vec<(u64, Vec<u64>)>,
     /// What users were told is kept, and what they tried last.
     pub model: Model,
     /// How many calls there had been when each step began.
@@ -107,6 +124,8 @@ impl Log {
         log.acks.retain(|ack| ack.call <= call);
         log.evidence.retain(|evidence| evidence.call <= call);
         log.receipts.retain(|(made, _)| *made <= call);
+        log.retained.retain(|(made, _)| *made <= call);
+        log.retained.iter_mut().for_each(|(made, _)| *made = 0);
         log.steps.clear();
         log.acks.iter_mut().for_each(|ack| ack.call = 0);
         log.evidence
@@ -119,6 +138,21 @@ impl Log {
     fn note_created(&mut self, lab: &Lab, journal: &Journal) {
         self.created = Some(lab.fs.calls());
         self.policy = journal.reader().verifier_key().map(Policy::from);
+    }
+
+    /// All but the last event of each stream have lost their payloads.
+    fn note_retained(&mut self, lab: &Lab, found: &[Record]) {
+        let of_users = |(_, record): &(u64, &Record)| record.scope == super::SCOPE;
+        let all: Vec<_> = (0..).zip(found).filter(of_users).collect();
+        let is_last = |record: &Record| {
+            let later = all.iter().filter(|(_, one)| one.entity == record.entity);
+            later
+                .max_by_key(|(_, one)| one.revision)
+                .is_some_and(|(_, one)| *one == record)
+        };
+        let gone = all.iter().filter(|(_, record)| !is_last(record));
+        let gone = gone.map(|(sequence, _)| *sequence).collect();
+        self.retained.push((lab.fs.calls(), gone));
     }
 
     fn note_checkpoint(&mut self, lab: &Lab, journal: &Journal) {
@@ -290,6 +324,15 @@ fn perform_steps(
                 journal = writable(lab.open()?)?;
             }
             Step::Clock(micros) => lab.jump(*micros),
+            Step::Retain => {
+                let rule = RetentionRule::new("test", "no longer needed");
+                let rule = rule.scope(super::SCOPE).keep_last(1);
+                if let Err(error) = journal.retain(&Retention::new(vec![rule])) {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
+                log.note_retained(lab, &read_all(journal.reader())?);
+            }
             Step::Compact => {
                 if let Err(error) = journal.compact(&Compaction::new()) {
                     refuses_after_failure(lab, journal, &error);

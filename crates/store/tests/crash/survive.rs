@@ -89,6 +89,15 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
     }
     let survivors = outcome.survivors;
     let found = read_all(journal.reader()).map_err(|e| ("readable", e.to_string()))?;
+    let said: Vec<u64> = before
+        .log
+        .retained
+        .iter()
+        .filter(|(call, _)| *call <= before.call)
+        .flat_map(|(_, at)| at.clone())
+        .collect();
+    let gone = oracle::erased_is_gone(lab, before.log, &found, &|at| said.contains(&at));
+    judge("erased is gone", gone)?;
     let case = Case {
         log: before.log,
         truth: before.truth,
@@ -122,6 +131,8 @@ fn examine(before: Before<'_>, lab: &Lab, seed: u64, again: Option<PowerCut>) ->
     }
     journal.close().map_err(|e| ("closes", e.to_string()))?;
     second_open(lab, &now)?;
+    let gone = oracle::erased_is_gone(lab, before.log, &now, &|_| true);
+    judge("all erased is gone", gone)?;
     judge("no temporary files", oracle::no_temporaries(lab))?;
     judge("no handles", oracle::no_handles(lab))?;
     if seed.is_multiple_of(DERIVED_EVERY) {

@@ -28,6 +28,8 @@ pub enum Step {
     Clock(i64),
     /// Segments are compacted.
     Compact,
+    /// All but the last event of each stream lose their payloads.
+    Retain,
 }
 
 /// An event to be.
@@ -233,6 +235,18 @@ impl Workload {
         let mut steps: Vec<Step> = (1..4).flat_map(dying).collect();
         steps.extend([small(4), Step::Compact, small(5), Step::Reopen]);
         Self::of_steps(93, steps)
+    }
+
+    /// One that erases: in the segment being written, in those that sessions which died left, and in one that
+    /// was erased from before.
+    pub fn retaining() -> Self {
+        let small =
+            |number| Step::Append(vec![Plan::small(number), Plan::sized(number + 100, 300)]);
+        let dying = |number| [small(number), Step::Abandon];
+        let mut steps: Vec<Step> = (1..3).flat_map(dying).collect();
+        steps.extend([small(3), Step::Retain, small(4), Step::Abandon]);
+        steps.extend([small(5), Step::Retain, Step::Compact, Step::Reopen]);
+        Self::of_steps(94, steps)
     }
 
     /// These steps.

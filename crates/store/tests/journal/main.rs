@@ -16,6 +16,7 @@ mod keyset;
 mod machine;
 mod project;
 mod reads;
+mod retain;
 #[cfg(feature = "encryption")]
 mod shredded;
 mod space;

@@ -170,6 +170,18 @@ pub(crate) const ATTACKS: &[Attack] = &[
         verdicts: (Damaged, Signed, Anchored),
     },
     Attack {
+        name: "an event is replaced by a full stub with invented links",
+        power: Checks,
+        tamper: |_, journal| {
+            let id = journal.journal();
+            let mut stub = journal.event(5).stub(&id);
+            stub.set(48, &[9; 32]);
+            *journal.event(5) = stub;
+        },
+        finding: "stream.broken",
+        verdicts: (Damaged, BadSignature, NotChecked),
+    },
+    Attack {
         name: "an event is moved to the journal's own stream",
         power: Trees,
         tamper: |_, journal| {

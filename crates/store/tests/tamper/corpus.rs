@@ -18,6 +18,7 @@ use crate::{
     attacks::{self, ATTACKS, Power},
     keys::unsigned_sessions,
     lab::{Lab, codes},
+    stubs,
     support::{DIR, event},
     witnessed, words,
 };
@@ -79,6 +80,12 @@ fn rewritten() -> Vec<Row> {
         row(power(case.power), case.name, found)
     });
     made.collect()
+}
+
+fn erased() -> Vec<Row> {
+    let ways = stubs::ways().into_iter();
+    ways.map(|(power, name, lab)| row(power, name, said(&lab.verify(&lab.evidence()))))
+        .collect()
 }
 
 /// The first file of each kind.
@@ -596,6 +603,10 @@ fn the_threat_model_lists_every_way_with_what_exposes_it() {
         (
             "Files of a journal, verified with key and newest checkpoint",
             files(),
+        ),
+        (
+            "Journals that erased, verified with key and an older checkpoint",
+            erased(),
         ),
         ("Other histories and other keys", histories()),
         ("Receipts", receipts()),

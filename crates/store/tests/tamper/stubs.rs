@@ -1,11 +1,23 @@
 //! What is left of an event is given in its place to whoever follows the journal, never as a hole. Stubs
 //! are made here by hand, as an erasure would make them.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use factlog::{Delivered, EventRef, Failure, Journal, Projection, Projector, Query, Retries};
+use factlog::{
+    Delivered, EventRef, Failure, Journal, Projection, Projector, Query, Retention, RetentionRule,
+    Retries,
+};
+use factlog_format::{Manifest, ManifestRow};
+use factlog_fs::StoreFs;
 
-use crate::{lab::Lab, support::DIR, wire::Forgery};
+use crate::{
+    lab::{Lab, assert_holds, codes, show},
+    support::DIR,
+    wire::Forgery,
+};
 
 const ERASED: u64 = 3;
 
@@ -92,4 +104,124 @@ fn a_projection_passes_over_a_stub_and_knows_it() {
         (status.applied, status.erased, status.failures),
         (lab.events - 1, 1, 0)
     );
+}
+
+/// A journal of several segments that has lost the payloads of its first events, and how it was before.
+fn lab_that_erased() -> (Lab, Lab) {
+    let lab = Lab::rolled();
+    let before = lab.copy();
+    let journal = lab.open();
+    let rule = RetentionRule::new("old", "no longer needed").only_if(|event| event.sequence() < 4);
+    let done = journal.retain(&Retention::new(vec![rule])).unwrap();
+    assert_eq!(done.rules[0].events, 3);
+    journal.close().unwrap();
+    assert_holds(&lab.verify(&lab.evidence()));
+    (lab, before)
+}
+
+fn manifest_of(lab: &Lab) -> Manifest {
+    Manifest::decode(&lab.read(Path::new(DIR).join("MANIFEST"))).unwrap()
+}
+
+fn segment_of(row: &ManifestRow) -> PathBuf {
+    let name = format!("{:016x}-{:08x}.seg", row.first_sequence, row.generation);
+    Path::new(DIR).join("segments").join(name)
+}
+
+/// An old segment stands in the place of the one that was written anew, and MANIFEST names it.
+fn put_back() -> Lab {
+    let (lab, before) = lab_that_erased();
+    let old = manifest_of(&before).rows.remove(0);
+    let mut manifest = manifest_of(&lab);
+    let (new, path) = (segment_of(&manifest.rows[0]), segment_of(&old));
+    assert_ne!(new, path, "it was written anew");
+    lab.remove(&new);
+    lab.fs
+        .create_new(&path, factlog_fs::Access::Shared)
+        .unwrap();
+    lab.write(&path, &before.read(&path));
+    manifest.rows[0] = old;
+    lab.write(Path::new(DIR).join("MANIFEST"), &manifest.encode());
+    lab.remove_derived();
+    lab
+}
+
+/// The event that ordered an erasure says another set.
+fn another_set() -> Lab {
+    let (lab, _) = lab_that_erased();
+    let ordered = lab.events;
+    let mut forged = Forgery::read(&lab);
+    // The set stands last: its first sequence, how many ranges, and one of no gap.
+    forged.event(ordered).repay(|payload| {
+        let first = payload.len() - 20;
+        assert_eq!(payload[first], 1);
+        payload[first] = 2;
+    });
+    forged.relink();
+    forged.restate_last();
+    forged.write(&lab);
+    lab
+}
+
+/// An erased event is a full stub, though its payload alone was to go.
+fn more_than_ordered() -> Lab {
+    let (lab, _) = lab_that_erased();
+    let mut forged = Forgery::read(&lab);
+    let id = forged.journal();
+    let stub = forged.event(2).stub(&id);
+    *forged.event(2) = stub;
+    forged.write(&lab);
+    lab
+}
+
+/// Ways of tampering with a journal that erased, what each takes, and the tampered journal.
+pub(crate) fn ways() -> [(&'static str, &'static str, Lab); 3] {
+    [
+        (
+            "recomputes checksums",
+            "an erased event is brought back with an old segment and MANIFEST",
+            put_back(),
+        ),
+        (
+            "rebuilds the whole tree, without the key",
+            "the set of an erasure is moved to another event",
+            another_set(),
+        ),
+        (
+            "recomputes checksums",
+            "more of an event is erased than was ordered",
+            more_than_ordered(),
+        ),
+    ]
+}
+
+#[test]
+fn an_old_segment_that_is_put_back_is_named() {
+    let lab = put_back();
+    let report = lab.verify(&lab.evidence());
+    assert_eq!(
+        codes(&report.findings),
+        ["erasure.not_applied"],
+        "{}",
+        show(&report)
+    );
+    assert_eq!(report.findings.len(), 3);
+}
+
+#[test]
+fn an_erasure_that_covers_another_event_is_named() {
+    let lab = another_set();
+    let found = codes(&lab.verify(&lab.bare()).findings);
+    assert!(found.contains(&"erasure.set_mismatch"), "{found:?}");
+    // What it doesn't cover any more, and what it covers now.
+    assert!(found.contains(&"stub.unauthorised"), "{found:?}");
+    assert!(found.contains(&"erasure.not_applied"), "{found:?}");
+}
+
+#[test]
+fn a_stub_of_more_than_was_ordered_is_named() {
+    let lab = more_than_ordered();
+    let report = lab.verify(&lab.evidence());
+    let found = codes(&report.findings);
+    assert_eq!(found, ["stub.unauthorised"], "{}", show(&report));
 }

@@ -209,6 +209,23 @@ impl Forgery {
         }
     }
 
+    /// Makes the trees of the last segment right.
+    pub(crate) fn restate_last(&mut self) {
+        let journal = self.journal();
+        let mut tree = Frontier::new();
+        let last = self.segments.len() - 1;
+        for (at, segment) in self.segments.iter_mut().enumerate() {
+            for group in &mut segment.groups {
+                for event in &group.events {
+                    tree.push(leaf_hash(&event.hash(&journal)));
+                }
+                if at == last {
+                    group.header.root = *tree.root().as_bytes();
+                }
+            }
+        }
+    }
+
     /// Signs every commit anew, as the holder of the key.
     pub(crate) fn sign(&mut self, key: &SigningKey) {
         let mut before: Option<(u64, Digest)> = None;

@@ -10,7 +10,7 @@ use crate::opening::{self, WriteArgs};
 use crate::output::{Output, shown, table};
 use crate::time;
 
-/// Forbid to shred something, lift that again, or list what is forbidden
+/// Forbid to erase something, lift that again, or list what is forbidden
 #[derive(clap::Args)]
 #[command(before_help = "\
 Examples:
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Forbid to shred something, or with nothing named anything at all
+    /// Forbid to shred or erase something, or with nothing named anything at all
     Add {
         /// The journal's directory
         dir: PathBuf,

@@ -2,7 +2,9 @@
 
 pub(crate) mod doctor;
 pub(crate) mod hold;
+mod policy;
 pub(crate) mod report;
+pub(crate) mod retain;
 pub(crate) mod shred;
 
 use anyhow::Result;

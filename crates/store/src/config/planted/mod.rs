@@ -126,6 +126,22 @@ pub(crate) enum Bug {
     InputsRemovedEarly,
     /// Segments that MANIFEST doesn't name any more are removed before that MANIFEST is on the disk.
     OrphansRemovedEarly,
+    /// An erasure that a session left undone is not known to the next.
+    ErasureForgotten,
+    /// Events are stubs before the event that orders it is durable.
+    StubsBeforeOrder,
+    /// An erasure is said to be completed before anything was taken.
+    ErasedTooEarly,
+    /// What stands in the segment that is being written is not taken.
+    ActiveKept,
+    /// What a recovery set aside is not taken.
+    SetAsideKept,
+    /// MANIFEST isn't told of an erasure before it is ordered.
+    ErasureUntold,
+    /// The first event of a segment is taken along with its neighbour.
+    NeighbourErased,
+    /// A stub keeps the bytes that were taken.
+    StubKeepsBytes,
 }
 
 /// Whether a mistake is planted.

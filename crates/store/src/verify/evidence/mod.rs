@@ -1,6 +1,7 @@
 //! What the journal is compared with, and whose signatures count.
 
 mod anchoring;
+pub(super) mod erasures;
 mod trust;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,192 @@
+//! Taking what erasures cover out of the files of a journal, and saying that it is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use factlog_format::{
+    ErasureCompleted, EventFrame, FrameType, JournalEvent, ManifestRow, Ordering, SequenceSet,
+};
+use factlog_fs::OpenMode;
+
+use super::{
+    erased::{Erasing, stub_of, taken_by},
+    hold::{Hold, hold_of, holds},
+    rewrite::Pace,
+};
+use crate::{
+    Error, Misuse,
+    commit::Writer,
+    config::{Bug, planted},
+    event::own,
+    segment::{FrameReader, FrameStop, SegmentFile},
+};
+
+/// What holds keep, by erasure and hold.
+type Held = BTreeMap<(u64, u64), SequenceSet>;
+
+/// What of a segment an erasure is about.
+#[derive(Default)]
+struct Covered {
+    /// Whether anything is to be taken.
+    takes: bool,
+    /// What a hold keeps, each with the hold.
+    held: Vec<(u64, u64)>,
+}
+
+impl Writer {
+    /// Does what erasures that aren't completed demand, and says that it is done. The caller sees to it that
+    /// nobody else compacts.
+    ///
+    /// # Errors
+    /// As a compaction; what was done stays done, and the next call goes on.
+    pub(super) fn finish_erasures(&self, pace: Pace<'_>) -> Result<(), Error> {
+        let pending = self.shared.erasures.pending();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        if planted(Bug::ErasedTooEarly) {
+            self.complete(&pending, &Held::new())?;
+        }
+        let held = self.take_all(&pending, pace)?;
+        // Before it is said to be gone: what removing a file failed at is done now, or fails again.
+        self.tell_erasing(pending.first().map(|first| first.sequence))?;
+        if !planted(Bug::ErasedTooEarly) {
+            self.complete(&pending, &held)?;
+        }
+        self.tell_erasing(None)
+    }
+
+    /// Leaves what is covered out of every segment.
+    pub(super) fn take_all(&self, pending: &[Arc<Erasing>], pace: Pace<'_>) -> Result<Held, Error> {
+        let end = pending.iter().map(|one| one.ordered.set.end()).max();
+        let mut held = Held::new();
+        for row in self.seal_below(end.unwrap_or(0))? {
+            self.take(&row, pending, &mut held, pace)?;
+        }
+        Ok(held)
+    }
+
+    /// Leaves what is covered out of a segment.
+    fn take(
+        &self,
+        row: &ManifestRow,
+        pending: &[Arc<Erasing>],
+        held: &mut Held,
+        pace: Pace<'_>,
+    ) -> Result<(), Error> {
+        let range = row.first_sequence..row.first_sequence + row.count.unwrap_or(0);
+        // Sets of large erasures follow each other, so that few reach into one segment.
+        let pending = pending.iter().filter(|one| one.ordered.set.meets(&range));
+        let pending: &[_] = &pending.cloned().collect::<Vec<_>>();
+        loop {
+            let holds = holds(&self.shared)?;
+            let covered = match pending.is_empty() {
+                false => self.covered(row, pending, &holds)?,
+                true => Covered::default(),
+            };
+            let kept: SequenceSet = covered.held.iter().map(|(sequence, _)| *sequence).collect();
+            // What a recovery set aside may be anything.
+            if covered.takes || self.has_set_aside(row)? {
+                let taken = |sequence: u64| match kept.contains(sequence) {
+                    true => None,
+                    false if planted(Bug::NeighbourErased) && sequence == range.start => {
+                        taken_by(pending, sequence + 1)
+                    }
+                    false => taken_by(pending, sequence),
+                };
+                let new = self.rewrite(std::slice::from_ref(row), &taken, pace)?;
+                // A hold that came meanwhile keeps what it covers; none comes until this is named.
+                let none_comes = self.changing_keys.lock();
+                if self::holds(&self.shared)? != holds {
+                    drop(none_comes);
+                    self.discard_segment(&new)?;
+                    continue;
+                }
+                self.replace_segments(std::slice::from_ref(row), &new)?;
+            }
+            for (sequence, hold) in covered.held {
+                for one in pending
+                    .iter()
+                    .filter(|one| one.ordered.set.contains(sequence))
+                {
+                    let set = held.entry((one.sequence, hold)).or_default();
+                    assert!(set.push(sequence), "segments come in order");
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// Whether a segment's file is longer than the segment.
+    fn has_set_aside(&self, row: &ManifestRow) -> Result<bool, Error> {
+        if planted(Bug::SetAsideKept) {
+            return Ok(false);
+        }
+        let (fs, layout) = (self.shared.fs.as_ref(), &self.shared.layout);
+        let path = layout.segment(row.first_sequence, row.generation);
+        let metadata = fs.metadata(&path).map_err(Error::io("measure", &path))?;
+        Ok(metadata.is_some_and(|metadata| metadata.len > row.sealed_end))
+    }
+
+    /// Looks for what is covered and still there.
+    fn covered(
+        &self,
+        row: &ManifestRow,
+        pending: &[Arc<Erasing>],
+        holds: &[Hold],
+    ) -> Result<Covered, Error> {
+        let (fs, layout) = (self.shared.fs.as_ref(), &self.shared.layout);
+        let path = layout.segment(row.first_sequence, row.generation);
+        let journal = &self.shared.identity.journal;
+        let segment = SegmentFile::open(fs, &path, OpenMode::Read, journal)?;
+        let file = segment.file.as_ref();
+        let mut frames = FrameReader::new(file, segment.seed, segment.header_len, row.sealed_end);
+        let mut covered = Covered::default();
+        loop {
+            let at = frames.offset();
+            let frame = match frames.next() {
+                Ok(frame) => frame,
+                Err(FrameStop::End) => return Ok(covered),
+                Err(FrameStop::Io(error)) => return Err(Error::io("read", &path)(error)),
+                Err(FrameStop::Bad(error)) => {
+                    return Err(segment.damage(at, error.to_string()).into());
+                }
+            };
+            if matches!(frame.kind, FrameType::Commit | FrameType::FullStub) {
+                continue;
+            }
+            let bad = |error: factlog_format::FormatError| segment.damage(at, error.to_string());
+            let sequence = Ordering::peek(frame.body).map_err(bad)?.sequence;
+            let Some(level) = taken_by(pending, sequence) else {
+                continue;
+            };
+            if stub_of(frame.kind, frame.body, level)
+                .map_err(bad)?
+                .is_none()
+            {
+                continue;
+            }
+            let event = EventFrame::decode(frame.kind, frame.body).map_err(bad)?;
+            match hold_of(&self.shared, holds, &event)? {
+                Some(hold) => covered.held.push((sequence, hold)),
+                _ => covered.takes = true,
+            }
+        }
+    }
+
+    /// Says that erasures are completed, but for what holds keep.
+    fn complete(&self, pending: &[Arc<Erasing>], held: &Held) -> Result<(), Error> {
+        for one in pending {
+            let of = (one.sequence, 0)..=(one.sequence, u64::MAX);
+            let held = held.range(of).map(|((_, hold), set)| (*hold, set.clone()));
+            let done = JournalEvent::ErasureCompleted(ErasureCompleted {
+                erasure: one.sequence,
+                held: held.collect(),
+            });
+            done.check().map_err(Misuse::Event)?;
+            let receipt = self.append(&[own::event(&done)], &[], true)?;
+            self.shared.erasures.follow(receipt.first_sequence(), done);
+        }
+        Ok(())
+    }
+}
