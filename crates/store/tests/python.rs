@@ -562,3 +562,54 @@ fn what_retention_took_holds_and_what_was_put_back_does_not() {
     assert_eq!(code, FAILS, "{said}");
     assert!(said.contains("erasure.not_applied"), "{said}");
 }
+
+#[cfg(feature = "encryption")]
+#[test]
+fn a_journal_that_was_encrypted_shredded_retained_and_compacted_with_a_replaced_key_holds() {
+    use factlog::{KeyDomain, Provider, Selector, Shred};
+
+    if !python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("j");
+    let options = Options::new()
+        .signing_key_file(folder.path().join("key"))
+        .unlock(Provider::KeyFile(folder.path().join("kek")))
+        .encrypt(KeyDomain::Stream)
+        .segment_len(64 << 10);
+    let journal = Journal::create(&dir, options.dangerous().without_housekeeper()).unwrap();
+    let vkey = journal.reader().verifier_key().unwrap().to_string();
+    for number in 0..60u8 {
+        let entity = ["ada", "eve", "kim"][usize::from(number % 3)];
+        let event = NewEvent::new("people", entity, "person.noted");
+        journal
+            .append(event.data(Encoding::Raw, vec![number; 4000]))
+            .unwrap();
+        if number == 20 {
+            journal.rotate_key(Rotation::new()).unwrap();
+        }
+    }
+    let ada = Selector::Stream {
+        scope: "people".to_owned(),
+        entity: "ada".to_owned(),
+    };
+    journal.shred(&Shred::new(vec![ada], "request 17")).unwrap();
+    let rules = vec![
+        RetentionRule::new("shredded", "can't be read any more").shredded(),
+        RetentionRule::new("old", "no longer needed").only_if(|event| event.sequence() < 45),
+    ];
+    let done = journal.retain(&Retention::new(rules)).unwrap();
+    assert_eq!((done.rules[0].events, done.rules[1].events), (20, 28));
+    let steps = journal.compact(&Compaction::new()).unwrap();
+    assert!(!steps.is_empty(), "nothing was compacted");
+    let checkpoint = journal.reader().checkpoint().unwrap().to_string();
+    fs::write(folder.path().join("checkpoint"), checkpoint).unwrap();
+    journal.close().unwrap();
+
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut args = vec!["journal".to_owned(), path("j"), "--vkey".to_owned(), vkey];
+    args.extend(["--checkpoint".to_owned(), path("checkpoint")]);
+    let (code, said) = run(&args);
+    assert_eq!(code, HOLDS, "{said}");
+}

@@ -185,7 +185,6 @@ impl RetentionRule {
 }
 
 /// The sections of an event of which the key was shredded, and that are still stored.
-#[cfg_attr(not(feature = "encryption"), allow(unused_variables))]
 fn shredded_sections(event: &Event) -> u16 {
     let mut bits = 0;
     for (index, section) in event.sections().enumerate() {

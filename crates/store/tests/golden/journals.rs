@@ -13,20 +13,21 @@ use std::{
 };
 
 use factlog::{
-    Clock, Encoding, Journal, NewEvent, Options, Random, Rotation, SignedCheckpoint, SigningKey,
-    TraceContext, Uuid, VerifierKey,
+    Clock, Compaction, Encoding, Journal, NewEvent, Options, Random, Retention, RetentionRule,
+    Rotation, Selector, SignedCheckpoint, SigningKey, TraceContext, Uuid, VerifierKey,
 };
 use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 
 use crate::support::{self, DIR, content, overwrite};
 
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 7] = [
     "signed",
     "unsigned",
     "rolled",
     "recovered",
     "unclean",
     "rotated",
+    "retained",
 ];
 pub(crate) const ORIGIN: &str = "example.com/golden";
 
@@ -302,6 +303,7 @@ pub(crate) fn make(name: &'static str) -> Golden {
         "recovered" => recovered(making),
         "unclean" => unclean(making),
         "rotated" => rotated(making),
+        "retained" => retained(making),
         _ => panic!("no golden journal of that name"),
     }
 }
@@ -436,6 +438,31 @@ fn rotated(making: Making) -> Golden {
         .beside
         .insert("second.vkey".to_owned(), format!("{second}\n"));
     golden
+}
+
+/// It lost the payloads of all but the last event of each stream, but for what a hold keeps; its key was
+/// replaced; and it is compacted.
+fn retained(making: Making) -> Golden {
+    for number in 0..5 {
+        let long = if number < 4 { 20_000 / 7 } else { 1 };
+        making.append(note("book", &format!("page {number} ").repeat(long)));
+        making.append(note("index", &format!("page {number}")));
+    }
+    making.journal.rotate_key(Rotation::new()).unwrap();
+    making.append(note("note-0", "by the second key"));
+    let held = Selector::Stream {
+        scope: "notes".to_owned(),
+        entity: "index".to_owned(),
+    };
+    making.journal.hold(&[held], "case 4").unwrap();
+    let rule = RetentionRule::new("last", "only the last one is used");
+    let retention = Retention::new(vec![rule.kind("note.written").keep_last(1)]);
+    making.clock.go(1);
+    let done = making.journal.retain(&retention.actor("office")).unwrap();
+    assert_eq!((done.rules[0].events, done.held), (4, 4));
+    making.journal.compact(&Compaction::new()).unwrap();
+    making.append(note("note-0", "after all that"));
+    making.end()
 }
 
 /// Left as a crash left it.

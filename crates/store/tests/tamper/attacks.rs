@@ -174,9 +174,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
         power: Checks,
         tamper: |_, journal| {
             let id = journal.journal();
-            let mut stub = journal.event(5).stub(&id);
-            stub.set(48, &[9; 32]);
-            *journal.event(5) = stub;
+            let mut stub = journal.event(6).stub(&id);
+            stub.set(40, &[9; 32]);
+            *journal.event(6) = stub;
         },
         finding: "stream.broken",
         verdicts: (Damaged, BadSignature, NotChecked),
