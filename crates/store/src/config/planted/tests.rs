@@ -27,6 +27,8 @@ enum Found {
     Roll,
     /// Crashes of a journal that compacts.
     Compact,
+    /// Crashes of a journal that erases.
+    Retain,
     /// An older log beside newer derived files, of a workload with a close in it.
     OlderLog,
     /// Crashes while runs of the index are merged.
@@ -52,6 +54,16 @@ fn finds(by: &Found) -> bool {
         Found::Compact => !crash_everywhere(Workload::compacting(), Budget::FIRST)
             .violations
             .is_empty(),
+        Found::Retain => {
+            let budget = Budget {
+                tries: 1,
+                triple: 0,
+                ..Budget::FIRST
+            };
+            !crash_everywhere(Workload::retaining(), budget)
+                .violations
+                .is_empty()
+        }
         Found::OlderLog => !put_back_older_logs(Workload::closed_between())
             .violations
             .is_empty(),
@@ -124,6 +136,21 @@ fn mistakes_that_crashes_of_a_compaction_find() {
         (Bug::CompactedUnsynced, Found::Compact),
         (Bug::CompactedUnnamed, Found::Compact),
         (Bug::InputsRemovedEarly, Found::Compact),
+    ]);
+}
+
+#[test]
+fn mistakes_that_crashes_of_a_retention_find() {
+    all_found(&[
+        (Bug::ErasureForgotten, Found::Retain),
+        (Bug::StubsBeforeOrder, Found::Retain),
+        (Bug::ErasedTooEarly, Found::Retain),
+        (Bug::ActiveKept, Found::Retain),
+        (Bug::SetAsideKept, Found::Retain),
+        (Bug::ErasureUntold, Found::Retain),
+        (Bug::StubKeepsBytes, Found::Retain),
+        (Bug::CompactedUnsynced, Found::Retain),
+        (Bug::InputsRemovedEarly, Found::Retain),
     ]);
 }
 
