@@ -89,8 +89,9 @@ impl Writer {
             if covered.takes || self.has_set_aside(row)? {
                 let taken = |sequence: u64| match kept.contains(sequence) {
                     true => None,
-                    false if planted(Bug::NeighbourErased) && sequence == range.start => {
-                        taken_by(pending, sequence + 1)
+                    false if planted(Bug::NeighbourErased) => {
+                        let before = sequence.saturating_sub(1);
+                        taken_by(pending, sequence).or_else(|| taken_by(pending, before))
                     }
                     false => taken_by(pending, sequence),
                 };

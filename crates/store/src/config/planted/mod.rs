@@ -138,7 +138,7 @@ pub(crate) enum Bug {
     SetAsideKept,
     /// MANIFEST isn't told of an erasure before it is ordered.
     ErasureUntold,
-    /// The first event of a segment is taken along with its neighbour.
+    /// The event behind one that is taken is taken along.
     NeighbourErased,
     /// A stub keeps the bytes that were taken.
     StubKeepsBytes,

@@ -149,6 +149,7 @@ fn mistakes_that_crashes_of_a_retention_find() {
         (Bug::SetAsideKept, Found::Retain),
         (Bug::ErasureUntold, Found::Retain),
         (Bug::StubKeepsBytes, Found::Retain),
+        (Bug::NeighbourErased, Found::Retain),
         (Bug::CompactedUnsynced, Found::Retain),
         (Bug::InputsRemovedEarly, Found::Retain),
     ]);
