@@ -11,7 +11,8 @@ const POSITIONS: &str = "
 /// A projection into tables of a PostgreSQL database.
 ///
 /// As [`Sqlite`](crate::Sqlite): `apply` runs within a transaction that also moves the position. A connection
-/// that is lost is made anew, and what wasn't committed on it is applied again.
+/// that is lost is made anew, and what wasn't committed on it is applied again; where it turns out to have
+/// committed after all, or another process runs the same projection, the transaction is given up.
 pub struct Postgres<F> {
     address: String,
     name: String,
@@ -21,6 +22,8 @@ pub struct Postgres<F> {
     apply: F,
     client: Option<Client>,
     in_transaction: bool,
+    /// The position that the transaction begins at.
+    from: u64,
 }
 
 impl<F> Postgres<F>
@@ -46,6 +49,7 @@ where
             apply,
             client: None,
             in_transaction: false,
+            from: 0,
         }
     }
 
@@ -70,17 +74,24 @@ where
         self.connect()
     }
 
-    fn keep(&mut self, next: u64) -> Result<(), postgres::Error> {
+    fn keep(&mut self, next: u64) -> Result<(), Failure> {
         let (name, version) = (self.name.clone(), i64::from(self.version));
+        let from = self.from as i64;
         let client = self.begin()?;
-        client.execute(
+        let moved = client.execute(
             "INSERT INTO factlog_projections (name, version, position, active)
              SELECT $1::TEXT, $2::BIGINT, $3::BIGINT, NOT EXISTS (SELECT 1 FROM factlog_projections WHERE name = $1)
-             ON CONFLICT (name, version) DO UPDATE SET position = excluded.position",
-            &[&name, &version, &(next as i64)],
+             ON CONFLICT (name, version) DO UPDATE SET position = excluded.position
+             WHERE factlog_projections.position = $4",
+            &[&name, &version, &(next as i64), &from],
         )?;
+        if moved == 0 {
+            // What was applied here would be there twice.
+            return Err(Failure::later("another connection has moved its position"));
+        }
         client.batch_execute("COMMIT")?;
         self.in_transaction = false;
+        self.from = next;
         Ok(())
     }
 }
@@ -124,11 +135,13 @@ where
 
     fn position(&mut self) -> Result<u64, Failure> {
         let (name, version) = (self.name.clone(), i64::from(self.version));
+        // A connection that was lost may be committing yet: that is waited for.
         let found = self.connect()?.query_opt(
-            "SELECT position FROM factlog_projections WHERE name = $1 AND version = $2",
+            "SELECT position FROM factlog_projections WHERE name = $1 AND version = $2 FOR UPDATE",
             &[&name, &version],
         )?;
-        Ok(found.map_or(0, |row| row.get::<_, i64>(0)) as u64)
+        self.from = found.map_or(0, |row| row.get::<_, i64>(0)) as u64;
+        Ok(self.from)
     }
 
     fn apply(&mut self, event: &EventRef<'_>) -> Result<(), Failure> {
@@ -140,7 +153,7 @@ where
     }
 
     fn commit(&mut self, next: u64) -> Result<(), Failure> {
-        Ok(self.keep(next)?)
+        self.keep(next)
     }
 
     fn rollback(&mut self) {

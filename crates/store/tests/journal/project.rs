@@ -146,6 +146,37 @@ fn one_that_takes_long_commits_in_between_and_lets_others_have_their_turns() {
     assert!(seen.contains(&1), "the other had no turn before its end");
 }
 
+/// After a pause, one that had been live was taken to have passed all while it went on with its first batch.
+#[test]
+fn who_goes_on_after_a_pause_has_passed_no_more_than_it_has_committed() {
+    let journal = journal();
+    let projector = Projector::start(journal.reader(), "views", retries()).unwrap();
+    let mut failed = false;
+    let (lasting, shown) = InMemory::new(
+        "lasting",
+        1,
+        Query::all().kind("a.b"),
+        || 0u64,
+        move |count, _| {
+            if !std::mem::replace(&mut failed, true) {
+                return Err(Failure::later("not yet"));
+            }
+            let began = Instant::now();
+            while count.is_multiple_of(16) && began.elapsed() < Duration::from_millis(60) {
+                thread::yield_now();
+            }
+            *count += 1;
+            Ok(())
+        },
+    );
+    projector.add(lasting).unwrap();
+    let start = journal.reader().len() - 1;
+    assert!(projector.wait_for(start, LONG));
+    let last = append(&journal, "a.b", 100);
+    until(|| status(&projector, "lasting").position > last);
+    assert_eq!(shown.read(|count, _| *count), 100);
+}
+
 #[test]
 fn an_event_that_can_not_be_applied_stops_its_projection_and_no_other_and_says_so() {
     let journal = journal();

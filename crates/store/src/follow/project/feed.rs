@@ -186,6 +186,10 @@ impl Feed {
         }
         places.sort_unstable();
         places.dedup();
+        if let Some((slot, _)) = self.place.as_ref().filter(|_| !places.is_empty()) {
+            // It may have come here because a pause is over, with no news.
+            slot.is_busy();
+        }
         // Those ahead first: they have the least to do.
         for (at, from) in places.iter().enumerate().rev() {
             // Who comes to where another stands goes on with it.

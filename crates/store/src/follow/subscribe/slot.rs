@@ -113,6 +113,11 @@ impl Slot {
         self.state.lock().waiting = true;
     }
 
+    /// It has found something to do that it wasn't told of.
+    pub(in crate::follow) fn is_busy(&self) {
+        self.state.lock().waiting = false;
+    }
+
     /// Waits until there is something to look at, or for so long.
     pub(in crate::follow) fn wait(&self, most: Option<Duration>) {
         let mut state = self.state.lock();
