@@ -253,6 +253,10 @@ impl SectionKey {
         if Hash::from_bytes(self.commitment()) != Hash::from_bytes(*commitment) {
             return Err(OpenError::Commitment);
         }
+        if out.capacity() < stored.len() {
+            // It may hold what was opened before: growing would leave that behind.
+            out.zeroize();
+        }
         out.extend_from_slice(stored);
         let opened = self.open_in_place(place, key, out);
         match opened {

@@ -24,6 +24,8 @@ pub struct Sqlite<F> {
     apply: F,
     connection: Option<Connection>,
     in_transaction: bool,
+    /// The position that the transaction begins at.
+    from: u64,
 }
 
 impl<F> Sqlite<F>
@@ -49,6 +51,7 @@ where
             apply,
             connection: None,
             in_transaction: false,
+            from: 0,
         }
     }
 
@@ -76,18 +79,24 @@ where
         self.connect()
     }
 
-    fn keep(&mut self, next: u64) -> rusqlite::Result<()> {
-        let (name, version) = (self.name.clone(), self.version);
+    fn keep(&mut self, next: u64) -> Result<(), Failure> {
+        let (name, version, from) = (self.name.clone(), self.version, self.from as i64);
         let connection = self.begin()?;
-        connection.execute(
+        let moved = connection.execute(
             "INSERT INTO factlog_projections (name, version, position, active)
              SELECT ?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM factlog_projections WHERE name = ?1)
              WHERE TRUE
-             ON CONFLICT (name, version) DO UPDATE SET position = excluded.position",
-            params![name, version, next as i64],
+             ON CONFLICT (name, version) DO UPDATE SET position = excluded.position
+             WHERE factlog_projections.position = ?4",
+            params![name, version, next as i64, from],
         )?;
+        if moved == 0 {
+            // What was applied here would be there twice.
+            return Err(Failure::later("another connection has moved its position"));
+        }
         connection.execute_batch("COMMIT")?;
         self.in_transaction = false;
+        self.from = next;
         Ok(())
     }
 }
@@ -135,7 +144,8 @@ where
             params![name, version],
             |row| row.get::<_, i64>(0),
         );
-        Ok(found.optional()?.unwrap_or(0) as u64)
+        self.from = found.optional()?.unwrap_or(0) as u64;
+        Ok(self.from)
     }
 
     fn apply(&mut self, event: &EventRef<'_>) -> Result<(), Failure> {
@@ -147,7 +157,7 @@ where
     }
 
     fn commit(&mut self, next: u64) -> Result<(), Failure> {
-        Ok(self.keep(next)?)
+        self.keep(next)
     }
 
     fn rollback(&mut self) {

@@ -80,3 +80,44 @@ fn connections_that_are_lost_and_servers_that_restart_leave_effects_exact() {
     let mut client = Client::connect(&server.address(), NoTls).unwrap();
     assert!(seen(&mut client).into_iter().eq(0..=last));
 }
+
+#[test]
+fn a_position_that_another_connection_has_moved_gives_the_transaction_up() {
+    let Some(server) = Server::start() else {
+        println!("not run: no PostgreSQL server is installed, or none could be started");
+        return;
+    };
+    let journal = Journal::in_memory().unwrap();
+    let retries = Retries::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
+    let projector = Projector::start(journal.reader(), "views", retries).unwrap();
+    let insert = "INSERT INTO seen VALUES ($1)";
+    let table = Postgres::new(
+        server.address(),
+        "seen",
+        1,
+        Query::all(),
+        SCHEMA,
+        move |client, event| {
+            client.execute(insert, &[&(event.sequence() as i64)])?;
+            Ok(())
+        },
+    );
+    projector.add(table).unwrap();
+    let first = append(&journal, 10);
+    assert!(projector.wait_for(first, LONG));
+
+    // As one does that was believed to be lost, and commits after all.
+    let mut other = Client::connect(&server.address(), NoTls).unwrap();
+    let mut transaction = other.transaction().unwrap();
+    for sequence in first + 1..=first + 5 {
+        transaction.execute(insert, &[&(sequence as i64)]).unwrap();
+    }
+    let next = (first + 6) as i64;
+    transaction
+        .execute("UPDATE factlog_projections SET position = $1", &[&next])
+        .unwrap();
+    transaction.commit().unwrap();
+    let last = append(&journal, 10);
+    assert!(projector.wait_for(last, LONG));
+    assert!(seen(&mut other).into_iter().eq(0..=last));
+}

@@ -58,6 +58,37 @@ fn state_and_position_are_one_through_restarts() {
 }
 
 #[test]
+fn a_position_that_another_connection_has_moved_gives_the_transaction_up() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("views.db");
+    let journal = Journal::in_memory().unwrap();
+    let projector = Projector::start(journal.reader(), "views", retries()).unwrap();
+    let table = Sqlite::new(&path, "seen", 1, Query::all(), SCHEMA, note);
+    projector.add(table).unwrap();
+    let first = append(&journal, 10);
+    assert!(projector.wait_for(first, LONG));
+
+    // As another process does that runs the same projection.
+    let mut other = Connection::open(&path).unwrap();
+    let transaction = other.transaction().unwrap();
+    for sequence in first + 1..=first + 5 {
+        transaction
+            .execute("INSERT INTO seen VALUES (?1)", [sequence as i64])
+            .unwrap();
+    }
+    transaction
+        .execute(
+            "UPDATE factlog_projections SET position = ?1",
+            [(first + 6) as i64],
+        )
+        .unwrap();
+    transaction.commit().unwrap();
+    let last = append(&journal, 10);
+    assert!(projector.wait_for(last, LONG));
+    assert!(seen(&path).into_iter().eq(0..=last));
+}
+
+#[test]
 fn an_event_that_fails_half_way_leaves_nothing_of_itself() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("views.db");

@@ -158,7 +158,7 @@ const CODES: &[Code] = &[
     row("disk.full", System, "there is no space left", "make room; nothing acknowledged is lost"),
     row("encryption.not_built", Caller, "the journal is encrypted, and this build was made without encryption", "use a build with the feature `encryption`"),
     row("erasure.contradicted", Bytes, "an erasure covers what none can, or the event that completes one doesn't fit it", TAMPERING),
-    row("erasure.not_applied", Bytes, "an erasure is completed, and something that it took is here: an old copy was put back", "`compact` takes it again; find out who put it back"),
+    row("erasure.not_applied", Bytes, "an erasure is completed, and something that it took is here: an old copy was put back", "`retain` by the same policy takes it again; find out who put it back"),
     row("erasure.not_checked", Bytes, "events that an erasure covers can't be read, so that its set can't be checked", RESTORE),
     row("erasure.pending", Crash, "an erasure is ordered, and not completed yet: what it takes is not read, and may still be in files", "nothing, or `compact`, which completes it"),
     row("erasure.set_mismatch", Bytes, "an erasure commits to other events than those that it covers", TAMPERING),

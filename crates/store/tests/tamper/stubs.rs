@@ -111,12 +111,16 @@ fn lab_that_erased() -> (Lab, Lab) {
     let lab = Lab::rolled();
     let before = lab.copy();
     let journal = lab.open();
-    let rule = RetentionRule::new("old", "no longer needed").only_if(|event| event.sequence() < 4);
-    let done = journal.retain(&Retention::new(vec![rule])).unwrap();
+    let done = journal.retain(&of_the_first()).unwrap();
     assert_eq!(done.rules[0].events, 3);
     journal.close().unwrap();
     assert_holds(&lab.verify(&lab.evidence()));
     (lab, before)
+}
+
+fn of_the_first() -> Retention {
+    let rule = RetentionRule::new("old", "no longer needed").only_if(|event| event.sequence() < 4);
+    Retention::new(vec![rule])
 }
 
 fn manifest_of(lab: &Lab) -> Manifest {
@@ -206,6 +210,12 @@ fn an_old_segment_that_is_put_back_is_named() {
         show(&report)
     );
     assert_eq!(report.findings.len(), 3);
+
+    let journal = lab.open();
+    let again = journal.retain(&of_the_first()).unwrap();
+    assert_eq!(again.rules[0].events, 3, "what the finding advises");
+    journal.close().unwrap();
+    assert_holds(&lab.verify(&lab.evidence()));
 }
 
 #[test]
