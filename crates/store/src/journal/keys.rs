@@ -9,7 +9,7 @@ use factlog_format::{Digest, JournalId, KeyRevoked, SigningPolicyCode, next_key_
 use factlog_proof::{SigningKey, VerifierKey};
 use zeroize::Zeroizing;
 
-use super::{Journal, absolute};
+use super::{Journal, parts::absolute};
 use crate::{
     Error, KnownError, Misuse, Options, Refusal, SigningPolicy,
     commit::KeyChange,

@@ -1,11 +1,13 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
+use factlog_format::JournalId;
 use factlog_fs::{MemFs, StoreFs};
 use factlog_proof::{SigningKey, VerifierKey};
 
-use super::*;
+use super::{parts::absolute, *};
 use crate::{
-    Authenticity, Encoding, KnownJournals, VerifyOptions, signer::failing::FailFs, verify,
+    Authenticity, Encoding, KnownJournal, KnownJournals, Options, VerifyOptions,
+    signer::failing::FailFs, verify,
 };
 
 const DIR: &str = "j";

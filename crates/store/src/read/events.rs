@@ -1,20 +1,18 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-use factlog_format::{
-    ErasureLevel, EventFrame, FRAME_HEADER_LEN, FrameType, FullStub, Ordering, StreamId,
-    coordinate_key,
-};
+use factlog_format::{EventFrame, Ordering, coordinate_key};
 
 use super::{
     Item, Query,
+    merged::Merged,
     reader::{Located, Shared},
+    scan::{Hit, Scan},
 };
 use crate::{
     Damage, Error, Event, EventRef,
     event::Opened,
-    index::{Postings, Table, keys_of_category, kind_key},
+    index::{Table, keys_of_category, kind_key},
     read::view::View,
-    segment::{FrameReader, FrameStop, SegmentFile},
 };
 
 /// If more than one in so many events is wanted, all are looked at in turn: a read by position takes as long
@@ -58,82 +56,6 @@ enum Source {
         batch: VecDeque<Event>,
     },
     Done,
-}
-
-/// A scan upwards through the segments, a buffer at a time or in their maps.
-#[derive(Debug)]
-struct Scan {
-    next: u64,
-    end: u64,
-    frames: Option<Frames>,
-}
-
-/// The segment that is being read, and where in it.
-#[derive(Debug)]
-struct Frames {
-    segment: Arc<SegmentFile>,
-    window: crate::segment::Window,
-    mapped: bool,
-    /// One past the last sequence that stands in it.
-    until: u64,
-}
-
-/// An event that a scan has come to.
-#[derive(Clone, Copy, Debug)]
-struct Hit {
-    kind: FrameType,
-    order: Ordering,
-    /// Where its body stands in the segment.
-    offset: u64,
-    len: usize,
-}
-
-/// The sequences of several keys in one order, each once.
-#[derive(Debug)]
-struct Merged {
-    sources: Vec<(Option<u64>, Postings)>,
-    reverse: bool,
-    begun: bool,
-    /// The one stream that all of them are of, where nothing else is asked for.
-    stream: Option<StreamId>,
-}
-
-impl Merged {
-    fn new(postings: Vec<Postings>, reverse: bool) -> Self {
-        Self {
-            sources: postings.into_iter().map(|one| (None, one)).collect(),
-            reverse,
-            begun: false,
-            stream: None,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<u64>, Error> {
-        if let [(_, only)] = self.sources.as_mut_slice() {
-            return only.next().transpose();
-        }
-        if !self.begun {
-            self.begun = true;
-            for (head, postings) in &mut self.sources {
-                *head = postings.next().transpose()?;
-            }
-        }
-        let heads = self.sources.iter().filter_map(|(head, _)| *head);
-        let next = if self.reverse {
-            heads.max()
-        } else {
-            heads.min()
-        };
-        if next.is_some() {
-            for (head, postings) in &mut self.sources {
-                // A key can have one event twice.
-                while *head == next {
-                    *head = postings.next().transpose()?;
-                }
-            }
-        }
-        Ok(next)
-    }
 }
 
 impl Events {
@@ -180,11 +102,7 @@ impl Events {
                 batch: VecDeque::new(),
             }
         } else {
-            Source::Forwards(Box::new(Scan {
-                next: from,
-                end,
-                frames: None,
-            }))
+            Source::Forwards(Box::new(Scan::new(from..end)))
         })
     }
 
@@ -325,7 +243,7 @@ impl Events {
                     }
                 }
                 Source::Forwards(scan) => {
-                    let hit = scan.next_matching(&self.shared, &self.view, &self.query)?;
+                    let hit = scan.next_matching(&self.shared, &self.view, &self.query, |_| ())?;
                     let journal = &self.shared.identity.journal;
                     let event = hit.and_then(|hit| scan.event(journal, hit));
                     let event = event.map(|event| event.to_event()).transpose()?;
@@ -340,13 +258,9 @@ impl Events {
                         return Ok(None);
                     }
                     let start = below.saturating_sub(BACKWARDS).max(*from);
-                    let mut scan = Scan {
-                        next: start,
-                        end: *below,
-                        frames: None,
-                    };
+                    let mut scan = Scan::new(start..*below);
                     let (shared, view, query) = (&self.shared, &self.view, &self.query);
-                    while let Some(hit) = scan.next_matching(shared, view, query)? {
+                    while let Some(hit) = scan.next_matching(shared, view, query, |_| ())? {
                         let event = scan.event(&shared.identity.journal, hit);
                         let event = event.map(|event| event.to_event()).transpose()?;
                         let left = event.map(|event| left_of(shared, view, event));
@@ -394,22 +308,34 @@ impl Events {
         }
         // After an error nothing is left.
         let left = std::mem::take(&mut self.left);
-        let (shared, view) = (&self.shared, &*self.view);
+        let (shared, view) = (&self.shared, &self.view);
         let copied = |event| Some(Lent::Copied(Box::new(event)));
+        let mut is_opened = false;
         // What has something taken from it can't be lent where it stands.
         let found = match &mut self.source {
             Source::Forwards(scan) => {
-                let hit = scan.next_matching(shared, view, &self.query)?;
+                // To decode it once more for that would cost as much as to find it.
+                let open = |frame: &EventFrame<'_>| {
+                    if shared.is_encrypted {
+                        shared.open_sections(view, Some(frame), &mut self.opened);
+                        is_opened = true;
+                    }
+                };
+                let hit = scan.next_matching(shared, view, &self.query, open)?;
                 match hit.filter(|hit| shared.erasures.taken(hit.order.sequence).is_some()) {
                     None => hit.map(Lent::Scanned),
                     Some(hit) => match scan.event(&shared.identity.journal, hit) {
-                        Some(event) => copied(left_of(shared, view, event.to_event()?)?),
+                        Some(event) => {
+                            is_opened = false;
+                            copied(left_of(shared, view, event.to_event()?)?)
+                        }
                         None => None,
                     },
                 }
             }
             Source::Found(found) => {
-                let next = next_found(found, shared, view, &self.query, &mut self.buffer)?;
+                let buffer = &mut self.buffer;
+                let next = found.next_located(shared, view, &self.query, buffer)?;
                 match next.as_ref().map(|(_, order)| order.sequence) {
                     Some(at) if shared.erasures.taken(at).is_some() => {
                         shared.get(view, at)?.and_then(copied)
@@ -443,10 +369,12 @@ impl Events {
             (Lent::Copied(event), _) => Some(self.current.insert(*event).as_event_ref(dir)),
         };
         if let Some(event) = event.as_mut().filter(|_| self.shared.is_encrypted) {
-            // What can't be decoded is told of by whoever looks at it.
-            let frame = event.frame().ok().flatten();
-            let (shared, view) = (&self.shared, &self.view);
-            shared.open_sections(view, frame.as_ref(), &mut self.opened);
+            if !is_opened {
+                // What can't be decoded is told of by whoever looks at it.
+                let frame = event.frame().ok().flatten();
+                let (shared, view) = (&self.shared, &self.view);
+                shared.open_sections(view, frame.as_ref(), &mut self.opened);
+            }
             event.opened = &self.opened;
         }
         Ok(event)
@@ -458,36 +386,6 @@ enum Lent {
     Scanned(Hit),
     Found((Located, Ordering)),
     Copied(Box<Event>),
-}
-
-/// The next event that the index leads to and the query takes, where it stands.
-fn next_found(
-    found: &mut Merged,
-    shared: &Shared,
-    view: &View,
-    query: &Query<'_>,
-    buffer: &mut Vec<u8>,
-) -> Result<Option<(Located, Ordering)>, Error> {
-    while let Some(sequence) = found.next()? {
-        let wrong = || Error::from(shared.index_is_wrong(sequence));
-        let located = shared.locate(view, sequence, buffer)?.ok_or_else(wrong)?;
-        let body = located.body(view, buffer);
-        let examined = match found.stream {
-            // Cheaper than a look at the facts, and says as much.
-            Some(_) => {
-                Ordering::peek(body).map(|order| (order, query.takes_time(order.recorded_at)))
-            }
-            None => examine(query, located.kind, body),
-        };
-        let (order, takes) = examined.map_err(|error| shared.corrupt(view, sequence, error))?;
-        if found.stream.is_some_and(|stream| order.stream != stream) {
-            return Err(wrong());
-        }
-        if takes {
-            return Ok(Some((located, order)));
-        }
-    }
-    Ok(None)
 }
 
 impl Iterator for Events {
@@ -524,179 +422,6 @@ impl Iterator for Events {
             }
         }
     }
-}
-
-impl Scan {
-    fn next_matching(
-        &mut self,
-        shared: &Shared,
-        view: &View,
-        query: &Query<'_>,
-    ) -> Result<Option<Hit>, Error> {
-        let takes_all = query.takes_all();
-        while self.next < self.end {
-            let wanted = self.next;
-            let Some(frames) = self.frames(shared, view)? else {
-                return Ok(None);
-            };
-            let Some((kind, body, offset)) = frames.next(wanted)? else {
-                self.frames = None;
-                continue;
-            };
-            if kind == FrameType::Commit {
-                continue;
-            }
-            let len = body.len();
-            let examined = if takes_all {
-                Ordering::peek(body).map(|order| (order, query.takes_time(order.recorded_at)))
-            } else if shared.erasures.taken(wanted) == Some(ErasureLevel::Full) {
-                Ordering::peek(body).map(|order| (order, takes_bare(query, &order)))
-            } else {
-                examine(query, kind, body)
-            };
-            let segment = &frames.segment;
-            let corrupt = |detail: String| {
-                let damage = segment.damage(offset, detail);
-                Error::from(damage.sequence(wanted))
-            };
-            let (order, matches) = examined.map_err(|error| corrupt(error.to_string()))?;
-            if order.sequence != wanted {
-                return Err(corrupt(
-                    "another event stands where this one should".to_owned(),
-                ));
-            }
-            self.next = wanted + 1;
-            if matches {
-                return Ok(Some(Hit {
-                    kind,
-                    order,
-                    offset,
-                    len,
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The frames from the next event on, in its segment.
-    fn frames(&mut self, shared: &Shared, view: &View) -> Result<Option<&mut Frames>, Error> {
-        if self
-            .frames
-            .as_ref()
-            .is_some_and(|frames| self.next < frames.until)
-        {
-            return Ok(self.frames.as_mut());
-        }
-        let Some(segment) = view.segment_of(self.next) else {
-            return Ok(None);
-        };
-        let (fs, journal) = (shared.fs.as_ref(), &shared.identity.journal);
-        let (frames, _) = shared.in_segment(segment, self.next, |segment| {
-            let (offset, ..) = shared.place(segment, self.next, &mut Vec::new())?;
-            let file = Arc::clone(&*segment.file(fs, journal, &shared.resident)?);
-            let (until, end) = match segment.sealed {
-                Some((count, end)) => (segment.first + count, end),
-                None => (u64::MAX, file.len()?),
-            };
-            let mapped =
-                shared.resident.maps && segment.sealed.is_some() && file.mapped().is_some();
-            Ok(Frames {
-                segment: file,
-                window: crate::segment::Window::new(offset, end),
-                mapped,
-                until,
-            })
-        })?;
-        Ok(Some(self.frames.insert(frames)))
-    }
-
-    /// The event that [`next_matching`](Self::next_matching) has just come to.
-    fn event<'s>(
-        &'s self,
-        journal: &'s factlog_format::JournalId,
-        hit: Hit,
-    ) -> Option<EventRef<'s>> {
-        let frames = self.frames.as_ref()?;
-        Some(EventRef {
-            kind: hit.kind,
-            body: frames.bytes(hit.offset, hit.len),
-            order: hit.order,
-            journal,
-            opened: &[],
-            path: &frames.segment.path,
-        })
-    }
-}
-
-/// Type and body of a frame, and where the body stands.
-type NextFrame<'f> = (FrameType, &'f [u8], u64);
-
-impl Frames {
-    /// The next frame; `None` at the end.
-    fn next(&mut self, sequence: u64) -> Result<Option<NextFrame<'_>>, Error> {
-        let (at, end) = self.window.place();
-        let body_at = at + FRAME_HEADER_LEN as u64;
-        let map = self.mapped.then(|| self.segment.mapped()).flatten();
-        if let Some(map) = map {
-            if at >= end {
-                return Ok(None);
-            }
-            let map = map.get(..end as usize).unwrap_or(map);
-            let frame = self
-                .segment
-                .frame_in(map, at)
-                .map_err(|error| match error {
-                    Error::Damaged(damage) => damage.sequence(sequence).into(),
-                    other => other,
-                })?;
-            self.window.skip(frame.len);
-            return Ok(Some((frame.kind, frame.body, body_at)));
-        }
-        let segment = &self.segment;
-        let file = segment.file.as_ref();
-        match FrameReader::over(file, segment.seed, &mut self.window).next() {
-            Ok(frame) => {
-                let (kind, len) = (frame.kind, frame.body.len());
-                Ok(Some((kind, self.window.get(body_at, len), body_at)))
-            }
-            Err(FrameStop::End) => Ok(None),
-            Err(FrameStop::Io(error)) => Err(Error::io("read", &segment.path)(error)),
-            Err(FrameStop::Bad(error)) => {
-                let damage = segment.damage(at, error.to_string());
-                Err(damage.sequence(sequence).into())
-            }
-        }
-    }
-
-    /// Bytes of the frame that was read last.
-    fn bytes(&self, offset: u64, len: usize) -> &[u8] {
-        match self.mapped.then(|| self.segment.mapped()).flatten() {
-            Some(map) => map
-                .get(offset as usize..offset as usize + len)
-                .unwrap_or_default(),
-            None => self.window.get(offset, len),
-        }
-    }
-}
-
-/// Place of an event, and whether the query takes it; decides on facts without touching the payload.
-fn examine(
-    query: &Query<'_>,
-    kind: FrameType,
-    body: &[u8],
-) -> Result<(Ordering, bool), factlog_format::FormatError> {
-    if kind == FrameType::FullStub {
-        let order = FullStub::decode(body)?.order;
-        return Ok((order, takes_bare(query, &order)));
-    }
-    let event = EventFrame::decode(kind, body)?;
-    let takes = query.takes_time(event.order.recorded_at) && query.takes_facts(&event.facts);
-    Ok((event.order, takes))
-}
-
-/// Whether a query takes a full stub that a scan meets.
-fn takes_bare(query: &Query<'_>, order: &Ordering) -> bool {
-    query.takes_stub(false) && query.takes_time(order.recorded_at)
 }
 
 /// What erasures leave of an event that a scan gave.

@@ -3,9 +3,11 @@
 mod ancestry;
 mod case;
 mod events;
+mod merged;
 mod proofs;
 mod query;
 mod reader;
+mod scan;
 mod streams;
 mod times;
 pub(crate) mod view;
