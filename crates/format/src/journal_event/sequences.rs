@@ -64,6 +64,18 @@ impl SequenceSet {
             .is_some_and(|range| range.contains(&sequence))
     }
 
+    /// Whether it holds all of another set. It takes as long as that has ranges, however many sequences these
+    /// have.
+    #[must_use]
+    pub fn contains_all(&self, other: &Self) -> bool {
+        other.ranges.iter().all(|range| {
+            let at = self.ranges.partition_point(|own| own.end <= range.start);
+            // Ranges don't touch, so that no two of them share one.
+            let own = self.ranges.get(at);
+            own.is_some_and(|own| own.start <= range.start && range.end <= own.end)
+        })
+    }
+
     /// Whether it holds any of these.
     #[must_use]
     pub fn meets(&self, of: &Range<u64>) -> bool {
@@ -174,6 +186,9 @@ mod tests {
                 assert_eq!(set.contains(sequence), sequences.contains(&sequence));
                 for len in 0..5 {
                     let of = sequence..sequence + len;
+                    let other: SequenceSet = of.clone().collect();
+                    let all = of.clone().all(|one| sequences.contains(&one));
+                    assert_eq!(set.contains_all(&other), all, "{of:?}");
                     let meets = sequences.iter().any(|one| of.contains(one));
                     assert_eq!(set.meets(&of), meets, "{of:?}");
                 }
@@ -190,6 +205,18 @@ mod tests {
         assert!(!set.push(7 + (1 << 32)));
         assert!(set.push(6 + (1 << 32)));
         assert_eq!(set.len(), 3);
+    }
+
+    #[test]
+    fn sets_of_more_than_anybody_can_count_are_compared() {
+        let ranges = (0..1 << 10).map(|at| (at << 32)..(at << 32) + u64::from(u32::MAX));
+        let set = SequenceSet {
+            ranges: ranges.collect(),
+        };
+        assert!(set.contains_all(&set));
+        let mut less = set.clone();
+        less.ranges.pop();
+        assert!(set.contains_all(&less) && !less.contains_all(&set));
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn completions(pass: &mut Pass<'_>, erasures: &Erasures) {
         let fits = ordered.next().is_some_and(|(_, ordered)| {
             done.held.iter().all(|(hold, set)| {
                 let is_hold = *hold < since || erasures.holds.contains(hold);
-                is_hold && hold < at && set.iter().all(|held| ordered.set.contains(held))
+                is_hold && hold < at && ordered.set.contains_all(set)
             })
         });
         if !fits || said_before {
