@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     ops::Deref,
     sync::{
         Arc,
@@ -32,12 +33,30 @@ const PARTS: usize = 16;
 /// under its lock alone: what is retired isn't found here from then on.
 #[derive(Default)]
 pub(super) struct Held {
-    parts: [Mutex<HashMap<KeyId, Arc<DataKey>>>; PARTS],
+    parts: [Mutex<Part>; PARTS],
     count: AtomicUsize,
 }
 
+type Part = HashMap<KeyId, Arc<DataKey>, BuildHasherDefault<IdHasher>>;
+
+/// An id is a hash already, of a key that chance made. Its first byte chooses the part.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes
+            .last_chunk()
+            .map_or(0, |last| u64::from_le_bytes(*last));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Held {
-    fn part(&self, id: &KeyId) -> Option<MutexGuard<'_, HashMap<KeyId, Arc<DataKey>>>> {
+    fn part(&self, id: &KeyId) -> Option<MutexGuard<'_, Part>> {
         let part = self.parts.get(usize::from(id[0]) % PARTS)?;
         Some(part.lock())
     }
@@ -149,14 +168,17 @@ impl Keys {
         view: &Arc<View>,
         id: &KeyId,
     ) -> Result<Arc<DataKey>, Sealed> {
-        // A scan may hold a view that is older than what this process knows of by now.
-        let newest = shared.view.load();
-        let view: &Arc<View> =
-            match newest.durable >= view.durable && !planted(Bug::OldViewBelieved) {
-                true => &newest,
-                false => view,
-            };
-        self.note_intents(shared, view).map_err(keyset)?;
+        // In the process that writes the intents there is nothing to look for after the first look.
+        if self.retired_through.load(Acquire) != u64::MAX {
+            // A scan may hold a view that is older than what this process knows of by now.
+            let newest = shared.view.load();
+            let view: &Arc<View> =
+                match newest.durable >= view.durable && !planted(Bug::OldViewBelieved) {
+                    true => &newest,
+                    false => view,
+                };
+            self.note_intents(shared, view).map_err(keyset)?;
+        }
         let is_due = self.is_due();
         if let Some(key) = self.held.get(id).filter(|_| !is_due) {
             return Ok(key);
