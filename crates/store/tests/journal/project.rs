@@ -150,15 +150,18 @@ fn one_that_takes_long_commits_in_between_and_lets_others_have_their_turns() {
 #[test]
 fn who_goes_on_after_a_pause_has_passed_no_more_than_it_has_committed() {
     let journal = journal();
-    let projector = Projector::start(journal.reader(), "views", retries()).unwrap();
-    let mut failed = false;
+    let pause = Duration::from_millis(1);
+    let retries = Retries::new().pauses(pause, pause);
+    let projector = Projector::start(journal.reader(), "views", retries).unwrap();
+    let is_open = Arc::new(AtomicBool::new(false));
+    let open = Arc::clone(&is_open);
     let (lasting, shown) = InMemory::new(
         "lasting",
         1,
         Query::all().kind("a.b"),
         || 0u64,
         move |count, _| {
-            if !std::mem::replace(&mut failed, true) {
+            if !open.load(Relaxed) {
                 return Err(Failure::later("not yet"));
             }
             let began = Instant::now();
@@ -173,6 +176,9 @@ fn who_goes_on_after_a_pause_has_passed_no_more_than_it_has_committed() {
     let start = journal.reader().len() - 1;
     assert!(projector.wait_for(start, LONG));
     let last = append(&journal, "a.b", 100);
+    // The pause in which it is now ends without news.
+    until(|| status(&projector, "lasting").failures > 0);
+    is_open.store(true, Relaxed);
     until(|| status(&projector, "lasting").position > last);
     assert_eq!(shown.read(|count, _| *count), 100);
 }
