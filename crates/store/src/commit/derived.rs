@@ -10,9 +10,9 @@ use factlog_proof::Hash;
 
 use super::{Writer, conditions::BatchKeys, order::OrderedEvent, receipt::GroupProof};
 use crate::{
-    Damage, Error,
+    Damage, Error, Options,
     config::{Bug, planted},
-    index::{CHUNK, Entry, IndexView, IndexWriter, Run, Table, kind_key, tag_keys},
+    index::{CHUNK, Entry, IndexDir, IndexView, IndexWriter, Run, Table, kind_key, tag_keys},
     layout::Layout,
     read::Shared,
     read::view::{OffsetsScan, Resident, Segment, View, find_offsets},
@@ -201,15 +201,16 @@ impl Derived {
 impl DerivedFiles {
     /// Opens the files of a journal, after an unclean end with a second look at the tree. What can't be
     /// opened is noted as failed, and done without.
-    pub(crate) fn open(fs: &Arc<dyn StoreFs>, found: &Found, recheck: bool) -> Self {
+    pub(crate) fn open(options: &Options, found: &Found, recheck: bool) -> Self {
+        let fs = &options.fs;
         let (journal, layout) = (found.identity.journal, found.layout.clone());
         let (mut failed, mut index_failed, mut tree) = (None, false, None);
-        let index = IndexWriter::open(Arc::clone(fs), &layout.index(), journal);
-        let index = match index {
+        let dir = IndexDir::new(Arc::clone(fs), layout.index(), journal).mapped(options.maps);
+        let index = match IndexWriter::open(dir.clone()) {
             Ok((index, _)) => index,
             Err(error) => {
                 (failed, index_failed) = (Some(error), true);
-                IndexWriter::reading(Arc::clone(fs), &layout.index(), journal)
+                IndexWriter::reading(dir)
             }
         };
         match TreeWriter::open(Arc::clone(fs), &layout.tree(), recheck) {

@@ -362,8 +362,8 @@ impl Options {
         Self { registry, ..self }
     }
 
-    /// Maps sealed segments into memory in the process that has the journal open for writing: reads of
-    /// single events then cost half, and whole scans copy nothing. Off by default, since a disk that
+    /// Maps sealed segments and the files of the index into memory in the process that has the journal open for
+    /// writing: reads of single events then cost half, and whole scans copy nothing. Off by default, since a disk that
     /// fails to read a mapped page ends the process with a signal (SIGBUS) where a read by position
     /// returns an error. Readers in other processes never map, as the files aren't theirs.
     #[must_use]

@@ -58,6 +58,8 @@ impl Seal {
 #[derive(Debug)]
 pub(super) struct BlockFile<'a> {
     pub(super) file: &'a dyn StoreFile,
+    /// Its bytes, where it is mapped.
+    pub(super) map: Option<&'a [u8]>,
     pub(super) path: &'a Path,
     pub(super) seal: Seal,
 }
@@ -67,7 +69,18 @@ impl BlockFile<'_> {
     pub(super) fn read(&self, number: u64, buf: &mut [u8]) -> Result<(), Error> {
         debug_assert!(buf.len().is_multiple_of(BLOCK));
         let offset = offset_of(number).ok_or_else(|| self.damage(0, "a block has no place"))?;
-        match read_exact_at(self.file, buf, offset) {
+        let mapped = self.map.and_then(|map| {
+            let start = usize::try_from(offset).ok()?;
+            map.get(start..start.checked_add(buf.len())?)
+        });
+        let read = match mapped {
+            Some(bytes) => {
+                buf.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => read_exact_at(self.file, buf, offset),
+        };
+        match read {
             Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(self.damage(number, "the file ends early").into());
             }

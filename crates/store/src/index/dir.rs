@@ -22,6 +22,8 @@ pub(crate) struct IndexDir {
     pub(super) path: PathBuf,
     pub(super) journal: [u8; 16],
     pub(super) residency: Arc<Residency>,
+    /// Whether runs are read out of maps.
+    pub(super) maps: bool,
 }
 
 impl IndexDir {
@@ -32,7 +34,13 @@ impl IndexDir {
             path,
             journal,
             residency: Arc::default(),
+            maps: false,
         }
+    }
+
+    /// The same, with its runs mapped: only for who may write, as nobody else touches its files then.
+    pub(crate) fn mapped(self, maps: bool) -> Self {
+        Self { maps, ..self }
     }
 
     /// The runs there are, in order, for someone who may not write, and what is wrong with others.

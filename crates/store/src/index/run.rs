@@ -1,10 +1,10 @@
 //! An open run: finding a key in it.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use factlog_fs::{OpenMode, StoreFile};
+use factlog_fs::{FileMap, OpenMode, StoreFile};
 
 use super::CODE;
 use super::block::{
@@ -25,6 +25,7 @@ use crate::{Damage, Error};
 pub(crate) struct Run {
     path: PathBuf,
     file: Box<dyn StoreFile>,
+    map: Option<Box<dyn FileMap>>,
     seal: Seal,
     journal: [u8; 16],
     name: RunName,
@@ -89,8 +90,11 @@ impl Run {
             .open(&path, OpenMode::Read)
             .map_err(Error::io("open", &path))?;
         let seal = Seal::new(&dir.journal, name.first, name.level);
+        // Where it can't be mapped it is read by position.
+        let map = dir.maps.then(|| file.map().ok()).flatten();
         let blocks = BlockFile {
             file: file.as_ref(),
+            map: map.as_deref().map(Deref::deref),
             path: &path,
             seal,
         };
@@ -120,6 +124,7 @@ impl Run {
             parts,
             residency: dir.residency.clone(),
             file,
+            map,
             path,
         })
     }
@@ -197,6 +202,7 @@ impl Run {
     fn blocks(&self) -> BlockFile<'_> {
         BlockFile {
             file: self.file.as_ref(),
+            map: self.map.as_deref().map(Deref::deref),
             path: &self.path,
             seal: self.seal,
         }

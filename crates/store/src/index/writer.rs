@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use factlog_fs::{Access, StoreFs, TEMPORARY_SUFFIX};
+use factlog_fs::{Access, TEMPORARY_SUFFIX};
 
 use super::build::{Builder, FileSink, Identity};
 use super::dir::{Chosen, IndexDir, RunName};
@@ -39,16 +39,11 @@ impl IndexWriter {
     /// Opens the index for writing: makes the directory if it is missing, removes temporary files,
     /// runs that can't be read and those that were merged into others, and gives the runs that cover
     /// the sequences from 0 on.
-    pub(crate) fn open(
-        fs: Arc<dyn StoreFs>,
-        path: &Path,
-        journal: [u8; 16],
-    ) -> Result<(Self, Vec<Arc<Run>>), Error> {
-        let dir = IndexDir::new(fs, path.to_owned(), journal);
+    pub(crate) fn open(dir: IndexDir) -> Result<(Self, Vec<Arc<Run>>), Error> {
         make_dir(&dir)?;
         let listing = dir.list()?;
         for name in listing.temporaries {
-            dir.remove(&path.join(name))?;
+            dir.remove(&dir.path.join(name))?;
         }
         let mut found = Vec::new();
         for name in listing.runs {
@@ -82,8 +77,7 @@ impl IndexWriter {
     }
 
     /// An index that is only read, with the runs that can be: for when [`open`](Self::open) failed.
-    pub(crate) fn reading(fs: Arc<dyn StoreFs>, path: &Path, journal: [u8; 16]) -> Self {
-        let dir = IndexDir::new(fs, path.to_owned(), journal);
+    pub(crate) fn reading(dir: IndexDir) -> Self {
         let (runs, _) = dir.read_runs(&[]).unwrap_or_default();
         Self {
             dir,

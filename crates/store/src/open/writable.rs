@@ -54,7 +54,7 @@ pub(crate) fn fresh(
     let mut baton = new_baton(options, found, signer, frontier);
     baton.begun = true;
     baton.next_segment(0)?;
-    let derived = DerivedFiles::open(&options.fs, found, false);
+    let derived = DerivedFiles::open(options, found, false);
     let segment = baton
         .writer
         .as_ref()
@@ -94,7 +94,7 @@ pub(crate) fn open(
     secret: &[u8; 32],
     refused: &mut Option<Error>,
 ) -> Result<Opened, Error> {
-    let mut derived = DerivedFiles::open(&options.fs, found, !looks_clean(options, found));
+    let mut derived = DerivedFiles::open(options, found, !looks_clean(options, found));
     let (mut survey, tail, offsets) = read_active(options, found, floors, &mut derived)?;
     survey.take_kept(floors);
     if !survey.clean {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use factlog_sim::{Moment, PowerCut, SimFs, Unsynced};
 
-use super::{CHUNK, DIR, Entry, IndexWriter, JOURNAL, Table, Tail, entry, settle};
+use super::{CHUNK, DIR, Entry, IndexDir, IndexWriter, JOURNAL, Table, Tail, entry, settle};
 
 fn open(fs: &SimFs) -> IndexWriter {
-    let opened = IndexWriter::open(fs.store(), Path::new(DIR), JOURNAL);
+    let opened = IndexWriter::open(IndexDir::new(fs.store(), DIR.into(), JOURNAL));
     opened.unwrap().0
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::block::{BLOCK, BODY, Seal};
 use super::super::dir::RunName;
-use super::super::{CHUNK, Checker, Entry, IndexView, Table, Tail};
+use super::super::{CHUNK, Checker, Entry, IndexDir, IndexView, Table, Tail};
 use super::{DIR, JOURNAL, build, dir, entry, files};
 use crate::{Damage, Error};
 
@@ -34,20 +34,32 @@ fn check(fs: &MemFs, log: &[Entry], end: u64) -> Vec<Damage> {
     checker.finish(end, runs).unwrap()
 }
 
-/// Asks for everything; answers may be wrong or errors, but there must be answers.
+/// Asks for everything; answers may be wrong or errors, but there must be answers, and the same out of maps.
 fn ask(fs: &MemFs, log: &[Entry]) {
-    let (runs, _) = dir(fs).read_runs(&[]).unwrap();
+    assert_eq!(answers(&dir(fs), log), answers(&dir(fs).mapped(true), log));
+}
+
+fn answers(dir: &IndexDir, log: &[Entry]) -> Vec<Result<Option<u64>, &'static str>> {
+    let (runs, _) = dir.read_runs(&[]).unwrap();
     let view = IndexView::new(JOURNAL, runs, &Tail::new(END));
-    let code = |error: Error| assert_eq!(error.code(), "derived.index");
+    let code = |error: Error| {
+        assert_eq!(error.code(), "derived.index");
+        error.code()
+    };
+    let mut all = Vec::new();
     for entry in log.iter().step_by(50) {
-        let _ = view.last(entry.table, entry.key).map_err(code);
-        let _ = view.count(entry.table, entry.key).map_err(code);
+        all.push(view.last(entry.table, entry.key).map_err(code));
+        let count = view.count(entry.table, entry.key);
+        all.push(count.map(Some).map_err(code));
         for reverse in [false, true] {
             let postings = view.postings(entry.table, entry.key, 3..END, reverse);
-            assert!(postings.count() <= 4 * log.len());
+            let before = all.len();
+            all.extend(postings.map(|one| one.map(Some).map_err(code)));
+            assert!(all.len() - before <= 4 * log.len());
         }
     }
     assert!(view.keys(Table::Stream).count() <= 4 * log.len());
+    all
 }
 
 fn path(name: &str) -> PathBuf {

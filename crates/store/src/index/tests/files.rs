@@ -7,7 +7,7 @@ use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 use proptest::prelude::*;
 
 use super::super::dir::RunName;
-use super::super::{CHUNK, Entry, IndexWriter, Table, Tail};
+use super::super::{CHUNK, Entry, IndexDir, IndexWriter, Table, Tail};
 use super::faulty::Faulty;
 use super::model::{entries, groups};
 use super::{DIR, JOURNAL, build, entry, files, open, settle, tail_of};
@@ -47,7 +47,7 @@ proptest! {
             // A writer that meets an error is given up, as by a crash, and another one begun.
             let current = match writer.take() {
                 Some(current) => Ok(current),
-                None => IndexWriter::open(begin(), Path::new(DIR), JOURNAL).map(|(w, _)| w),
+                None => IndexWriter::open(IndexDir::new(begin(), DIR.into(), JOURNAL)).map(|(w, _)| w),
             };
             if let Ok(mut current) = current {
                 tail = tail_of(&entries, current.covered().min(tail.end()), tail.end());
@@ -196,6 +196,6 @@ fn an_open_clears_what_a_crash_left() {
 fn an_open_with_nothing_to_clear_writes_nothing() {
     let (fs, _) = build(&eleven(), 11 * CHUNK);
     let strict = Arc::new(Faulty::new(fs, 0));
-    let (writer, runs) = IndexWriter::open(strict, Path::new(DIR), JOURNAL).unwrap();
+    let (writer, runs) = IndexWriter::open(IndexDir::new(strict, DIR.into(), JOURNAL)).unwrap();
     assert_eq!((writer.covered(), runs.len()), (11 * CHUNK, 4));
 }

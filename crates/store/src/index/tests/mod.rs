@@ -23,7 +23,7 @@ fn dir(fs: &MemFs) -> IndexDir {
 }
 
 fn open(fs: &MemFs) -> IndexWriter {
-    let opened = IndexWriter::open(Arc::new(fs.clone()), Path::new(DIR), JOURNAL);
+    let opened = IndexWriter::open(IndexDir::new(Arc::new(fs.clone()), DIR.into(), JOURNAL));
     opened.unwrap().0
 }
 
