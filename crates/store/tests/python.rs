@@ -28,7 +28,7 @@ use factlog::{
     RetentionRule, Rotation, UnverifiedReceipt, VerifyOptions, verify,
 };
 use factlog_format::Manifest;
-use journals::{CHECKPOINT, Golden, NAMES, VKEY, fixtures, signing_key, stored};
+use journals::{CHECKPOINT, Golden, NAMES, READ, VKEY, fixtures, signing_key, stored};
 use lab::Lab;
 use serde_json::{Value, json};
 use support::DIR;
@@ -156,7 +156,7 @@ fn golden_journals_hold() {
     if !python() {
         return;
     }
-    for name in NAMES {
+    for name in NAMES.into_iter().chain(READ) {
         let golden = stored(name);
         let shown = Shown::new(&golden);
         let unsigned = name == "unsigned";

@@ -20,7 +20,12 @@ use factlog_fs::{Access, MemFs, StoreFs, write_all_at};
 
 use crate::support::{self, DIR, content, overwrite};
 
-pub(crate) const NAMES: [&str; 7] = [
+#[cfg(feature = "encryption")]
+#[path = "sealed.rs"]
+mod sealed;
+
+/// Those that are made again, to be compared with what is stored.
+pub(crate) const NAMES: [&str; 8] = [
     "signed",
     "unsigned",
     "rolled",
@@ -28,22 +33,27 @@ pub(crate) const NAMES: [&str; 7] = [
     "unclean",
     "rotated",
     "retained",
+    "compacted",
 ];
+/// Those that are only read: what is encrypted comes out otherwise on another processor, and what has index
+/// runs is large.
+pub(crate) const READ: [&str; 3] = ["encrypted", "subjects", "indexed"];
 pub(crate) const ORIGIN: &str = "example.com/golden";
 
 /// 2025-11-22 00:00 UTC.
 const START: i64 = 1_763_769_600_000_000;
 
-/// What is beside a journal, by the end of its file's name.
+/// What is beside a journal, by the end of its file's name. The last one opens an encrypted one.
 pub(crate) const VKEY: &str = "vkey";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+const KEY_FILE: &str = "reader.key";
 
 /// A journal in memory, under [`DIR`], and the files beside it.
 #[derive(Clone)]
 pub(crate) struct Golden {
     pub(crate) name: &'static str,
     pub(crate) fs: Arc<MemFs>,
-    /// `vkey`, `checkpoint`, `{sequence}.receipt`; none of an unsigned journal.
+    /// `vkey`, `checkpoint`, `{sequence}.receipt`, of an encrypted one also `reader.key`.
     pub(crate) beside: BTreeMap<String, String>,
 }
 
@@ -121,6 +131,10 @@ pub(crate) fn stored(name: &'static str) -> Golden {
             beside.insert(end.to_owned(), fs::read_to_string(&path).unwrap());
         }
     }
+    if let Some(text) = beside.get(KEY_FILE) {
+        let file = memory.create_new(Path::new(KEY_FILE), Access::Private);
+        write_all_at(file.unwrap().as_ref(), text.as_bytes(), 0).unwrap();
+    }
     Golden {
         name,
         fs: Arc::new(memory),
@@ -129,7 +143,7 @@ pub(crate) fn stored(name: &'static str) -> Golden {
 }
 
 fn load(from: &Path, to: &Path, memory: &MemFs) {
-    let private = to.ends_with("keys") || to.extension().is_some_and(|end| end == "secret");
+    let private = to.ends_with("keys") || to.parent().is_some_and(|dir| dir.ends_with("keys"));
     let access = if private {
         Access::Private
     } else {
@@ -190,7 +204,8 @@ pub(crate) fn options(name: &str, part: &str, fs: &Arc<MemFs>, clock: Arc<FixedC
     let options = Options::new()
         .file_system(fs)
         .origin(ORIGIN)
-        .segment_len(64 << 10);
+        .segment_len(if name == "indexed" { 4 << 20 } else { 64 << 10 });
+    let options = unlocked(name, options);
     let options = options.dangerous().clock(clock);
     let random = FixedRandom::new(&format!("{name} {part}"));
     let options = options.dangerous().random(Arc::new(random));
@@ -200,6 +215,23 @@ pub(crate) fn options(name: &str, part: &str, fs: &Arc<MemFs>, clock: Arc<FixedC
     } else {
         options.signing_key(signing_key(name))
     }
+}
+
+#[cfg(feature = "encryption")]
+fn unlocked(name: &str, options: Options) -> Options {
+    use factlog::{KeyDomain, Provider};
+
+    let options = options.unlock(Provider::KeyFile(KEY_FILE.into()));
+    match name {
+        "encrypted" => options.encrypt(KeyDomain::Stream),
+        "subjects" => options.encrypt(KeyDomain::Subject),
+        _ => options,
+    }
+}
+
+#[cfg(not(feature = "encryption"))]
+fn unlocked(_: &str, options: Options) -> Options {
+    options
 }
 
 /// The key is drawn apart from the rest, and its name holds the id that the creation will draw.
@@ -304,7 +336,13 @@ pub(crate) fn make(name: &'static str) -> Golden {
         "unclean" => unclean(making),
         "rotated" => rotated(making),
         "retained" => retained(making),
-        _ => panic!("no golden journal of that name"),
+        "compacted" => compacted(making),
+        "indexed" => indexed(making),
+        #[cfg(feature = "encryption")]
+        "encrypted" => sealed::encrypted(making),
+        #[cfg(feature = "encryption")]
+        "subjects" => sealed::subjects(making),
+        _ => panic!("no golden journal of that name, or not in this build"),
     }
 }
 
@@ -406,8 +444,39 @@ fn rolled(making: Making) -> Golden {
     making.end()
 }
 
+/// One segment of two, without the bytes that a recovery set aside; and one behind it.
+fn compacted(making: Making) -> Golden {
+    let making = recovered_twice(making);
+    let steps = making.journal.compact(&Compaction::new()).unwrap();
+    assert_eq!((steps.len(), steps[0].segments), (1, 2));
+    making.append(note("note-0", "behind it"));
+    making.end()
+}
+
+/// Two runs of the index, and events behind them that it doesn't hold yet.
+fn indexed(making: Making) -> Golden {
+    for number in 0..82u32 {
+        let events = (0..100).map(|one| {
+            let entity = format!("e{}", (number * 7 + one) % 90);
+            let event = NewEvent::new("s", entity, if one % 9 == 0 { "k.odd" } else { "k.a" });
+            match one % 10 {
+                0 => event.tag(format!("t{number}")),
+                1 => event.correlation(Uuid::from_u128(u128::from(number) + 1)),
+                _ => event,
+            }
+        });
+        making.batch(&events.collect::<Vec<_>>());
+        making.journal.housekeep().unwrap();
+    }
+    making.end()
+}
+
 /// Twice begun again: after a group that nothing proved, and after one with a torn one behind it.
 fn recovered(making: Making) -> Golden {
+    recovered_twice(making).end()
+}
+
+fn recovered_twice(making: Making) -> Making {
     making.append(note("note-0", "proven"));
     making.batch(&[note("note-0", "whole"), note("note-1", "but not proven")]);
     let making = making.again("second");
@@ -417,7 +486,7 @@ fn recovered(making: Making) -> Golden {
     let making = making.again("third");
     assert_eq!(making.recovery(), Some((1, true)));
     making.append(note("note-0", "after all that"));
-    making.end()
+    making
 }
 
 /// Its key was replaced twice, and the first one revoked.
