@@ -72,6 +72,15 @@ fn every_crash_of_a_retention_is_survived() {
     green(&crash_everywhere(Workload::retaining(), budget));
 }
 
+#[test]
+fn every_crash_of_a_full_erasure_is_survived() {
+    let budget = Budget {
+        tries: 2,
+        ..Budget::ORDINARY
+    };
+    green(&crash_everywhere(Workload::forgetting(), budget));
+}
+
 /// One that has no effect, and a sync that loses what it was to keep.
 const FAILING: Faults = Faults {
     how: &[
@@ -89,6 +98,11 @@ fn every_failing_call_of_a_compaction_is_survived() {
 #[test]
 fn every_failing_call_of_a_retention_is_survived() {
     green(&fail_everywhere(&Workload::retaining(), FAILING));
+}
+
+#[test]
+fn every_failing_call_of_a_full_erasure_is_survived() {
+    green(&fail_everywhere(&Workload::forgetting(), FAILING));
 }
 
 /// Events so large that segments roll.

@@ -505,6 +505,71 @@ fn retention_takes_the_payloads_that_a_policy_names() {
 }
 
 #[test]
+fn a_policy_of_level_full_leaves_the_spine_and_gives_the_id_back() {
+    let place = Place::with_journal();
+    let id = "019a3c5e-7b1a-7c3d-8e4f-a0b1c2d3e4f5";
+    let append = || {
+        let args = [
+            "append",
+            "j",
+            "people/ada",
+            "chat.said",
+            "--data",
+            "\"first\"",
+            "--id",
+            id,
+        ];
+        place
+            .run(&[&args[..], &["--json"]].concat())
+            .exits(0)
+            .object()
+    };
+    let first = append();
+    assert_eq!(append()["already"], true);
+    place.append("people/eve", "chat.said", "\"other\"");
+    let rule =
+        "[[rule]]\nname = 'forget'\nreason = 'a request'\nscope = 'people'\nlevel = 'full'\n";
+    place.write("policy", rule);
+    let args = ["retain", "j", "--policy", "policy"];
+    let planned = place.run(&[&args[..], &["--dry-run"]].concat()).exits(0);
+    assert!(
+        planned
+            .stdout
+            .starts_with("forget, full: 2 events would lose "),
+        "{}",
+        planned.stdout
+    );
+    let done = place
+        .run(&[&args[..], &["--json"]].concat())
+        .exits(0)
+        .object();
+    assert_eq!(
+        (&done["rules"][0]["level"], &done["rules"][0]["events"]),
+        (&"full".into(), &2.into())
+    );
+    for (path, bytes) in files(&place.path("j")) {
+        let found = bytes.windows(6).any(|bytes| bytes == b"people");
+        assert!(!found, "{}", path.display());
+    }
+    let sequence = first["sequence"].to_string();
+    let shown = place
+        .run(&["show", "j", &sequence, "--json"])
+        .exits(0)
+        .object();
+    assert_eq!(shown["sequence"], first["sequence"]);
+    assert!(shown["scope"].is_null() && shown["id"].is_null(), "{shown}");
+    place.run(&["show", "j", id]).exits(3);
+    place.run(&["log", "j"]).exits(0);
+    let back = append();
+    assert_eq!(
+        (&back["already"], &back["revision"]),
+        (&false.into(), &0.into())
+    );
+    assert_ne!(back["sequence"], first["sequence"]);
+    place.run(&["verify", "j"]).exits(0);
+}
+
+#[test]
 fn a_policy_with_a_mistake_changes_nothing() {
     let place = Place::with_journal();
     place.append("support/chat-1", "chat.said", "\"first\"");

@@ -1,5 +1,6 @@
 use std::{
     collections::VecDeque,
+    ops::Range,
     path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -11,8 +12,9 @@ use factlog_proof::Hash;
 use super::{Writer, conditions::BatchKeys, order::OrderedEvent, receipt::GroupProof};
 use crate::{
     Damage, Error, Options,
+    compact::erasing_from,
     config::{Bug, planted},
-    index::{CHUNK, Entry, IndexDir, IndexView, IndexWriter, Run, Table, kind_key, tag_keys},
+    index::{CHUNK, Entry, IndexDir, IndexView, IndexWriter, Run, Table, Tail, kind_key, tag_keys},
     layout::Layout,
     read::Shared,
     read::view::{OffsetsScan, Resident, Segment, View, find_offsets},
@@ -73,6 +75,8 @@ pub(crate) struct DerivedFiles {
     pub(crate) failed: Option<Error>,
     /// No entries are written any more.
     index_failed: bool,
+    /// Runs are missing that readers still have: none are shown before they are there again.
+    rebuilding: bool,
 }
 
 /// Whether the offsets file of a sealed segment may not be on the disk after an unclean end, with so many
@@ -155,15 +159,59 @@ impl Derived {
         let mut files = self.files.lock();
         let view = writer.shared.view.load_full();
         let mut runs = files.index.discard(&damage.path)?;
+        if !writer.shared.erasures.pending().is_empty() {
+            let end = files.index.covered();
+            runs = files.index.truncate_to(end)?.or(runs);
+        }
         while files.index.covered() < view.index.tail_from() {
             let first = files.index.covered();
-            let mut entries = Vec::new();
-            for sequence in first..first + CHUNK {
-                push_stored(&mut entries, &writer.shared, &view, sequence)?;
-            }
+            let entries = stored_entries(&writer.shared, &view, first..first + CHUNK)?;
             runs = files.index.append_chunk(first, entries)?.or(runs);
         }
         files.publish(writer, runs);
+        Ok(())
+    }
+
+    /// Makes the index again from the chunk of an event on, out of what the segments hold now.
+    ///
+    /// Readers have the runs and the tail of before until all is there; a crash leaves what the next open
+    /// makes again.
+    ///
+    /// # Errors
+    /// As reading the events and writing runs. Until that works, what is new is indexed in memory.
+    pub(crate) fn rebuild(&self, writer: &Writer, from: u64) -> Result<(), Error> {
+        let mut files = self.files.lock();
+        files.rebuilding = true;
+        files.index.truncate_to(from - from % CHUNK)?;
+        loop {
+            let view = writer.shared.view.load_full();
+            let first = files.index.covered();
+            if first + CHUNK > view.durable {
+                break;
+            }
+            // Commits that wait for room get on meanwhile.
+            drop(files);
+            let entries = stored_entries(&writer.shared, &view, first..first + CHUNK)?;
+            files = self.files.lock();
+            if files.index.covered() == first {
+                files.index.append_chunk(first, entries)?;
+            }
+        }
+        let view = writer.shared.view.load_full();
+        let covered = files.index.covered();
+        let rest = covered.min(view.durable)..view.durable;
+        let entries = stored_entries(&writer.shared, &view, rest)?;
+        let tail = Tail::new(covered).push(view.durable, entries);
+        let _publish = writer.publish.lock();
+        let view = writer.shared.view.load_full();
+        let entries = stored_entries(&writer.shared, &view, tail.end()..view.durable)?;
+        let tail = tail.push(view.durable, entries);
+        let index = IndexView::new(files.journal, files.index.runs(), &tail);
+        writer.shared.view.store(Arc::new(View {
+            index,
+            ..View::clone(&view)
+        }));
+        files.rebuilding = false;
         Ok(())
     }
 
@@ -207,7 +255,15 @@ impl DerivedFiles {
         let (mut failed, mut index_failed, mut tree) = (None, false, None);
         let dir = IndexDir::new(Arc::clone(fs), layout.index(), journal).mapped(options.maps);
         let index = match IndexWriter::open(dir.clone()) {
-            Ok((index, _)) => index,
+            Ok((mut index, _)) => {
+                // What is made again knows of stubs already that what stands behind it doesn't.
+                if erasing_from(&found.manifest).is_some()
+                    && let Err(error) = index.truncate_to(index.covered())
+                {
+                    failed = Some(error);
+                }
+                index
+            }
             Err(error) => {
                 (failed, index_failed) = (Some(error), true);
                 IndexWriter::reading(dir)
@@ -232,6 +288,7 @@ impl DerivedFiles {
             mending: None,
             failed,
             index_failed,
+            rebuilding: false,
         }
     }
 
@@ -502,7 +559,7 @@ impl DerivedFiles {
     fn step_index(&mut self, writer: &Writer) -> Result<bool, Error> {
         let view = writer.shared.view.load_full();
         let tail = view.index.tail();
-        if !self.index.has_work(tail) {
+        if self.rebuilding || !self.index.has_work(tail) {
             return Ok(false);
         }
         let runs = self.index.step(tail)?;
@@ -549,13 +606,14 @@ pub(super) fn entries_of(
     first: u64,
     events: &[OrderedEvent],
     keys: &[Arc<BatchKeys>],
+    opens: impl Fn(&OrderedEvent) -> bool,
 ) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(events.len() * 4 + 8);
     let kinds_and_tags = keys.iter().flat_map(|keys| keys.kinds_and_tags());
     for ((sequence, event), (kind, tags)) in (first..).zip(events).zip(kinds_and_tags) {
         let named = Named {
             id: event.event_id,
-            coordinate: (event.revision == 0).then_some(event.coordinate),
+            coordinate: opens(event).then_some(event.coordinate),
             kind,
             tags: tags.iter().copied(),
         };
@@ -564,20 +622,47 @@ pub(super) fn entries_of(
     entries
 }
 
-/// What the index holds of events read from a segment: the same as when they were written.
-pub(crate) fn entries_of_scan(events: &[ScannedEvent]) -> Vec<Entry> {
+/// What the index holds of neighbouring events read from a segment: the same as when they were written, or
+/// as after their erasure. `is_bare` says of an event before them whether it is a full stub.
+pub(crate) fn entries_of_scan(
+    events: &[ScannedEvent],
+    is_bare: &dyn Fn(u64) -> bool,
+) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(events.len() * 4 + 8);
+    let first = events.first().map_or(0, |event| event.order.sequence);
+    let follows_stub = |previous: u64| match previous.checked_sub(first) {
+        _ if planted(Bug::BeginningGone) => false,
+        None => is_bare(previous),
+        Some(at) => {
+            let event = usize::try_from(at).ok().and_then(|at| events.get(at));
+            event.is_some_and(|event| event.facts.is_none())
+        }
+    };
     for event in events {
         let order = &event.order;
         let named = event.facts.as_ref().map(|facts| Named {
             id: facts.event_id,
-            coordinate: (order.revision == 0).then_some(facts.keys.coordinate),
+            coordinate: (order.previous_sequence.is_none_or(follows_stub))
+                .then_some(facts.keys.coordinate),
             kind: facts.keys.kind,
             tags: facts.keys.tags.iter().copied(),
         });
         push_entries(&mut entries, order.sequence, order.stream, named);
     }
     entries
+}
+
+/// What the index holds of stored events.
+fn stored_entries(
+    shared: &Shared,
+    view: &View,
+    sequences: Range<u64>,
+) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for sequence in sequences {
+        push_stored(&mut entries, shared, view, sequence)?;
+    }
+    Ok(entries)
 }
 
 /// Adds what the index holds of a stored event.
@@ -587,14 +672,17 @@ fn push_stored(
     view: &View,
     sequence: u64,
 ) -> Result<(), Error> {
-    let Some(event) = shared.get(view, sequence)? else {
+    let Some(event) = shared.stored(view, sequence)? else {
         return Err(shared.index_is_wrong(sequence).into());
     };
-    let begins = event.revision() == 0;
     let facts = event.facts();
+    let opens = match event.previous_sequence().filter(|_| facts.is_some()) {
+        Some(previous) => shared.is_bare(view, previous)?,
+        None => true,
+    };
     let named = facts.as_ref().map(|facts| Named {
         id: facts.event_id,
-        coordinate: begins.then(|| coordinate_key(facts.scope, facts.entity)),
+        coordinate: opens.then(|| coordinate_key(facts.scope, facts.entity)),
         kind: kind_key(facts.kind),
         tags: tag_keys(facts),
     });
@@ -605,7 +693,7 @@ fn push_stored(
 /// What an event is found by besides its stream, as long as its facts are there.
 struct Named<T> {
     id: [u8; 16],
-    /// If the event begins a stream.
+    /// If the event is the first of its stream that tells of it.
     coordinate: Option<[u8; 16]>,
     kind: [u8; 16],
     tags: T,

@@ -55,6 +55,21 @@ impl<K: Hash + Eq + Copy, V: Copy> Generations<K, V> {
         }
         self.young.insert(key, (sequence, value));
     }
+
+    /// Forgets the entries of some sequences.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(u64) -> bool) {
+        let mut newest = 0;
+        for generation in [&mut self.young, &mut self.old] {
+            generation.retain(|_, (sequence, _)| {
+                let gone = is_gone(*sequence);
+                if gone {
+                    newest = newest.max(*sequence + 1);
+                }
+                !gone
+            });
+        }
+        self.forgotten = self.forgotten.max(newest);
+    }
 }
 
 /// Where the events that were ordered last stand, by their ids.
@@ -106,12 +121,22 @@ impl RecentIds {
 
     /// Where the event of an id stands, if it is among them.
     pub(crate) fn get(&mut self, id: &EventId) -> Option<u64> {
+        self.map_all();
+        self.map.get(id).copied()
+    }
+
+    /// Gives the ids of some sequences free.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(u64) -> bool) {
+        self.map_all();
+        self.map.retain(|_, sequence| !is_gone(*sequence));
+    }
+
+    fn map_all(&mut self) {
         let known = usize::try_from(self.mapped - self.from).unwrap_or(usize::MAX);
         for id in self.ids.iter().skip(known) {
             self.map.insert(*id, self.mapped);
             self.mapped += 1;
         }
-        self.map.get(id).copied()
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use factlog_format::EventId;
+use factlog_format::{ErasureLevel, EventId};
 use uuid::Uuid;
 
 pub use anchors::Anchor;
@@ -49,7 +49,7 @@ use self::{
     batch::Batch,
     baton::{Committed, Room},
     conditions::{Conditions, NothingOf},
-    order::{Decision, Group, GroupMemory, Resolved},
+    order::{Decision, Group, GroupMemory, OrderedEvent, Resolved},
     receipt::{GroupProof, Receipts},
     repeat::Known,
     ticket::{Answer, Pending},
@@ -351,8 +351,8 @@ impl Writer {
         for event in &batch.events {
             if event.own_id {
                 let id: EventId = event.frame.event_id;
-                if let Some(sequence) = self.shared.sequence_of_id(&view, Uuid::from_bytes(id))? {
-                    resolved.ids.insert(id, sequence);
+                if let Some(holder) = self.shared.holder_of_id(&view, Uuid::from_bytes(id))? {
+                    resolved.ids.insert(id, holder.sequence());
                 }
             }
         }
@@ -432,12 +432,11 @@ impl Writer {
             active.note_offsets(first, done.offsets.iter().copied());
         }
         let durable = first + events.len() as u64;
-        let index = view.index.with_tail(
-            &view
-                .index
-                .tail()
-                .push(durable, derived::entries_of(first, events, &done.keys)),
-        );
+        let opens = |event: &OrderedEvent| self.opens(&view, event);
+        let entries = derived::entries_of(first, events, &done.keys, opens);
+        let index = view
+            .index
+            .with_tail(&view.index.tail().push(durable, entries));
         let signed = done.proof.signed.clone();
         let signed = signed.or_else(|| view.signed.clone());
         if let Some(active) = segments.last().filter(|_| !events.is_empty()) {
@@ -451,6 +450,15 @@ impl Writer {
             index,
             signed,
         }));
+    }
+
+    /// Whether an event is the first of its stream that tells of the coordinate, as far as segments hold it.
+    fn opens(&self, view: &View, event: &OrderedEvent) -> bool {
+        let Some(previous) = event.previous else {
+            return true;
+        };
+        let full = || self.shared.erasures.taken(previous) == Some(ErasureLevel::Full);
+        (event.after_bare || full()) && self.shared.is_bare(view, previous).unwrap_or(true)
     }
 
     /// Writes an empty commit if events are durable that no commit header calls so.

@@ -33,6 +33,8 @@ pub(crate) struct Head {
     pub(crate) sequence: u64,
     pub(crate) recorded_at: i64,
     pub(crate) hash: Digest,
+    /// Whether erasures leave no more than its spine.
+    pub(crate) is_bare: bool,
 }
 
 /// What was looked up off the lock, as of the durable mark `mark`.
@@ -56,7 +58,9 @@ pub(crate) struct OrderedEvent {
     pub(crate) event_id: EventId,
     pub(crate) stream: StreamId,
     pub(crate) coordinate: [u8; 16],
-    pub(crate) revision: u64,
+    /// The event before in its stream, and whether that was looked up and is bare.
+    pub(crate) previous: Option<u64>,
+    pub(crate) after_bare: bool,
     pub(crate) hash: Digest,
 }
 
@@ -433,7 +437,8 @@ impl Order {
             event_id: [0; 16],
             stream: [0; 16],
             coordinate: [0; 16],
-            revision: 0,
+            previous: None,
+            after_bare: false,
             hash: [0; 32],
         };
         let places = first_event + batch.events.len();
@@ -466,12 +471,13 @@ impl Order {
                     order: *order,
                     hash: *hash,
                 };
-                work.heads[event.coordinate as usize] = Some(Head {
+                let before = work.heads[event.coordinate as usize].replace(Head {
                     stream: order.stream,
                     revision: order.revision,
                     sequence: order.sequence,
                     recorded_at: order.recorded_at,
                     hash: *hash,
+                    is_bare: false,
                 });
                 self.group.events[first_event + *at as usize] = OrderedEvent {
                     start: base + event.frame.start,
@@ -479,7 +485,8 @@ impl Order {
                     event_id: event.frame.event_id,
                     stream: order.stream,
                     coordinate: batch.coordinates[event.coordinate as usize],
-                    revision: order.revision,
+                    previous: order.previous_sequence,
+                    after_bare: before.is_some_and(|before| before.is_bare),
                     hash: *hash,
                 };
             }

@@ -149,11 +149,11 @@ impl Receipt {
     }
 
     /// The receipt of an event that was there before.
-    pub(crate) fn stored(event: &crate::Event, shared: &Arc<Shared>) -> Self {
+    pub(crate) fn stored(event: &crate::Event, id: Uuid, shared: &Arc<Shared>) -> Self {
         let record = event.record();
         Self {
             journal: shared.identity.journal,
-            event_id: event.id().unwrap_or_default(),
+            event_id: id,
             order: Ordering {
                 sequence: event.sequence(),
                 revision: event.revision(),

@@ -16,14 +16,15 @@ use crate::{Conflict, Error, Event, NewEvent, event::NewSection, keys::Sealed, r
 /// What there is of the ids of a batch, as of what was durable when it was looked up.
 pub(super) struct Known {
     pub(super) view: Arc<View>,
-    found: Vec<Option<Event>>,
+    /// Each with its id, which it need not tell itself any more.
+    found: Vec<Option<(Uuid, Event)>>,
 }
 
 impl Known {
     /// What the order lock needs of it.
     pub(super) fn resolved(&self) -> Resolved {
         let found = self.found.iter().flatten();
-        let ids = found.filter_map(|event| Some((event.id()?.into_bytes(), event.sequence())));
+        let ids = found.map(|(id, event)| (id.into_bytes(), event.sequence()));
         Resolved {
             mark: self.view.durable,
             ids: ids.collect(),
@@ -46,7 +47,10 @@ impl Writer {
         let view = self.shared.view.load_full();
         let mut found = Vec::with_capacity(events.len());
         for event in events {
-            let known = event.id.map(|id| self.shared.event_of_id(&view, id));
+            let known = event.id.map(|id| {
+                let holder = self.shared.holder_of_id(&view, id)?;
+                Ok::<_, Error>(holder.map(|holder| (id, holder)))
+            });
             found.push(known.transpose()?.flatten());
         }
         Ok(Some(Known { view, found }))
@@ -65,7 +69,7 @@ impl Writer {
         let (mut ids, mut compared) = (HashSet::new(), true);
         let mut receipts = Vec::with_capacity(events.len());
         for (event, found) in events.iter().zip(&known.found) {
-            let stored = found.as_ref()?.clone();
+            let (id, stored) = found.as_ref()?.clone();
             let stored = self.shared.opened(&known.view, stored);
             let is_alone = events.len() == 1 || ids.insert(event.id);
             if !is_alone || event.sections.iter().any(is_misplaced) {
@@ -73,10 +77,10 @@ impl Writer {
             }
             compared &= match Content::of_new(event).compare(&stored, &self.salt_key) {
                 Ok(Compared::Same) => true,
-                Ok(Compared::SameFacts) => false,
+                Ok(Compared::NotAll) => false,
                 Ok(Compared::Other) | Err(_) => return None,
             };
-            receipts.push(Receipt::stored(&stored, &self.shared));
+            receipts.push(Receipt::stored(&stored, id, &self.shared));
         }
         Some(BatchReceipt {
             receipts: Receipts::Stored { receipts, compared },
@@ -113,10 +117,10 @@ impl Writer {
                 { stored.zip(content) }.ok_or(Conflict::IdReused { id, sequence })?;
             compared &= match content.compare(&stored, &self.salt_key)? {
                 Compared::Same => true,
-                Compared::SameFacts => false,
+                Compared::NotAll => false,
                 Compared::Other => return Err(Conflict::IdReused { id, sequence }.into()),
             };
-            receipts.push(Receipt::stored(&stored, &self.shared));
+            receipts.push(Receipt::stored(&stored, id, &self.shared));
         }
         if receipts.len() < known.len() {
             let (known, events) = (receipts.len(), known.len());
@@ -131,8 +135,8 @@ impl Writer {
 /// What comparing an event with the one of the same id came to.
 enum Compared {
     Same,
-    /// The facts agree; of the payload, or a part of it, nothing is left to compare with.
-    SameFacts,
+    /// All that is left agrees; of the payload, a part of it, or the facts too, nothing is left to compare with.
+    NotAll,
     Other,
 }
 
@@ -209,6 +213,9 @@ impl<'a> Content<'a> {
 
     /// Whether a stored event says the same. An error where that can't be told, and may yet be.
     fn compare(&self, stored: &Event, key: &[u8; 32]) -> Result<Compared, Error> {
+        if stored.facts().is_none() {
+            return Ok(Compared::NotAll);
+        }
         if !self.has_facts_of(stored) {
             return Ok(Compared::Other);
         }
@@ -227,7 +234,7 @@ impl<'a> Content<'a> {
                     return Err(why.clone().into());
                 }
                 (None, _) => {
-                    compared = Compared::SameFacts;
+                    compared = Compared::NotAll;
                     true
                 }
             };

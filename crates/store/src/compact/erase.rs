@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use factlog_format::{
-    ErasureCompleted, EventFrame, FrameType, JournalEvent, ManifestRow, Ordering, SequenceSet,
+    ErasureCompleted, ErasureLevel, EventFrame, FrameType, JournalEvent, ManifestRow, Ordering,
+    SequenceSet,
 };
 use factlog_fs::OpenMode;
 
@@ -50,10 +51,40 @@ impl Writer {
         let held = self.take_all(&pending, pace)?;
         // Before it is said to be gone: what removing a file failed at is done now, or fails again.
         self.tell_erasing(pending.first().map(|first| first.sequence))?;
+        self.free_names(&pending, &held)?;
         if !planted(Bug::ErasedTooEarly) {
             self.complete(&pending, &held)?;
         }
         self.tell_erasing(None)
+    }
+
+    /// Lets go of what full stubs don't tell any more: ids, coordinates and all else by which an index finds
+    /// events. Not before all are written, since a hold may keep any of them until then.
+    fn free_names(&self, pending: &[Arc<Erasing>], held: &Held) -> Result<(), Error> {
+        let full = |one: &&Arc<Erasing>| one.ordered.level == ErasureLevel::Full;
+        let full: Vec<_> = pending.iter().filter(full).collect();
+        let Some(first) = full
+            .iter()
+            .filter_map(|one| one.ordered.set.iter().next())
+            .min()
+        else {
+            return Ok(());
+        };
+        self.derived.rebuild(self, first)?;
+        let is_bare = |sequence: u64| {
+            full.iter().any(|one| {
+                let mut kept = held.range((one.sequence, 0)..=(one.sequence, u64::MAX));
+                one.ordered.set.contains(sequence) && !kept.any(|(_, kept)| kept.contains(sequence))
+            })
+        };
+        let mut order = self.order.lock();
+        if !planted(Bug::HeadsKept) {
+            order.heads.forget(is_bare);
+        }
+        if !planted(Bug::IdsKept) {
+            order.recent_ids.forget(is_bare);
+        }
+        Ok(())
     }
 
     /// Leaves what is covered out of every segment.

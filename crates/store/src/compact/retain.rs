@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use factlog_format::{
-    Digest, ErasureHasher, ErasureLevel, ErasureOrdered, EventFrame, FactsRef, JournalEvent,
-    SequenceSet, StreamId, category_of,
+    Digest, ErasureHasher, ErasureLevel, ErasureOrdered, EventFrame, JournalEvent, SequenceSet,
+    StreamId, category_of,
 };
 
 use super::{
@@ -27,8 +27,8 @@ const MAX_RANGES: usize = 1 << 16;
 /// Whether an event is to be erased, as far as a program's own word goes.
 type Predicate = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
-/// A rule by which events lose their payloads: those that fit all of what it asks for. A rule that asks for
-/// nothing is refused.
+/// A rule by which events lose their payloads, or all but their spines: those that fit all of what it asks for. A
+/// rule that asks for nothing is refused.
 #[derive(Clone)]
 pub struct RetentionRule {
     name: String,
@@ -40,6 +40,7 @@ pub struct RetentionRule {
     older_than: Option<i64>,
     keep_last: Option<u64>,
     shredded: bool,
+    full: bool,
     predicate: Option<Predicate>,
 }
 
@@ -58,6 +59,7 @@ impl RetentionRule {
             older_than: None,
             keep_last: None,
             shredded: false,
+            full: false,
             predicate: None,
         }
     }
@@ -117,6 +119,14 @@ impl RetentionRule {
         }
     }
 
+    /// Takes all but the spine: payload and facts, so id, scope, entity, kind and tags too. Nothing finds the event
+    /// by them any more, its id is free again, and where no event of a stream is left that tells its scope
+    /// and entity, the next append there begins a new one.
+    #[must_use]
+    pub fn full(self) -> Self {
+        Self { full: true, ..self }
+    }
+
     /// Only where this holds; it is given the event with its payload decrypted.
     #[must_use]
     pub fn only_if(self, holds: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Self {
@@ -161,8 +171,19 @@ impl RetentionRule {
         self.shredded || self.predicate.is_some()
     }
 
-    /// The sections that it takes of an event; 0 for none.
-    fn takes(&self, event: &Event, facts: &FactsRef<'_>, now: i64, left: Option<u64>) -> u16 {
+    /// What it takes of an event.
+    fn takes(
+        &self,
+        event: &Event,
+        frame: &EventFrame<'_>,
+        now: i64,
+        left: Option<u64>,
+    ) -> Option<ErasureLevel> {
+        let facts = &frame.facts;
+        let has_payload = frame.present != 0 || event.is_without_payload();
+        if !self.full && !has_payload {
+            return None;
+        }
         let is_one =
             |list: &[String], of: &str| list.is_empty() || list.iter().any(|one| one == of);
         let category = category_of(facts.kind);
@@ -176,10 +197,15 @@ impl RetentionRule {
                 .keep_last
                 .is_none_or(|keep| left.is_some_and(|left| left >= keep))
             && self.predicate.as_ref().is_none_or(|holds| holds(event));
-        match (fits, self.shredded) {
+        let sections = match (fits, self.shredded) {
             (false, _) => 0,
             (true, false) => u16::MAX,
             (true, true) => shredded_sections(event),
+        };
+        match (sections, self.full) {
+            (0, _) => None,
+            (_, true) => Some(ErasureLevel::Full),
+            (_, false) => Some(ErasureLevel::Sections(sections)),
         }
     }
 }
@@ -205,7 +231,8 @@ impl fmt::Debug for RetentionRule {
     }
 }
 
-/// What is to be erased: by the first of these rules that takes it.
+/// What is to be erased: by the first of these rules that takes it, of those that take it [in full](RetentionRule::full)
+/// if there are any.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
     rules: Vec<RetentionRule>,
@@ -251,7 +278,9 @@ pub struct RuleTakes {
     pub rule: String,
     /// Its reason.
     pub reason: String,
-    /// How many events lose their payloads, or a part of them.
+    /// Whether facts go too.
+    pub full: bool,
+    /// How many events lose something by it.
     pub events: u64,
     /// Bytes of what they lose.
     pub bytes: u64,
@@ -322,10 +351,10 @@ impl Journal {
         Ok(selected.told(retention))
     }
 
-    /// Takes the payloads of the events that rules name, and gives their space back: an event of the
-    /// journal's own says which, and why, before anything is taken; then every segment that holds some of
-    /// it is written anew. Facts, hashes, links and receipts stay, so that all verifies as before; see
-    /// `docs/guide/retention.md`.
+    /// Takes the payloads of the events that rules name, and their facts where a rule says [so](RetentionRule::full),
+    /// and gives their space back: an event of the journal's own says which, and why, before anything is taken; then
+    /// every segment that holds some of it is written anew. Hashes, links and receipts stay, so that all
+    /// verifies as before; see `docs/guide/retention.md`.
     ///
     /// Appends and reads go on meanwhile; readers give nothing of it as soon as it is ordered. What a
     /// [hold](Self::hold) covers is not taken, also if that comes during the run. What a crash or an error cuts short is
@@ -372,11 +401,10 @@ impl Journal {
     }
 }
 
-/// Events of a rule that lose the same sections.
-#[derive(Default)]
+/// Events of a rule that lose the same.
 struct Batch {
     rule: usize,
-    sections: u16,
+    level: ErasureLevel,
     set: SequenceSet,
     hasher: ErasureHasher,
 }
@@ -385,7 +413,7 @@ struct Batch {
 #[derive(Default)]
 struct Selected {
     batches: Vec<Batch>,
-    /// The batches that grow, by rule and sections.
+    /// The batches that grow, by rule and sections; of a rule all are of one level.
     open: BTreeMap<(usize, u16), usize>,
     /// Events and bytes, by rule.
     sums: Vec<(u64, u64)>,
@@ -393,7 +421,11 @@ struct Selected {
 }
 
 impl Selected {
-    fn add(&mut self, rule: usize, sections: u16, sequence: u64, hash: &Digest) {
+    fn add(&mut self, rule: usize, level: ErasureLevel, sequence: u64, hash: &Digest) {
+        let sections = match level {
+            ErasureLevel::Sections(sections) => sections,
+            _ => u16::MAX,
+        };
         let open = self.open.get(&(rule, sections)).copied();
         let open = open.filter(|at| {
             let batch = self.batches.get_mut(*at);
@@ -404,9 +436,9 @@ impl Selected {
         let at = open.unwrap_or_else(|| {
             self.batches.push(Batch {
                 rule,
-                sections,
+                level,
                 set: [sequence].into_iter().collect(),
-                ..Batch::default()
+                hasher: ErasureHasher::default(),
             });
             self.batches.len() - 1
         });
@@ -421,6 +453,7 @@ impl Selected {
         let rules = sums.map(|((events, bytes), rule)| RuleTakes {
             rule: rule.name.clone(),
             reason: rule.reason.clone(),
+            full: rule.full,
             events: *events,
             bytes: *bytes,
             erasures: Vec::new(),
@@ -452,16 +485,24 @@ fn select(writer: &Writer, retention: &Retention, holds: &[Hold]) -> Result<Sele
     };
     for event in reader.read(query) {
         let event = event?;
-        let Some(frame) = event.frame().filter(|frame| may_lose(&event, frame)) else {
+        let frame = event.frame();
+        let Some(frame) = frame.filter(|frame| !frame.facts.scope.starts_with('$')) else {
             continue;
         };
         let length = heads.get(&event.stream_id());
         let left = length.map(|events| events.saturating_sub(event.revision() + 1));
-        let mut found = rules.iter().enumerate().map(|(at, rule)| {
-            let sections = rule.takes(&event, &frame.facts, now, left);
-            (at, sections)
-        });
-        let Some((rule, sections)) = found.find(|(_, sections)| *sections != 0) else {
+        // What takes more goes first.
+        let of_level = |full| {
+            let all = rules.iter().enumerate();
+            all.filter(move |(_, rule)| rule.full == full)
+        };
+        let found = of_level(true)
+            .chain(of_level(false))
+            .find_map(|(at, rule)| {
+                let level = rule.takes(&event, &frame, now, left)?;
+                Some((at, level))
+            });
+        let Some((rule, level)) = found else {
             continue;
         };
         if hold_of(&writer.shared, holds, &frame)?.is_some() {
@@ -470,9 +511,9 @@ fn select(writer: &Writer, retention: &Retention, holds: &[Hold]) -> Result<Sele
         }
         if let Some((events, bytes)) = selected.sums.get_mut(rule) {
             *events += 1;
-            *bytes += bytes_of(&frame, sections);
+            *bytes += bytes_of(&frame, level);
         }
-        selected.add(rule, sections, event.sequence(), &event.hash());
+        selected.add(rule, level, event.sequence(), &event.hash());
     }
     Ok(selected)
 }
@@ -487,21 +528,20 @@ fn stream_lengths(reader: &Reader) -> Result<HashMap<StreamId, u64>, Error> {
     streams.map(length).collect()
 }
 
-/// Whether there is something that an erasure could take.
-fn may_lose(event: &Event, frame: &EventFrame<'_>) -> bool {
-    let there = frame.present != 0 || event.is_without_payload();
-    there && !frame.facts.scope.starts_with('$')
-}
-
-/// Bytes of sections, with their salts and nonces.
-fn bytes_of(frame: &EventFrame<'_>, sections: u16) -> u64 {
+/// Bytes of what is taken, with salts and nonces.
+fn bytes_of(frame: &EventFrame<'_>, level: ErasureLevel) -> u64 {
+    let (sections, facts) = match level {
+        ErasureLevel::Sections(sections) => (sections, 0),
+        // In place of facts and their salt a stub has their hash.
+        _ => (u16::MAX, frame.facts_bytes.len() as u64),
+    };
     let rows = frame.facts.sections.iter().enumerate();
     let taken = rows.filter(|(index, _)| sections & (1 << index) != 0);
     let bytes = taken.map(|(_, row)| {
         let secret = if row.sealed.is_some() { 24 } else { 16 };
         u64::from(row.stored_len) + secret
     });
-    bytes.sum()
+    facts + bytes.sum::<u64>()
 }
 
 /// Appends the events that order what was selected. From then on readers give nothing of it.
@@ -524,7 +564,7 @@ fn order(
             continue;
         };
         let ordered = JournalEvent::ErasureOrdered(ErasureOrdered {
-            level: ErasureLevel::Sections(batch.sections),
+            level: batch.level,
             policy: rule.name.clone(),
             reason: rule.reason.clone(),
             set: batch.set,

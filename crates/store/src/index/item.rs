@@ -107,7 +107,7 @@ pub(crate) enum Table {
     Id = 1,
     /// By stream id: the stream's events.
     Stream = 2,
-    /// By coordinate key: revision 0 of each stream that the coordinate has had.
+    /// By coordinate key: of each stream that the coordinate has had, revision 0 and what follows full stubs.
     Coordinate = 3,
     /// By the key of a kind: the events of it.
     Kind = 4,

@@ -1,5 +1,6 @@
 //! From what a directory holds to what readers see.
 
+mod bare;
 mod chain;
 mod fast;
 pub(crate) mod layout;
@@ -11,6 +12,7 @@ use factlog_format::FORMAT_VERSION;
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::{Hash, leaf_hash};
 
+pub(crate) use self::bare::Bare;
 pub(crate) use self::chain::check_chain;
 use self::fast::{FastStart, fast_start, is_settled};
 use crate::{
@@ -32,6 +34,7 @@ pub(crate) fn read_view(
     nobody_writes: &dyn Fn() -> bool,
 ) -> Result<(View, Survey), Error> {
     let index = IndexDir::new(Arc::clone(fs), found.layout.index(), found.identity.journal);
+    let bare = Bare::new(fs.as_ref(), &found.layout, &found.manifest);
     // Derived files never block an open: what can't be read of them is scanned.
     let (mut runs, _) = index.read_runs(&[]).unwrap_or_default();
     let mut scan_all = false;
@@ -42,7 +45,7 @@ pub(crate) fn read_view(
         // Too much to index in memory, or damage between: scans go on, look-ups say what is missing.
         let reaches = first.saturating_sub(covered) <= MAX_GAP
             && scan_sealed(fs.as_ref(), found, covered, &mut |group, _| {
-                push(&mut tail, group);
+                push(&mut tail, group, &bare);
                 Ok(())
             })
             .is_ok();
@@ -54,7 +57,7 @@ pub(crate) fn read_view(
         } else {
             fast_start(fs.as_ref(), found, covered, u64::MAX)
         };
-        let (start, mut offsets) = begin(fast, &mut tail);
+        let (start, mut offsets) = begin(fast, &mut tail, &bare);
         let is_fast = start.is_some();
         let mut survey = survey(
             fs.as_ref(),
@@ -63,7 +66,7 @@ pub(crate) fn read_view(
             floors,
             start,
             &mut |group, _| {
-                push(&mut tail, group);
+                push(&mut tail, group, &bare);
                 offsets.extend(group.events.iter().map(|event| event.offset as u32));
                 Ok(())
             },
@@ -81,7 +84,7 @@ pub(crate) fn read_view(
         let mut unproven_from = None;
         if let Some(group) = survey.unproven.take_if(|_| nobody_writes()) {
             unproven_from = Some(survey.proven);
-            push(&mut tail, &group);
+            push(&mut tail, &group, &bare);
             offsets.extend(group.events.iter().map(|event| event.offset as u32));
             survey.believe(&group);
         }
@@ -94,7 +97,11 @@ pub(crate) fn read_view(
 }
 
 /// Begins where a fast start leads to: with its offsets, and with its events in the tail.
-pub(crate) fn begin(fast: Option<FastStart>, tail: &mut Tail) -> (Option<Start>, Vec<u32>) {
+pub(crate) fn begin(
+    fast: Option<FastStart>,
+    tail: &mut Tail,
+    bare: &Bare<'_>,
+) -> (Option<Start>, Vec<u32>) {
     let Some(fast) = fast else {
         return (None, Vec::new());
     };
@@ -105,7 +112,8 @@ pub(crate) fn begin(fast: Option<FastStart>, tail: &mut Tail) -> (Option<Start>,
             .filter(|event| event.order.sequence >= tail.end())
             .cloned()
             .collect();
-        *tail = tail.push(last.order.sequence + 1, entries_of_scan(&fresh));
+        let entries = entries_of_scan(&fresh, &|sequence| bare.is(sequence));
+        *tail = tail.push(last.order.sequence + 1, entries);
     }
     (Some(fast.start), fast.offsets)
 }
@@ -154,7 +162,7 @@ pub(crate) fn active_first(found: &Found) -> u64 {
 }
 
 /// Adds a group's entries to a tail, as far as they aren't in it or in runs already.
-pub(crate) fn push(tail: &mut Tail, group: &ScannedGroup) {
+pub(crate) fn push(tail: &mut Tail, group: &ScannedGroup, bare: &Bare<'_>) {
     let end = group.header.end_sequence();
     if end <= tail.end() {
         return;
@@ -164,7 +172,7 @@ pub(crate) fn push(tail: &mut Tail, group: &ScannedGroup) {
         .filter(|event| event.order.sequence >= tail.end())
         .cloned()
         .collect();
-    *tail = tail.push(end, entries_of_scan(&fresh));
+    *tail = tail.push(end, entries_of_scan(&fresh, &|sequence| bare.is(sequence)));
 }
 
 /// Hands on every group of the sealed segments from the one that holds `from` on.

@@ -7,7 +7,7 @@ use factlog_fs::OpenMode;
 use factlog_proof::{Frontier, Hash, SignedCheckpoint, leaf_hash};
 
 use super::{
-    active_first, begin,
+    Bare, active_first, begin,
     fast::{fast_start, is_settled},
     push, scan_sealed, view_of,
 };
@@ -251,6 +251,7 @@ fn read_active(
     derived: &mut DerivedFiles,
 ) -> Result<Active, Error> {
     let fs = options.fs.as_ref();
+    let bare = Bare::new(fs, &found.layout, &found.manifest);
     let mut scan_all = false;
     let mut remade = 0;
     loop {
@@ -259,6 +260,7 @@ fn read_active(
         let mut catch_up = CatchUp {
             tail: Tail::new(covered),
             derived,
+            bare: &bare,
         };
         let caught_up = scan_sealed(fs, found, behind, &mut |group, leaves| {
             catch_up.take(group, leaves);
@@ -274,7 +276,7 @@ fn read_active(
             .then(|| fast_start(fs, found, covered, catch_up.derived.leaves()))
             .flatten();
         let fast = fast.filter(|fast| wanted.contains(&fast.start.frontier.size()));
-        let (start, mut offsets) = begin(fast, &mut catch_up.tail);
+        let (start, mut offsets) = begin(fast, &mut catch_up.tail, &bare);
         let is_fast = start.is_some();
         let mut survey = survey(
             fs,
@@ -288,7 +290,7 @@ fn read_active(
                 Ok(())
             },
         )?;
-        let CatchUp { tail, derived } = catch_up;
+        let CatchUp { tail, derived, .. } = catch_up;
         if is_fast && !is_settled(&survey, found.keys.live().is_some()) {
             scan_all = true;
             continue;
@@ -314,11 +316,12 @@ fn read_active(
 struct CatchUp<'d> {
     tail: Tail,
     derived: &'d mut DerivedFiles,
+    bare: &'d Bare<'d>,
 }
 
 impl CatchUp<'_> {
     fn take(&mut self, group: &ScannedGroup, leaves: &[Hash]) {
-        push(&mut self.tail, group);
+        push(&mut self.tail, group, self.bare);
         if self.derived.failed.is_some() {
             let end = group.header.end_sequence();
             if end.saturating_sub(self.derived.index.covered()) > MAX_GAP {
@@ -458,6 +461,7 @@ fn follow_recovery(
             None => {}
         }
     }
+    let bare = Bare::new(baton.fs.as_ref(), &baton.layout, &baton.manifest);
     let active = Segment::live(Arc::clone(&writer.segment));
     let file = &writer.segment;
     let mut offsets = Vec::new();
@@ -487,7 +491,7 @@ fn follow_recovery(
         offsets.extend(here);
         let mut tail = view.index.tail().clone();
         if !planted(Bug::CopyNotIndexed) {
-            push(&mut tail, &group);
+            push(&mut tail, &group, &bare);
         }
         view.index = view.index.with_tail(&tail);
         view.durable = group.header.end_sequence();

@@ -21,6 +21,7 @@ use crate::{
     Damage, Error, Event,
     commit::Head,
     compact::{Erasures, body_of, stub_of},
+    config::{Bug, planted},
     event::Opened,
     follow::Followers,
     index::Table,
@@ -262,7 +263,7 @@ impl Reader {
                 .map_or(0, |event| event.recorded_at()))
         };
         let mut streams = 0;
-        for stream in self.streams() {
+        for stream in self.shared.keys(&view, Table::Stream)? {
             stream?;
             streams += 1;
         }
@@ -486,6 +487,13 @@ impl Shared {
     }
 
     pub(crate) fn get(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
+        let event = self.stored(view, sequence)?;
+        let left = event.map(|event| self.left_of(event)).transpose();
+        left.map_err(|error| self.corrupt(view, sequence, error))
+    }
+
+    /// As [`get`](Self::get), whatever erasures leave of it that aren't completed.
+    pub(crate) fn stored(&self, view: &View, sequence: u64) -> Result<Option<Event>, Error> {
         let mut buffer = Vec::new();
         let Some(found) = self.locate(view, sequence, &mut buffer)? else {
             return Ok(None);
@@ -498,11 +506,29 @@ impl Shared {
             buffer.drain(..found.body.start);
             buffer
         };
-        let event = Event::decode(&self.identity.journal, found.kind, body);
-        event
-            .and_then(|event| self.left_of(event))
+        Event::decode(&self.identity.journal, found.kind, body)
             .map(Some)
             .map_err(|error| self.corrupt(view, sequence, error))
+    }
+
+    /// Whether nothing but an event's spine stands in its segment.
+    pub(crate) fn is_bare(&self, view: &View, sequence: u64) -> Result<bool, Error> {
+        if planted(Bug::BeginningGone) {
+            return Ok(false);
+        }
+        // Only where a segment was written anew is anything missing.
+        if let Some(segment) = view.segment_of(sequence) {
+            let (fs, journal) = (self.fs.as_ref(), &self.identity.journal);
+            let rewritten = self.in_segment(segment, sequence, |segment| {
+                let file = segment.file(fs, journal, &self.resident)?;
+                Ok(!file.header.inputs.is_empty())
+            })?;
+            if !rewritten.0 {
+                return Ok(false);
+            }
+        }
+        let found = self.locate(view, sequence, &mut Vec::new())?;
+        Ok(found.is_some_and(|found| found.kind == FrameType::FullStub))
     }
 
     /// What erasures leave of an event.
@@ -552,12 +578,22 @@ impl Shared {
 
     /// The event of an id, as it is stored.
     pub(crate) fn event_of_id(&self, view: &View, id: Uuid) -> Result<Option<Event>, Error> {
+        let event = self.holder_of_id(view, id)?;
+        Ok(event.filter(|event| event.id().is_some()))
+    }
+
+    /// What is left of the event that keeps others from having an id: until nothing but its spine is stored,
+    /// since a hold may yet keep it.
+    pub(crate) fn holder_of_id(&self, view: &View, id: Uuid) -> Result<Option<Event>, Error> {
         let Some(sequence) = self.index_last(view, Table::Id, id.as_bytes())? else {
             return Ok(None);
         };
-        let event = self.get(view, sequence)?;
+        let event = self.stored(view, sequence)?;
         match event.as_ref().map(Event::id) {
-            Some(Some(found)) if found == id => Ok(event),
+            Some(Some(found)) if found == id => {
+                let left = event.map(|event| self.left_of(event)).transpose();
+                left.map_err(|error| self.corrupt(view, sequence, error))
+            }
             // A full stub has given its id up.
             Some(None) => Ok(None),
             _ => Err(self.index_is_wrong(sequence).into()),
@@ -611,6 +647,7 @@ impl Shared {
             sequence: order.sequence,
             recorded_at: order.recorded_at,
             hash,
+            is_bare: found.is_none(),
         })
     }
 

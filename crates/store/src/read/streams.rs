@@ -4,7 +4,7 @@ use factlog_format::StreamId;
 
 use super::reader::Shared;
 use crate::{
-    Error,
+    Error, Event,
     index::{Keys, Table},
     read::view::View,
 };
@@ -59,15 +59,29 @@ impl Streams {
         if event.stream_id() != stream_id {
             return Err(self.shared.index_is_wrong(last).into());
         }
+        let last_recorded_at = event.recorded_at();
         Ok(Some(StreamInfo {
             stream_id,
-            coordinate: event
-                .facts()
-                .map(|facts| (facts.scope.to_owned(), facts.entity.to_owned())),
+            coordinate: self.coordinate(event)?,
             events: count,
             last_sequence: last,
-            last_recorded_at: event.recorded_at(),
+            last_recorded_at,
         }))
+    }
+
+    /// Scope and entity of the stream that ends with an event: of the last one that still tells.
+    fn coordinate(&self, mut event: Event) -> Result<Option<(String, String)>, Error> {
+        loop {
+            if let Some(facts) = event.facts() {
+                return Ok(Some((facts.scope.to_owned(), facts.entity.to_owned())));
+            }
+            let before = event.previous_sequence();
+            let Some(before) = before.filter(|before| *before < event.sequence()) else {
+                return Ok(None);
+            };
+            let found = self.shared.get(&self.view, before)?;
+            event = found.ok_or_else(|| self.shared.index_is_wrong(before))?;
+        }
     }
 }
 

@@ -173,10 +173,9 @@ impl Place {
             active.note_offsets(group.header.first_sequence, offsets);
         }
         let durable = group.header.end_sequence();
-        let tail = view
-            .index
-            .tail()
-            .push(durable, entries_of_scan(&group.events));
+        let is_bare = |sequence| shared.is_bare(&view, sequence).unwrap_or(false);
+        let entries = entries_of_scan(&group.events, &is_bare);
+        let tail = view.index.tail().push(durable, entries);
         let index = view.index.with_tail(&tail);
         shared.view.store(Arc::new(View {
             durable,

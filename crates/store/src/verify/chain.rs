@@ -267,6 +267,7 @@ impl Chain {
             }
         }
         let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
+        let opens = order.revision == 0 || self.streams.ends_bare(&order.stream);
         for (code, detail) in self
             .streams
             .link(order, passed.hash, coordinate, &self.lost)
@@ -320,7 +321,7 @@ impl Chain {
             _ => {}
         }
         self.next = order.sequence.saturating_add(1);
-        derived.event(&passed)
+        derived.event(&passed, opens)
     }
 
     /// The group's last event was passed.

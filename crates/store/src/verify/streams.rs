@@ -13,6 +13,8 @@ struct Head {
     hash: Digest,
     /// `None` as long as only full stubs were met.
     coordinate: Option<[u8; 16]>,
+    /// Whether the last one is a full stub.
+    is_bare: bool,
 }
 
 /// The heads of all streams met so far.
@@ -32,6 +34,11 @@ impl Streams {
         self.heads.contains_key(stream)
     }
 
+    /// Whether the last event of a stream is a full stub.
+    pub(super) fn ends_bare(&self, stream: &StreamId) -> bool {
+        self.heads.get(stream).is_some_and(|head| head.is_bare)
+    }
+
     /// An event of a stream of which nothing was read so far, that comes before what is.
     pub(super) fn recall(&mut self, order: &Ordering, hash: Digest, coordinate: Option<[u8; 16]>) {
         self.heads.insert(
@@ -41,6 +48,7 @@ impl Streams {
                 sequence: order.sequence,
                 hash,
                 coordinate,
+                is_bare: coordinate.is_none(),
             },
         );
         if let Some(coordinate) = coordinate {
@@ -89,6 +97,7 @@ impl Streams {
             sequence: order.sequence,
             hash,
             coordinate: known.or(coordinate),
+            is_bare: coordinate.is_none(),
         });
         problems
     }

@@ -15,6 +15,10 @@ pub struct Kept {
     pub payload: Vec<u8>,
     /// The id, if the event brought its own.
     pub id: Option<Uuid>,
+    /// Whether an erasure took all but its spine.
+    pub bare: bool,
+    /// How many streams its coordinate had before that of this event.
+    pub stream: u64,
 }
 
 /// What an append must come to.
@@ -35,8 +39,42 @@ pub struct Model {
 
 impl Model {
     fn next_revision(&self, entity: &str) -> u64 {
-        let last = self.events.iter().rev().find(|kept| kept.entity == entity);
-        last.map_or(0, |kept| kept.revision + 1)
+        self.next_place(entity).1
+    }
+
+    /// Which of the coordinate's streams the next event is of, and its revision there: a stream ends when
+    /// no event is left that tells of it.
+    fn next_place(&self, entity: &str) -> (u64, u64) {
+        let of_entity = || {
+            self.events
+                .iter()
+                .rev()
+                .filter(|kept| kept.entity == entity)
+        };
+        let Some(last) = of_entity().next() else {
+            return (0, 0);
+        };
+        let mut of_stream = of_entity().filter(|kept| kept.stream == last.stream);
+        match of_stream.any(|kept| !kept.bare) {
+            true => (last.stream, last.revision + 1),
+            false => (last.stream + 1, 0),
+        }
+    }
+
+    /// Whether an event of the plan's id is there.
+    pub fn knows(&self, plan: &Plan) -> bool {
+        let id = plan.id();
+        let mut events = self.events.iter().filter(|kept| !kept.bare);
+        id.is_some() && events.any(|kept| kept.id == id)
+    }
+
+    /// Whether each of these is there, and nothing brought any of them back.
+    pub fn knows_all(&self, plans: &[Plan]) -> bool {
+        let told = |plan: &Plan| {
+            let mut events = self.events.iter().filter(|kept| !kept.bare);
+            events.any(|kept| kept.id == plan.id() && kept.payload == plan.payload())
+        };
+        plans.iter().all(told)
     }
 
     /// The same plans, with the expectations that hold now.
@@ -61,17 +99,13 @@ impl Model {
 
     /// Appends a batch, or says why not.
     pub fn append(&mut self, plans: &[Plan]) -> Answer {
-        let known = |plan: &Plan| {
-            let id = plan.id();
-            id.is_some() && self.events.iter().any(|kept| kept.id == id)
-        };
-        if plans.iter().all(known) {
+        if plans.iter().all(|plan| self.knows(plan)) {
             return Answer::Already;
         }
         let before = self.events.len();
         for plan in plans {
             let entity = plan.entity();
-            let revision = self.next_revision(&entity);
+            let (stream, revision) = self.next_place(&entity);
             let holds = match plan.expect {
                 Expect::Any => true,
                 Expect::NoStream => revision == 0,
@@ -87,6 +121,8 @@ impl Model {
                 tag: plan.tag(),
                 payload: plan.payload(),
                 id: plan.id(),
+                bare: false,
+                stream,
             });
         }
         self.ends.push(self.events.len());
@@ -107,10 +143,13 @@ impl Model {
             let Some(kept) = self.events.get(count) else {
                 return Err(format!("event {count} of users' was never appended"));
             };
-            let same = (&record.entity, record.revision) == (&kept.entity, kept.revision)
-                && (record.erased || record.payload == kept.payload)
-                && record.tags.iter().eq(&kept.tag)
-                && (kept.id.is_none() || kept.id == record.id);
+            let told = || {
+                record.entity == kept.entity
+                    && (record.erased || record.payload == kept.payload)
+                    && record.tags.iter().eq(&kept.tag)
+                    && (kept.id.is_none() || kept.id == record.id)
+            };
+            let same = record.revision == kept.revision && (record.bare || told());
             if !same {
                 return Err(format!(
                     "event {count} of users' is not what was appended: {} at {} for {} at {}",
@@ -128,13 +167,18 @@ impl Model {
         Ok(())
     }
 
-    /// Every stream's payloads, up to `count` events in all.
-    pub fn streams(&self, count: usize) -> BTreeMap<&str, Vec<&[u8]>> {
-        let mut streams = BTreeMap::<_, Vec<_>>::new();
-        for kept in self.events.iter().take(count) {
-            let payloads = streams.entry(kept.entity.as_str()).or_default();
-            payloads.push(kept.payload.as_slice());
+    /// The payloads of the last stream of each coordinate, up to `count` events in all, and which of these they
+    /// are.
+    pub fn streams(&self, count: usize) -> BTreeMap<&str, Vec<(usize, &[u8])>> {
+        let mut streams = BTreeMap::<_, (u64, Vec<_>)>::new();
+        for (at, kept) in self.events.iter().take(count).enumerate() {
+            let (stream, payloads) = streams.entry(kept.entity.as_str()).or_default();
+            if *stream < kept.stream {
+                (*stream, *payloads) = (kept.stream, Vec::new());
+            }
+            payloads.push((at, kept.payload.as_slice()));
         }
-        streams
+        let payloads = |(entity, (_, payloads))| (entity, payloads);
+        streams.into_iter().map(payloads).collect()
     }
 }

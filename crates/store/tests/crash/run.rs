@@ -25,15 +25,25 @@ pub struct Record {
     pub payload: Vec<u8>,
     /// Whether an erasure took the payload.
     pub erased: bool,
+    /// Whether it took all but the spine: only users' events lose that.
+    pub bare: bool,
 }
 
 impl Record {
     /// Whether it is the other, or what an erasure that is to come makes of it.
     pub fn becomes(&self, other: &Self) -> bool {
-        let erased = |record: &Self| Self {
-            payload: Vec::new(),
-            erased: true,
-            ..record.clone()
+        let erased = |record: &Self| match other.bare {
+            false => Self {
+                payload: Vec::new(),
+                erased: true,
+                ..record.clone()
+            },
+            true => Self {
+                revision: record.revision,
+                recorded_at: record.recorded_at,
+                hash: record.hash,
+                ..other.clone()
+            },
         };
         self == other || (other.erased && erased(self) == *other)
     }
@@ -44,7 +54,7 @@ pub fn record_of(event: &factlog::Event) -> Record {
     let facts = event.facts();
     let data = event.data().and_then(|data| data.bytes());
     Record {
-        scope: facts.map(|f| f.scope.to_owned()).unwrap_or_default(),
+        scope: facts.map_or(super::SCOPE.to_owned(), |f| f.scope.to_owned()),
         entity: facts.map(|f| f.entity.to_owned()).unwrap_or_default(),
         revision: event.revision(),
         recorded_at: event.recorded_at(),
@@ -54,7 +64,8 @@ pub fn record_of(event: &factlog::Event) -> Record {
             .map(|f| f.tags.iter().map(str::to_owned).collect())
             .unwrap_or_default(),
         payload: data.unwrap_or_default().to_vec(),
-        erased: facts.is_some() && data.is_none(),
+        erased: data.is_none(),
+        bare: facts.is_none(),
     }
 }
 
@@ -140,16 +151,22 @@ impl Log {
         self.policy = journal.reader().verifier_key().map(Policy::from);
     }
 
-    /// All but the last event of each stream have lost their payloads.
-    fn note_retained(&mut self, lab: &Lab, found: &[Record]) {
+    /// All but the last event of each stream have lost their payloads, or all events; `full`: and more.
+    fn note_retained(&mut self, lab: &Lab, found: &[Record], keep: bool, full: bool) {
         let of_users = |(_, record): &(u64, &Record)| record.scope == super::SCOPE;
         let all: Vec<_> = (0..).zip(found).filter(of_users).collect();
         let is_last = |record: &Record| {
             let later = all.iter().filter(|(_, one)| one.entity == record.entity);
-            later
-                .max_by_key(|(_, one)| one.revision)
-                .is_some_and(|(_, one)| *one == record)
+            keep && !record.bare
+                && later
+                    .max_by_key(|(_, one)| one.revision)
+                    .is_some_and(|(_, one)| *one == record)
         };
+        if full {
+            for ((_, record), kept) in all.iter().zip(&mut self.model.events) {
+                kept.bare |= !is_last(record);
+            }
+        }
         let gone = all.iter().filter(|(_, record)| !is_last(record));
         let gone = gone.map(|(sequence, _)| *sequence).collect();
         self.retained.push((lab.fs.calls(), gone));
@@ -331,7 +348,33 @@ fn perform_steps(
                     refuses_after_failure(lab, journal, &error);
                     return Err(error);
                 }
-                log.note_retained(lab, &read_all(journal.reader())?);
+                log.note_retained(lab, &read_all(journal.reader())?, true, false);
+            }
+            Step::RetainFully | Step::Forget => {
+                let keep = matches!(step, Step::RetainFully);
+                let rule = RetentionRule::new("test", "no longer needed").full();
+                let rule = rule.scope(super::SCOPE);
+                let rule = if keep { rule.keep_last(1) } else { rule };
+                if let Err(error) = journal.retain(&Retention::new(vec![rule])) {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
+                let found = read_all(journal.reader())?;
+                log.note_retained(lab, &found, keep, true);
+            }
+            Step::BringBack => {
+                let gone = log.acks.iter().flat_map(|ack| &ack.plans);
+                let gone = gone.filter(|plan| !log.model.knows(plan)).cloned();
+                let Some(plan) = { gone }.next() else {
+                    continue;
+                };
+                let before = journal.reader().len();
+                let appended = log.append(lab, &journal, &[plan.brought_back()]);
+                if let Err(error) = appended {
+                    refuses_after_failure(lab, journal, &error);
+                    return Err(error);
+                }
+                assert!(journal.reader().len() > before, "the id wasn't free");
             }
             Step::Compact => {
                 if let Err(error) = journal.compact(&Compaction::new()) {
@@ -408,7 +451,8 @@ fn refuses_after_failure(lab: &Lab, journal: Journal, error: &Error) {
 }
 
 fn repeat(log: &Log, journal: &Journal, which: u64) -> Result<(), Error> {
-    let own: Vec<&Ack> = log.acks.iter().filter(|ack| repeatable(ack)).collect();
+    let own = log.acks.iter().filter(|ack| repeatable(ack));
+    let own: Vec<&Ack> = own.filter(|ack| log.model.knows_all(&ack.plans)).collect();
     let Some(ack) = own.get((which % own.len().max(1) as u64) as usize) else {
         return Ok(());
     };

@@ -30,6 +30,12 @@ pub enum Step {
     Compact,
     /// All but the last event of each stream lose their payloads.
     Retain,
+    /// They lose all but their spines.
+    RetainFully,
+    /// All users' events lose all but their spines, so that their streams end.
+    Forget,
+    /// An event with the id of the first that lost it, and another payload.
+    BringBack,
 }
 
 /// An event to be.
@@ -40,6 +46,8 @@ pub struct Plan {
     /// Also what its bytes are made from.
     number: u64,
     own_id: bool,
+    /// Whether it was there before, with another payload.
+    back: bool,
     /// The journal as one of whose commit headers the payload poses.
     poses: Option<JournalId>,
     /// The boundary that it belongs to: a tag, and a condition that nothing else came to have it meanwhile.
@@ -61,6 +69,7 @@ impl Plan {
             len,
             number,
             own_id: true,
+            back: false,
             poses: None,
             boundary: None,
             exact: false,
@@ -73,6 +82,16 @@ impl Plan {
         Self {
             poses: Some(journal),
             ..Self::small(number)
+        }
+    }
+
+    /// One of the same id, when that is free again.
+    pub fn brought_back(&self) -> Self {
+        Self {
+            back: true,
+            exact: false,
+            expect: Expect::Any,
+            ..self.clone()
         }
     }
 
@@ -91,7 +110,7 @@ impl Plan {
             return commit_headers(journal);
         }
         let mut bytes = vec![0; self.len];
-        Rng::new(self.number).fill(&mut bytes);
+        Rng::new(self.number ^ u64::from(self.back) << 63).fill(&mut bytes);
         bytes
     }
 
@@ -247,6 +266,23 @@ impl Workload {
         steps.extend([small(3), Step::Retain, small(4), Step::Abandon]);
         steps.extend([small(5), Step::Retain, Step::Compact, Step::Reopen]);
         Self::of_steps(94, steps)
+    }
+
+    /// One that erases in full: what stands before others in its stream, a whole stream, and what was erased
+    /// in part before; and in which ids and streams that were given up are used again.
+    pub fn forgetting() -> Self {
+        let small =
+            |number| Step::Append(vec![Plan::small(number), Plan::sized(number + 100, 300)]);
+        let mut steps = vec![small(1), Step::Abandon, small(2), Step::RetainFully];
+        steps.extend([
+            Step::BringBack,
+            small(3),
+            Step::Abandon,
+            small(4),
+            Step::Retain,
+        ]);
+        steps.extend([Step::Forget, small(5), Step::BringBack, Step::Reopen]);
+        Self::of_steps(95, steps)
     }
 
     /// These steps.

@@ -9,6 +9,7 @@ mod encrypted;
 mod follow;
 #[cfg(feature = "encryption")]
 mod forged;
+mod full;
 mod groups;
 #[cfg(feature = "encryption")]
 mod keyset;

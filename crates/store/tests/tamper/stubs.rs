@@ -7,8 +7,8 @@ use std::{
 };
 
 use factlog::{
-    Delivered, EventRef, Failure, Journal, Projection, Projector, Query, Retention, RetentionRule,
-    Retries,
+    Delivered, EventRef, Failure, Journal, NewEvent, Projection, Projector, Query, Retention,
+    RetentionRule, Retries,
 };
 use factlog_format::{Manifest, ManifestRow};
 use factlog_fs::StoreFs;
@@ -135,8 +135,13 @@ fn segment_of(row: &ManifestRow) -> PathBuf {
 /// An old segment stands in the place of the one that was written anew, and MANIFEST names it.
 fn put_back() -> Lab {
     let (lab, before) = lab_that_erased();
-    let old = manifest_of(&before).rows.remove(0);
-    let mut manifest = manifest_of(&lab);
+    swap_first(&lab, &before);
+    lab
+}
+
+fn swap_first(lab: &Lab, before: &Lab) {
+    let old = manifest_of(before).rows.remove(0);
+    let mut manifest = manifest_of(lab);
     let (new, path) = (segment_of(&manifest.rows[0]), segment_of(&old));
     assert_ne!(new, path, "it was written anew");
     lab.remove(&new);
@@ -147,7 +152,6 @@ fn put_back() -> Lab {
     manifest.rows[0] = old;
     lab.write(Path::new(DIR).join("MANIFEST"), &manifest.encode());
     lab.remove_derived();
-    lab
 }
 
 /// The event that ordered an erasure says another set.
@@ -178,9 +182,31 @@ fn more_than_ordered() -> Lab {
     lab
 }
 
+/// An event that lost all but its spine, and whose id another one has now, stands again where it stood.
+fn brought_back_twice() -> Lab {
+    let lab = Lab::rolled();
+    let before = lab.copy();
+    let journal = lab.open();
+    let first = journal.reader().get(1).unwrap().unwrap();
+    let rule = RetentionRule::new("forget", "a request").full();
+    let rule = rule.only_if(|event| event.sequence() == 1);
+    journal.retain(&Retention::new(vec![rule])).unwrap();
+    let again = NewEvent::new("people", "ada", "note.written").id(first.id().unwrap());
+    assert!(journal.append(again).unwrap().sequence() > 1);
+    journal.close().unwrap();
+    assert_holds(&lab.verify(&lab.evidence()));
+    swap_first(&lab, &before);
+    lab
+}
+
 /// Ways of tampering with a journal that erased, what each takes, and the tampered journal.
-pub(crate) fn ways() -> [(&'static str, &'static str, Lab); 3] {
+pub(crate) fn ways() -> [(&'static str, &'static str, Lab); 4] {
     [
+        (
+            "recomputes checksums",
+            "an event erased in full is brought back beside the one that has its id now",
+            brought_back_twice(),
+        ),
         (
             "recomputes checksums",
             "an erased event is brought back with an old segment and MANIFEST",
@@ -216,6 +242,13 @@ fn an_old_segment_that_is_put_back_is_named() {
     assert_eq!(again.rules[0].events, 3, "what the finding advises");
     journal.close().unwrap();
     assert_holds(&lab.verify(&lab.evidence()));
+}
+
+#[test]
+fn an_event_that_is_back_beside_the_one_that_took_its_id_is_named() {
+    let lab = brought_back_twice();
+    let found = codes(&lab.verify(&lab.evidence()).findings);
+    assert_eq!(found, ["erasure.not_applied", "event.id_repeated"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The file that says which events lose their payloads.
+//! The file that says which events lose their payloads, or more.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -48,6 +48,8 @@ enum Level {
     /// All but its payload.
     #[default]
     Payload,
+    /// The spine alone.
+    Full,
 }
 
 /// One name, or several.
@@ -100,8 +102,10 @@ fn made(
     rule: Rule,
     wrong: &dyn Fn(Range<usize>, &dyn Display) -> Problem,
 ) -> Result<RetentionRule, Problem> {
-    let Level::Payload = rule.level;
     let mut made = RetentionRule::new(rule.name, rule.reason);
+    if let Level::Full = rule.level {
+        made = made.full();
+    }
     for scope in rule.scope.all() {
         made = made.scope(scope);
     }
@@ -178,6 +182,7 @@ mod tests {
             [[rule]]
             name = 'old'
             reason = 'r'
+            level = 'full'
             older_than = '1w 12h'";
         assert_eq!(told(all), "2 rules");
         assert_eq!(micros("90d"), Ok(90 * 86_400_000_000));
@@ -191,7 +196,7 @@ mod tests {
             ("kind = 'x'\nkinds = 'x'", "line 5, column 1: "),
             ("kind = 7", "line 4, column 8: "),
             ("kind = 'x\n", "line 4, column 10: "),
-            ("level = 'full'", "line 4, column 9: "),
+            ("level = 'fully'", "line 4, column 9: "),
             ("older_than = '2 months'", "line 4, column 14: "),
             ("older_than = '-2h'", "line 4, column 14: "),
             ("keep_last = -1", "line 4, column 13: "),

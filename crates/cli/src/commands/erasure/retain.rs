@@ -27,9 +27,11 @@ A policy, of which each rule takes the events that fit all that it asks for:
   scope = \"support\"                # also category, kind, tag; several: [\"a\", \"b\"]
   older_than = \"90d\"
   keep_last = 10                   # all but the last so many of each stream
+  level = \"full\"                   # facts go too; \"payload\", where nothing is said, leaves them
 
-An event of the journal says for good which events lost their payloads, and why: name a policy or a law in it,
-and nobody who is to be forgotten. Facts, hashes and receipts stay; what a hold covers stays too.")]
+An event of the journal says for good which events lost something, and why: name a policy or a law in it, and
+nobody who is to be forgotten. Hashes and receipts stay; what a hold covers stays too. After level full
+nothing finds an event by its id, stream, kind or tags, and its id may be used again.")]
 pub(crate) struct Args {
     /// The journal's directory
     dir: PathBuf,
@@ -63,6 +65,7 @@ struct RetainJson {
 struct RuleJson {
     rule: String,
     reason: String,
+    level: &'static str,
     events: u64,
     bytes: u64,
     erasures: Vec<u64>,
@@ -97,6 +100,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
             .map(|rule| RuleJson {
                 rule: rule.rule,
                 reason: rule.reason,
+                level: if rule.full { "full" } else { "payload" },
                 events: rule.events,
                 bytes: rule.bytes,
                 erasures: rule.erasures,
@@ -110,8 +114,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Exit> {
     let lose = if json.dry_run { "would lose" } else { "lost" };
     for rule in &json.rules {
         out.line(format!(
-            "{}: {} events {lose} {} bytes ({})",
+            "{}, {}: {} events {lose} {} bytes ({})",
             shown(&rule.rule),
+            rule.level,
             rule.events,
             rule.bytes,
             shown(&rule.reason)

@@ -142,6 +142,12 @@ pub(crate) enum Bug {
     NeighbourErased,
     /// A stub keeps the bytes that were taken.
     StubKeepsBytes,
+    /// The ids of full stubs stay those of events that are known.
+    IdsKept,
+    /// A stream of which nothing tells any more stays that of its scope and entity.
+    HeadsKept,
+    /// A stream is found by its first event alone.
+    BeginningGone,
 }
 
 /// Whether a mistake is planted.

@@ -29,6 +29,8 @@ enum Found {
     Compact,
     /// Crashes of a journal that erases.
     Retain,
+    /// Crashes of one that erases in full.
+    Forget,
     /// An older log beside newer derived files, of a workload with a close in it.
     OlderLog,
     /// Crashes while runs of the index are merged.
@@ -54,15 +56,17 @@ fn finds(by: &Found) -> bool {
         Found::Compact => !crash_everywhere(Workload::compacting(), Budget::FIRST)
             .violations
             .is_empty(),
-        Found::Retain => {
+        Found::Retain | Found::Forget => {
+            let workload = match by {
+                Found::Forget => Workload::forgetting(),
+                _ => Workload::retaining(),
+            };
             let budget = Budget {
                 tries: 1,
                 triple: 0,
                 ..Budget::FIRST
             };
-            !crash_everywhere(Workload::retaining(), budget)
-                .violations
-                .is_empty()
+            !crash_everywhere(workload, budget).violations.is_empty()
         }
         Found::OlderLog => !put_back_older_logs(Workload::closed_between())
             .violations
@@ -152,6 +156,18 @@ fn mistakes_that_crashes_of_a_retention_find() {
         (Bug::NeighbourErased, Found::Retain),
         (Bug::CompactedUnsynced, Found::Retain),
         (Bug::InputsRemovedEarly, Found::Retain),
+    ]);
+}
+
+#[test]
+fn mistakes_that_crashes_of_a_full_erasure_find() {
+    all_found(&[
+        (Bug::IdsKept, Found::Forget),
+        (Bug::HeadsKept, Found::Forget),
+        (Bug::BeginningGone, Found::Forget),
+        (Bug::ErasureForgotten, Found::Forget),
+        (Bug::StubKeepsBytes, Found::Forget),
+        (Bug::NeighbourErased, Found::Forget),
     ]);
 }
 

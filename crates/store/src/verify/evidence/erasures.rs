@@ -121,6 +121,13 @@ pub(in crate::verify) fn check(pass: &mut Pass<'_>, plans: &[Plan]) -> Result<()
         return Ok(());
     }
     completions(pass, &erasures);
+    // An index of before is taken for one of after only when MANIFEST says no more of it.
+    let from = pass.directory.manifest.as_ref().and_then(erasing_from);
+    let mut full = erasures.ordered.iter();
+    if full.any(|(at, one)| one.level == ErasureLevel::Full && from.is_some_and(|from| from <= *at))
+    {
+        pass.derived.leave_index();
+    }
     let mut all: Vec<Compared<'_>> = erasures
         .ordered
         .iter()
