@@ -365,7 +365,8 @@ fn perform_steps(
             Step::BringBack => {
                 let gone = log.acks.iter().flat_map(|ack| &ack.plans);
                 let gone = gone.filter(|plan| !log.model.knows(plan)).cloned();
-                let Some(plan) = { gone }.next() else {
+                // The last, so that no payload comes twice.
+                let Some(plan) = gone.last() else {
                     continue;
                 };
                 let before = journal.reader().len();

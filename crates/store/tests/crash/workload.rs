@@ -362,6 +362,7 @@ pub fn plan(rng: &mut Rng, large: bool) -> Plan {
         len: (base + rng.below(9)) as usize,
         number: rng.next_u64(),
         own_id: rng.chance(50),
+        back: false,
         poses: None,
         boundary: rng.chance(40).then(|| rng.below(BOUNDARIES)),
         exact: rng.chance(30),
