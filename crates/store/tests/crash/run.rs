@@ -364,9 +364,9 @@ fn perform_steps(
             }
             Step::BringBack => {
                 let gone = log.acks.iter().flat_map(|ack| &ack.plans);
-                let gone = gone.filter(|plan| !log.model.knows(plan)).cloned();
+                let mut gone = gone.filter(|plan| !log.model.knows(plan)).cloned();
                 // The last, so that no payload comes twice.
-                let Some(plan) = gone.last() else {
+                let Some(plan) = gone.next_back() else {
                     continue;
                 };
                 let before = journal.reader().len();
