@@ -558,7 +558,7 @@ fn a_policy_of_level_full_leaves_the_spine_and_gives_the_id_back() {
         .object();
     assert_eq!(shown["sequence"], first["sequence"]);
     assert!(shown["scope"].is_null() && shown["id"].is_null(), "{shown}");
-    place.run(&["show", "j", id]).exits(3);
+    place.run(&["show", "j", id]).exits(7);
     place.run(&["log", "j"]).exits(0);
     let back = append();
     assert_eq!(
