@@ -1,6 +1,7 @@
 use crate::{
-    CrcSeed, Digest, FormatError, FrameType, GroupKey, MAX_HEADER_SIGNATURES, MAX_SIGNATURE_LEN,
-    cursor::Cursor, limits::MIN_EVENT_FRAME_LEN, seal_frame, write_frame,
+    CrcSeed, Digest, FormatError, FrameType, GroupKey, MAX_EVENTS, MAX_GENERATION,
+    MAX_HEADER_SIGNATURES, MAX_SIGNATURE_LEN, cursor::Cursor, limits::MIN_EVENT_FRAME_LEN,
+    seal_frame, write_frame,
 };
 
 const CHECK_LEN: usize = 16;
@@ -183,9 +184,8 @@ impl CommitHeader {
                 });
             }
         }
-        let Some(end) = self.first_sequence.checked_add(u64::from(self.count)) else {
-            return Err(FormatError::Invalid("commit header"));
-        };
+        let end = self.first_sequence.saturating_add(u64::from(self.count));
+        let counts_fit = end.max(self.number) <= MAX_EVENTS && self.incarnation <= MAX_GENERATION;
         let frames_len = u64::from(self.frames_len);
         let compacted = self.number == 0;
         // A group's own events are not durable before it is written; a compacted one is a copy of
@@ -202,7 +202,7 @@ impl CommitHeader {
             .signatures
             .iter()
             .all(|signature| !signature.bytes.is_empty());
-        if durable_fits && frames_fit && signed {
+        if counts_fit && durable_fits && frames_fit && signed {
             return Ok(());
         }
         Err(FormatError::Invalid("commit header"))

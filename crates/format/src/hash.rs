@@ -24,7 +24,6 @@ context!(EVENT, "factlog 1 event");
 context!(GROUP_KEY, "factlog 1 group key");
 context!(HEADERS, "factlog 1 segment headers");
 context!(ERASURE, "factlog 1 erasure");
-context!(PLAIN_DOMAIN, "factlog 1 plain domain");
 context!(COORDINATE, "factlog 1 coordinate");
 context!(JOURNAL_KEY, "factlog 1 journal key");
 context!(NEXT_KEY, "factlog 1 next key");
@@ -298,14 +297,14 @@ impl std::fmt::Debug for HeadersHasher {
     }
 }
 
-/// The tag of a domain in a journal that isn't encrypted: the first 16 bytes of a hash over the journal's id
-/// and the domain's name. It hides nothing that the facts don't tell.
+/// The tag of a domain in a journal that isn't encrypted: the first 16 bytes of a hash over the domain's name,
+/// under the journal key for these. So whoever guesses a name can't tell that it was held, also when nothing
+/// else names it any more.
 #[must_use]
-pub fn plain_domain_tag(journal: &JournalId, name: &[u8]) -> [u8; 16] {
-    let mut hasher = Hasher::new_from_context_key(&PLAIN_DOMAIN);
-    hasher.update(journal).update(name);
+pub fn plain_domain_tag(key: &[u8; 32], name: &[u8]) -> [u8; 16] {
     let mut tag = [0; 16];
-    hasher.finalize_xof().fill(&mut tag);
+    let mut hasher = Hasher::new_keyed(key);
+    hasher.update(name).finalize_xof().fill(&mut tag);
     tag
 }
 
@@ -320,7 +319,7 @@ pub fn coordinate_key(scope: &str, entity: &str) -> [u8; 16] {
     key
 }
 
-/// A key derived from a journal's secret for one purpose (import ids, salts).
+/// A key derived from a journal's secret for one purpose (import ids, salts, holds).
 #[must_use]
 pub fn journal_key(secret: &[u8; 32], purpose: &str) -> Digest {
     let mut hasher = Hasher::new_from_context_key(&JOURNAL_KEY);

@@ -118,6 +118,16 @@ impl Features {
         Err(FormatError::Unsupported("incompatible feature word"))
     }
 
+    /// These and others: what holds for a journal of which both are a part.
+    #[must_use]
+    pub fn with(&self, others: Self) -> Self {
+        Self {
+            incompatible: self.incompatible | others.incompatible,
+            read_only_compatible: self.read_only_compatible | others.read_only_compatible,
+            compatible: self.compatible | others.compatible,
+        }
+    }
+
     /// Whether this build may write to what carries these features.
     #[must_use]
     pub fn writable(&self) -> bool {

@@ -17,6 +17,14 @@ pub const MAX_BATCH_BYTES: usize = 64 << 20;
 pub const DEFAULT_SEGMENT_LEN: u64 = 64 << 20;
 /// No segment file is longer, so that an offset fits in 32 bits.
 pub const MAX_SEGMENT_LEN: u64 = u32::MAX as u64;
+/// The most events of one journal: what counts on from a number that was read never overflows, and an index
+/// has a bit to spare.
+pub const MAX_EVENTS: u64 = 1 << 63;
+/// The highest generation of a segment, and incarnation of a writer session, that is read: what counts on from
+/// it never overflows.
+pub const MAX_GENERATION: u32 = u32::MAX - (1 << 16);
+/// The longest MANIFEST, in bytes (256 MiB): some 2,800,000 segments.
+pub const MAX_MANIFEST_LEN: usize = 256 << 20;
 /// The longest signature that a commit header carries, in bytes (ML-DSA-44 fits).
 pub const MAX_SIGNATURE_LEN: usize = 2_420;
 /// The most signatures that a commit header carries.

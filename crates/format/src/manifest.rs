@@ -1,5 +1,6 @@
 use crate::{
-    Digest, FORMAT_VERSION, Features, FormatError, JournalId, MAX_SEGMENT_LEN, cursor::Cursor,
+    Digest, FORMAT_VERSION, Features, FormatError, JournalId, MAX_EVENTS, MAX_GENERATION,
+    MAX_SEGMENT_LEN, cursor::Cursor,
 };
 
 const MAGIC: &[u8; 8] = b"FACTMAN\0";
@@ -163,7 +164,10 @@ impl Manifest {
 
     fn check_rows(&self) -> Result<(), FormatError> {
         let wrong = Err(FormatError::Invalid("rows of MANIFEST"));
-        let mut next = 0;
+        if self.next_generation.max(self.incarnation) > MAX_GENERATION {
+            return wrong;
+        }
+        let mut next = 0u64;
         for (index, row) in self.rows.iter().enumerate() {
             let last = index + 1 == self.rows.len();
             if row.first_sequence != next || row.generation >= self.next_generation {
@@ -172,10 +176,10 @@ impl Manifest {
             let ends_fit = row.proven_end <= MAX_SEGMENT_LEN && row.sealed_end <= MAX_SEGMENT_LEN;
             match row.count {
                 Some(count) if count > 0 && row.sealed_end > 0 && ends_fit => {
-                    let Some(end) = next.checked_add(count) else {
+                    next = next.saturating_add(count);
+                    if next > MAX_EVENTS {
                         return wrong;
-                    };
-                    next = end;
+                    }
                 }
                 // Nothing is said yet of a segment that is being written.
                 None if last && row.sealed_end == 0 && row.headers_hash == [0; 32] && ends_fit => {}

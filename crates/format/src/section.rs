@@ -90,11 +90,12 @@ pub struct SealedRow {
     pub key_commitment: Digest,
 }
 
+const MAX_SUITE: u8 = 2;
 const SUITE: &str = "cipher suite or padding of a section";
 
 impl SealedRow {
     fn is_known(&self) -> bool {
-        matches!(self.suite, 1 | 2) && self.padding <= 1
+        matches!(self.suite, 1..=MAX_SUITE) && self.padding <= 1
     }
 }
 
@@ -152,6 +153,10 @@ impl<'a> SectionRow<'a> {
             return Err(FormatError::Unsupported(
                 "compression or flags of a section",
             ));
+        }
+        // Of another suite it isn't known what follows.
+        if suite > MAX_SUITE {
+            return Err(FormatError::Unsupported(SUITE));
         }
         let hash = input.array()?;
         let sealed = match suite {

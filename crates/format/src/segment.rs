@@ -1,6 +1,6 @@
 use crate::{
-    Digest, FORMAT_VERSION, Features, FormatError, JournalId, MAX_SEGMENT_HEADER_LEN,
-    cursor::Cursor,
+    Digest, FORMAT_VERSION, Features, FormatError, JournalId, MAX_EVENTS, MAX_GENERATION,
+    MAX_SEGMENT_HEADER_LEN, cursor::Cursor,
 };
 
 const MAGIC: &[u8; 8] = b"FACTLOG\0";
@@ -116,7 +116,9 @@ impl SegmentHeader {
                 .inputs
                 .iter()
                 .all(|input| input.generation < self.generation);
-        if edge_fits && durable_fits && inputs_fit {
+        let counts_fit = self.first_sequence <= MAX_EVENTS
+            && self.generation.max(self.incarnation) <= MAX_GENERATION;
+        if counts_fit && edge_fits && durable_fits && inputs_fit {
             return Ok(());
         }
         Err(FormatError::Invalid("segment header"))

@@ -218,9 +218,9 @@ pub(crate) fn commit_header() -> impl Strategy<Value = CommitHeader> {
         });
     let numbers = (
         0u64..1000,
-        any::<u32>(),
+        0..=MAX_GENERATION,
         0u32..1000,
-        0..u64::MAX / 2,
+        0..MAX_EVENTS - 1000,
         any::<u64>(),
     );
     let rest = (any::<i64>(), any::<Digest>(), any::<[u8; 16]>(), 0u32..1000);
@@ -270,9 +270,9 @@ pub(crate) fn features() -> impl Strategy<Value = Features> {
 
 pub(crate) fn segment_header() -> impl Strategy<Value = SegmentHeader> {
     let numbers = (
-        any::<u64>(),
-        1u32..,
-        any::<u32>(),
+        0..=MAX_EVENTS,
+        1..=MAX_GENERATION,
+        0..=MAX_GENERATION,
         any::<[u8; 16]>(),
         any::<u64>(),
     );
@@ -331,7 +331,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     (
         features(),
         any::<JournalId>(),
-        any::<u32>(),
+        0..=MAX_GENERATION,
         rows,
         any::<bool>(),
         values,

@@ -109,6 +109,12 @@ fn a_journal_key_is_a_hash_over_the_secret_and_the_purpose() {
 }
 
 #[test]
+fn a_tag_of_a_held_domain_is_a_keyed_hash_of_its_name() {
+    let hash = blake3::keyed_hash(&[9; 32], b"a name");
+    assert_eq!(plain_domain_tag(&[9; 32], b"a name"), hash.as_bytes()[..16]);
+}
+
+#[test]
 fn the_hash_of_a_next_key_is_over_its_type_and_bytes() {
     let typed = [&[1][..], &[7; 32]].concat();
     let expected = blake3::derive_key("factlog 1 next key", &typed);

@@ -338,7 +338,7 @@ fn a_commit_header_carries_at_most_16_signatures_of_2420_bytes() {
 #[test]
 fn a_commit_header_that_contradicts_itself_is_refused() {
     type Change = fn(&mut CommitHeader);
-    let table: [(Change, Outcome); 14] = [
+    let table: [(Change, Outcome); 18] = [
         (|header| header.durable = 8, NOT_ALLOWED),
         (|header| header.durable = 0, Ok(())),
         (|header| header.count = 0, NOT_ALLOWED),
@@ -352,7 +352,14 @@ fn a_commit_header_that_contradicts_itself_is_refused() {
             NOT_ALLOWED,
         ),
         (|header| header.first_sequence = u64::MAX, NOT_ALLOWED),
-        (|header| header.first_sequence = u64::MAX - 1, Ok(())),
+        (|header| header.first_sequence = MAX_EVENTS, NOT_ALLOWED),
+        (|header| header.first_sequence = MAX_EVENTS - 1, Ok(())),
+        (|header| header.number = MAX_EVENTS + 1, NOT_ALLOWED),
+        (|header| header.incarnation = MAX_GENERATION, Ok(())),
+        (
+            |header| header.incarnation = MAX_GENERATION + 1,
+            NOT_ALLOWED,
+        ),
         // A compacted group: unsigned, and all of it durable before.
         (|header| header.number = 0, NOT_ALLOWED),
         (
@@ -380,7 +387,7 @@ fn a_segment_header_is_at_most_1_mebibyte_and_contradicts_nothing() {
             })
             .collect()
     }
-    let table: [(Change, Outcome); 10] = [
+    let table: [(Change, Outcome); 14] = [
         (|header| header.inputs = inputs(65_527), Ok(())),
         (|header| header.inputs = inputs(65_528), OVER),
         (|header| header.inputs.reverse(), NOT_ALLOWED),
@@ -391,6 +398,13 @@ fn a_segment_header_is_at_most_1_mebibyte_and_contradicts_nothing() {
         (|header| header.edge.push([0; 32]), NOT_ALLOWED),
         (|header| header.durable = u64::MAX, Ok(())),
         (|header| header.inputs.clear(), NOT_ALLOWED), // durable past its first sequence
+        (|header| header.generation = MAX_GENERATION, Ok(())),
+        (|header| header.generation = MAX_GENERATION + 1, NOT_ALLOWED),
+        (|header| header.incarnation = u32::MAX, NOT_ALLOWED),
+        (
+            |header| (header.first_sequence, header.inputs) = (MAX_EVENTS + 1, vec![]),
+            NOT_ALLOWED,
+        ),
     ];
     for (index, (change, expected)) in table.into_iter().enumerate() {
         let mut header = compacted_segment_header();
@@ -415,7 +429,7 @@ fn a_segment_header_is_at_most_1_mebibyte_and_contradicts_nothing() {
 #[test]
 fn a_manifest_that_contradicts_itself_is_refused() {
     type Change = fn(&mut Manifest);
-    let table: [(Change, Outcome); 15] = [
+    let table: [(Change, Outcome); 19] = [
         (|manifest| manifest.rows.clear(), Ok(())),
         (|manifest| manifest.rows[0].first_sequence = 1, NOT_ALLOWED),
         (|manifest| manifest.rows[1].first_sequence = 7, NOT_ALLOWED),
@@ -446,6 +460,18 @@ fn a_manifest_that_contradicts_itself_is_refused() {
             },
             NOT_ALLOWED,
         ),
+        (
+            |manifest| {
+                (manifest.rows[1].count, manifest.rows[1].sealed_end) = (Some(MAX_EVENTS - 5), 1);
+            },
+            NOT_ALLOWED,
+        ),
+        (|manifest| manifest.next_generation = MAX_GENERATION, Ok(())),
+        (
+            |manifest| manifest.next_generation = MAX_GENERATION + 1,
+            NOT_ALLOWED,
+        ),
+        (|manifest| manifest.incarnation = u32::MAX, NOT_ALLOWED),
         (
             |manifest| manifest.values.push(manifest.values[0].clone()),
             NOT_ALLOWED,

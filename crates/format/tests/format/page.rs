@@ -67,6 +67,9 @@ fn the_page_states_the_limits_of_the_code() {
         ("signatures in a commit header", MAX_HEADER_SIGNATURES),
         ("signature", MAX_SIGNATURE_LEN),
         ("keys in `journal.created`", 16),
+        ("events of a journal, commits", MAX_EVENTS as usize),
+        ("generation, incarnation", MAX_GENERATION as usize),
+        ("MANIFEST", MAX_MANIFEST_LEN),
     ] {
         let row = format!("| {what} | {limit} |");
         assert!(page.contains(&row), "the page has no row {row}");

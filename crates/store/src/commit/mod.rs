@@ -75,6 +75,8 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) salt_key: [u8; 32],
+    /// What names of domains that are held are told by, where nothing is encrypted.
+    pub(crate) hold_key: [u8; 32],
     pub(crate) order: Mutex<Order>,
     /// Told whenever a group has ended.
     pub(crate) ended: Condvar,

@@ -200,8 +200,12 @@ impl Writer {
             {
                 continue;
             }
+            if holds.is_empty() {
+                covered.takes = true;
+                return Ok(covered);
+            }
             let event = EventFrame::decode(frame.kind, frame.body).map_err(bad)?;
-            match hold_of(&self.shared, holds, &event)? {
+            match hold_of(self, holds, &event)? {
                 Some(hold) => covered.held.push((sequence, hold)),
                 _ => covered.takes = true,
             }

@@ -9,6 +9,7 @@ use factlog_format::{
 
 use crate::{
     Error, Journal, Misuse, Query, Reader,
+    commit::Writer,
     event::own,
     keys::{Domain, Selector},
     read::Shared,
@@ -92,7 +93,7 @@ impl Journal {
     pub fn hold(&self, selectors: &[Selector], reason: impl Into<String>) -> Result<u64, Error> {
         let writer = self.writer()?;
         let _one = writer.changing_keys.lock();
-        let tags: BTreeSet<[u8; 16]> = tags_of(&writer.shared, selectors)?.into_iter().collect();
+        let tags: BTreeSet<[u8; 16]> = tags_of(writer, selectors)?.into_iter().collect();
         let placed = JournalEvent::HoldPlaced(HoldPlaced {
             reason: reason.into(),
             domains: tags.into_iter().collect(),
@@ -122,16 +123,16 @@ impl Journal {
     }
 }
 
-fn tags_of(shared: &Shared, selectors: &[Selector]) -> Result<Vec<[u8; 16]>, Error> {
-    if let Some(keys) = &shared.secrets {
+fn tags_of(writer: &Writer, selectors: &[Selector]) -> Result<Vec<[u8; 16]>, Error> {
+    if let Some(keys) = &writer.shared.secrets {
         return keys.tags_of(selectors);
     }
     let by_facts = |selector: &Selector| TOLD.contains(&selector.domain().sort());
-    if shared.is_encrypted || !selectors.iter().all(by_facts) {
+    if writer.shared.is_encrypted || !selectors.iter().all(by_facts) {
         return Err(Misuse::NotEncrypted.into());
     }
     let names = selectors.iter().map(|selector| selector.domain().name());
-    let tags = names.map(|name| plain_domain_tag(&shared.identity.journal, &name));
+    let tags = names.map(|name| plain_domain_tag(&writer.hold_key, &name));
     Ok(tags.collect())
 }
 
@@ -146,34 +147,34 @@ pub(super) fn holds(shared: &Arc<Shared>) -> Result<Vec<Hold>, Error> {
 /// # Errors
 /// Where that can't be told, since the keyset is locked: nothing may be erased then.
 pub(super) fn hold_of(
-    shared: &Shared,
+    writer: &Writer,
     holds: &[Hold],
     event: &EventFrame<'_>,
 ) -> Result<Option<u64>, Error> {
     for hold in holds {
-        if hold.domains.is_empty() || covers(shared, &hold.domains, event)? {
+        if hold.domains.is_empty() || covers(writer, &hold.domains, event)? {
             return Ok(Some(hold.id));
         }
     }
     Ok(None)
 }
 
-fn covers(shared: &Shared, domains: &[[u8; 16]], event: &EventFrame<'_>) -> Result<bool, Error> {
-    if let Some(keys) = &shared.secrets {
+fn covers(writer: &Writer, domains: &[[u8; 16]], event: &EventFrame<'_>) -> Result<bool, Error> {
+    if let Some(keys) = &writer.shared.secrets {
         let rows = event.facts.sections.iter();
         let ids: Vec<[u8; 16]> = rows.filter_map(|row| Some(row.sealed?.key_id)).collect();
         return keys.are_of(&event.facts, &ids, domains);
     }
-    if shared.is_encrypted {
+    if writer.shared.is_encrypted {
         return Err(Misuse::NotEncrypted.into());
     }
-    Ok(told_tags(shared, &event.facts).any(|tag| domains.contains(&tag)))
+    Ok(told_tags(writer, &event.facts).any(|tag| domains.contains(&tag)))
 }
 
 fn told_tags<'f>(
-    shared: &'f Shared,
+    writer: &'f Writer,
     facts: &'f FactsRef<'_>,
 ) -> impl Iterator<Item = [u8; 16]> + 'f {
     let domains = TOLD.iter().filter_map(|sort| Domain::of(*sort, facts));
-    domains.map(|domain| plain_domain_tag(&shared.identity.journal, &domain.name()))
+    domains.map(|domain| plain_domain_tag(&writer.hold_key, &domain.name()))
 }

@@ -505,7 +505,7 @@ fn select(writer: &Writer, retention: &Retention, holds: &[Hold]) -> Result<Sele
         let Some((rule, level)) = found else {
             continue;
         };
-        if hold_of(&writer.shared, holds, &frame)?.is_some() {
+        if hold_of(writer, holds, &frame)?.is_some() {
             selected.held += 1;
             continue;
         }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use factlog_format::{JournalId, JournalRecovered};
-use factlog_fs::{FileLock, MemFs};
+use factlog_fs::{FileLock, MemFs, StoreFs};
 
 use super::{
     Journal,
@@ -118,7 +118,7 @@ impl Journal {
             Ok(secret) => (Some(secret), None),
             Err(error) => (None, Some(error)),
         };
-        let mut why = speaks_against_writing(&found, no_signer).or(no_secret);
+        let mut why = speaks_against_writing(fs.as_ref(), &found, no_signer).or(no_secret);
         let mut verified = None;
         if why.is_none() && !found.unfinished {
             match check_chain(&options, &found, signer.as_deref()) {
@@ -310,10 +310,14 @@ fn check_registry(options: &Options) -> Result<(), Misuse> {
 }
 
 /// Why a journal opens read-only, as far as that is known before its events are looked at.
-fn speaks_against_writing(found: &Found, no_signer: Option<Error>) -> Option<Error> {
+fn speaks_against_writing(
+    fs: &dyn StoreFs,
+    found: &Found,
+    no_signer: Option<Error>,
+) -> Option<Error> {
     let damage = found.damage.first().cloned().map(Error::from);
     damage
-        .or_else(|| crate::open::check_writable(found).err())
+        .or_else(|| crate::open::check_writable(fs, found).err())
         .or(no_signer)
 }
 

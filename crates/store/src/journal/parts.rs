@@ -129,6 +129,7 @@ pub(crate) fn new_writer(
         clock: Arc::clone(&options.clock),
         random: Arc::clone(&options.random),
         salt_key: journal_key(secret, "factlog 1 salts"),
+        hold_key: journal_key(secret, "factlog 1 plain domain"),
         order: Mutex::new(order),
         ended: Condvar::default(),
         baton: Mutex::new(baton),

@@ -8,7 +8,7 @@ pub(crate) mod writable;
 
 use std::sync::Arc;
 
-use factlog_format::FORMAT_VERSION;
+use factlog_format::{FORMAT_VERSION, Features};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::{Hash, leaf_hash};
 
@@ -221,14 +221,21 @@ pub(crate) fn scan_sealed(
 }
 
 /// Refuses to write to a journal with features that this build may only read.
-pub(crate) fn check_writable(found: &Found) -> Result<(), Error> {
+pub(crate) fn check_writable(fs: &dyn StoreFs, found: &Found) -> Result<(), Error> {
     // Without the means to encrypt it would get events that nobody meant to be readable.
     if found.created.encryption.is_some() && cfg!(not(feature = "encryption")) {
         let detail = "it is encrypted, and this build was made without encryption";
         let damage = Damage::new("encryption.not_built", &found.layout.journal(), detail);
         return Err(damage.into());
     }
-    if found.identity.features.writable() && found.manifest.features.writable() {
+    // Of one that can't be read it is said elsewhere what is wrong with it.
+    let active = found.manifest.rows.last().and_then(|row| {
+        let path = found.layout.segment(row.first_sequence, row.generation);
+        SegmentFile::open(fs, &path, OpenMode::Read, &found.identity.journal).ok()
+    });
+    let active = active.map_or(Features::default(), |segment| segment.header.features);
+    let all = [found.identity.features, found.manifest.features, active];
+    if all.iter().all(Features::writable) {
         return Ok(());
     }
     let detail = format!("format {FORMAT_VERSION} of this build may only read it");

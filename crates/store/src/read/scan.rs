@@ -9,7 +9,7 @@ use factlog_format::{
 
 use super::{Query, reader::Shared};
 use crate::{
-    Error, EventRef,
+    Damage, Error, EventRef,
     read::view::View,
     segment::{FrameReader, FrameStop, SegmentFile, Window},
 };
@@ -185,8 +185,8 @@ impl Frames {
             Err(FrameStop::End) => Ok(None),
             Err(FrameStop::Io(error)) => Err(Error::io("read", &segment.path)(error)),
             Err(FrameStop::Bad(error)) => {
-                let damage = segment.damage(at, error.to_string());
-                Err(damage.sequence(sequence).into())
+                let damage = Damage::format("segment.corrupt", &segment.path, error);
+                Err(damage.at(at).sequence(sequence).into())
             }
         }
     }

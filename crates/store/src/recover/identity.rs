@@ -1,6 +1,8 @@
 use std::{io::ErrorKind, path::Path, sync::Arc};
 
-use factlog_format::{FrameType, Identity, JournalCreated, JournalEvent, JournalId, Manifest};
+use factlog_format::{
+    FrameType, Identity, JournalCreated, JournalEvent, JournalId, MAX_MANIFEST_LEN, Manifest,
+};
 use factlog_fs::{FileKind, OpenMode, StoreFs, read_file};
 use factlog_proof::VerifierKey;
 
@@ -17,7 +19,6 @@ use crate::{
 };
 
 const MAX_IDENTITY: usize = 4096;
-const MAX_MANIFEST: usize = 256 << 20;
 /// The code of what a newer version wrote.
 pub(crate) const UNSUPPORTED: &str = "journal.unsupported_version";
 
@@ -163,7 +164,7 @@ fn read_identity(fs: &dyn StoreFs, layout: &Layout) -> Result<Option<Identity>, 
 pub(crate) fn read_manifest(fs: &dyn StoreFs, layout: &Layout) -> Result<Manifest, Error> {
     let path = layout.dir.join(MANIFEST);
     let code = "manifest.damaged";
-    let Some(bytes) = read_named(fs, &path, MAX_MANIFEST, code)? else {
+    let Some(bytes) = read_named(fs, &path, MAX_MANIFEST_LEN, code)? else {
         return Err(Damage::new("manifest.missing", &path, "there is no MANIFEST").into());
     };
     let manifest = Manifest::decode(&bytes).map_err(|error| Damage::format(code, &path, error))?;

@@ -123,7 +123,7 @@ fn examine(options: &Options, found: Found, inspection: &mut Inspection) -> Resu
     inspection.unfinished = found.unfinished;
     inspection.damage.clone_from(&found.damage);
     let mut writable = found.damage.is_empty();
-    if let Err(Error::Damaged(damage)) = check_writable(&found) {
+    if let Err(Error::Damaged(damage)) = check_writable(fs.as_ref(), &found) {
         inspection.damage.push(damage);
         writable = false;
     }

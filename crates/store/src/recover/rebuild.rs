@@ -169,7 +169,7 @@ pub(crate) fn rebuild(
         .collect::<Result<Vec<_>, _>>()?;
     for (at, segment) in segments.iter().enumerate() {
         manifest.incarnation = manifest.incarnation.max(segment.header.incarnation);
-        manifest.features = segment.header.features;
+        manifest.features = manifest.features.with(segment.header.features);
         manifest.rows.push(match segments.get(at + 1) {
             Some(next) => sealed(segment, next, &mut gaps)?,
             None => row_of(segment),

@@ -25,7 +25,7 @@ pub fn repair(dir: impl AsRef<Path>, options: &Options) -> Result<Vec<PathBuf>, 
     let found = find(&options.fs, dir.as_ref())?;
     let _lock = take_lock(fs, &found.layout)?;
     let found = find(&options.fs, &found.layout.dir)?;
-    check_writable(&found)?;
+    check_writable(fs, &found)?;
     let of = |area: &str| found.damage.iter().any(|one| one.code.starts_with(area));
     let gap = found
         .damage

@@ -6,7 +6,7 @@ use std::{
 
 use factlog_format::{
     CrcSeed, EventFrame, FRAME_HEADER_LEN, FormatError, Frame, FrameType, FullStub, GroupKey,
-    JournalId, MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
+    JournalId, MAX_GENERATION, MAX_SEGMENT_HEADER_LEN, ManifestRow, SegmentHeader,
 };
 use factlog_fs::{FileMap, OpenMode, StoreFile, StoreFs, read_exact_at, read_up_to};
 
@@ -35,7 +35,8 @@ pub(crate) fn parse_segment_name(name: &str) -> Option<(u64, u32)> {
         u32::from_str_radix(generation, 16).ok()?,
     );
     // Only the one spelling that is ever written counts.
-    (segment_name(parsed.0, parsed.1) == name).then_some(parsed)
+    let is_ours = parsed.1 <= MAX_GENERATION && segment_name(parsed.0, parsed.1) == name;
+    is_ours.then_some(parsed)
 }
 
 /// An open segment whose header has been read and belongs to the journal.

@@ -148,7 +148,7 @@ impl<'f> GroupScanner<'f> {
             let event = self
                 .scan
                 .push(frame.kind, frame.offset, frame.body)
-                .map_err(|error| bad(error.to_string(), Some(&header)))?;
+                .map_err(|error| stop(FrameStop::Bad(error), Some(&header)))?;
             if event.order.sequence != header.first_sequence + index {
                 return Err(bad("an event is out of place".to_owned(), Some(&header)));
             }
@@ -199,7 +199,7 @@ impl<'f> GroupScanner<'f> {
             let event = self
                 .scan
                 .push(frame.kind, frame.offset, frame.body)
-                .map_err(|error| damage(error.to_string()))?;
+                .map_err(|error| stop(self.segment, at, FrameStop::Bad(error), Some(header)))?;
             if event.order.sequence != sequence {
                 return Err(damage("an event is out of place".to_owned()));
             }

@@ -220,8 +220,7 @@ impl Derived {
         }
         self.wrong_offsets(clean, findings);
         if self.lost {
-            let detail =
-                "events can't be read, so the index and the tree's files were not compared";
+            let detail = "not all that they derive from is known, so the index and the tree's files were not compared";
             findings.note(Damage::new("derived.not_checked", &self.layout.dir, detail));
             return Ok(());
         }

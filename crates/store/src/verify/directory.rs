@@ -1,6 +1,6 @@
 use std::{io::ErrorKind, path::Path};
 
-use factlog_format::{FormatError, Identity, JournalId, Manifest, SegmentHeader};
+use factlog_format::{FormatError, Identity, JournalId, MAX_MANIFEST_LEN, Manifest, SegmentHeader};
 use factlog_fs::{
     DirEntry, FileKind, OpenMode, StoreFs, is_temporary, read_exact_at, read_file, read_up_to,
 };
@@ -14,8 +14,6 @@ use crate::{
 
 /// The file is a few hundred bytes.
 const MAX_JOURNAL_LEN: usize = 4 << 10;
-/// Some 170,000 segments: of the default size, 10 TiB.
-const MAX_MANIFEST_LEN: usize = 16 << 20;
 
 /// What a journal's directory says of itself before any event is read.
 #[derive(Debug)]

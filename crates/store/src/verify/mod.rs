@@ -108,6 +108,11 @@ fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Optio
     let orphans_say = plan::orphans_say(fs, &layout, &directory.id, names, &plans, &mut findings)?;
     let total = total_len(fs, &layout, &plans)?;
     let mut derived = Derived::open(Arc::clone(&options.fs), &layout, directory.id)?;
+    let manifest = directory.manifest.as_ref();
+    if manifest.is_some_and(|manifest| manifest.features.compatible != 0) {
+        // A newer version may derive other files.
+        derived.lose();
+    }
     let begin = begin(
         options,
         &layout,

@@ -102,7 +102,15 @@ fn open(pass: &mut Pass<'_>, plan: &Plan) -> Result<Option<(SegmentFile, bool)>,
         }
         Err(error) => error,
     };
+    let is_newer = error.code() == "journal.unsupported_version";
     pass.findings.absorb(error)?;
+    if is_newer {
+        // It is never read in part.
+        pass.newer = true;
+        pass.chain.lose_headers();
+        pass.derived.lose();
+        return Ok(None);
+    }
     let Some(row) = &plan.row else {
         return Ok(None);
     };

@@ -253,7 +253,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "the segment is said to be of a later session than its commits",
         power: Trees,
-        tamper: |_, journal| journal.segments[0].header.incarnation = u32::MAX,
+        tamper: |_, journal| {
+            journal.segments[0].header.incarnation = factlog_format::MAX_GENERATION
+        },
         finding: "commit.incarnation",
         verdicts: (Damaged, Signed, Anchored),
     },

@@ -11,6 +11,7 @@ mod corpus;
 mod evidence;
 mod keys;
 mod lab;
+mod newer;
 mod since;
 mod stubs;
 #[path = "../support/mod.rs"]
