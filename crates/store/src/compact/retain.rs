@@ -15,7 +15,7 @@ use super::{
     hold::{Hold, hold_of, holds},
 };
 use crate::{
-    Error, Event, Journal, Misuse, Query, Reader,
+    Error, Event, EventRef, Journal, Misuse, Query, Reader,
     commit::Writer,
     config::{Bug, planted},
     event::own,
@@ -174,38 +174,44 @@ impl RetentionRule {
     /// What it takes of an event.
     fn takes(
         &self,
-        event: &Event,
+        event: &EventRef<'_>,
         frame: &EventFrame<'_>,
         now: i64,
         left: Option<u64>,
-    ) -> Option<ErasureLevel> {
+    ) -> Result<Option<ErasureLevel>, Error> {
         let facts = &frame.facts;
-        let has_payload = frame.present != 0 || event.is_without_payload();
-        if !self.full && !has_payload {
-            return None;
-        }
         let is_one =
             |list: &[String], of: &str| list.is_empty() || list.iter().any(|one| one == of);
         let category = category_of(facts.kind);
         let mut tags = self.tags.iter();
-        let fits = is_one(&self.scopes, facts.scope)
+        let fits = (self.full || frame.present != 0)
+            && is_one(&self.scopes, facts.scope)
             && is_one(&self.kinds, facts.kind)
             && is_one(&self.categories, category)
             && (self.tags.is_empty() || tags.any(|tag| facts.tags.iter().any(|one| one == tag)))
             && (self.older_than).is_none_or(|age| event.recorded_at() < now.saturating_sub(age))
             && self
                 .keep_last
-                .is_none_or(|keep| left.is_some_and(|left| left >= keep))
-            && self.predicate.as_ref().is_none_or(|holds| holds(event));
-        let sections = match (fits, self.shredded) {
+                .is_none_or(|keep| left.is_some_and(|left| left >= keep));
+        let sections = match (fits, self.looks_inside()) {
             (false, _) => 0,
             (true, false) => u16::MAX,
-            (true, true) => shredded_sections(event),
+            (true, true) => self.takes_inside(&event.to_event()?),
         };
-        match (sections, self.full) {
+        Ok(match (sections, self.full) {
             (0, _) => None,
             (_, true) => Some(ErasureLevel::Full),
             (_, false) => Some(ErasureLevel::Sections(sections)),
+        })
+    }
+
+    /// Which sections it takes of an event that fits otherwise, by what is inside.
+    fn takes_inside(&self, event: &Event) -> u16 {
+        let fits = self.predicate.as_ref().is_none_or(|holds| holds(event));
+        match (fits, self.shredded) {
+            (false, _) => 0,
+            (true, false) => u16::MAX,
+            (true, true) => shredded_sections(event),
         }
     }
 }
@@ -483,25 +489,25 @@ fn select(writer: &Writer, retention: &Retention, holds: &[Hold]) -> Result<Sele
         sums: vec![(0, 0); rules.len()],
         ..Selected::default()
     };
-    for event in reader.read(query) {
-        let event = event?;
-        let frame = event.frame();
-        let Some(frame) = frame.filter(|frame| !frame.facts.scope.starts_with('$')) else {
+    // In full first: what takes more goes before what takes less.
+    let (full, rest): (Vec<_>, Vec<_>) = rules.iter().enumerate().partition(|(_, rule)| rule.full);
+    let mut events = reader.read(query);
+    while let Some(event) = events.next_ref()? {
+        let Some(frame) = event.frame()? else {
             continue;
         };
+        if frame.facts.scope.starts_with('$') {
+            continue;
+        }
         let length = heads.get(&event.stream_id());
         let left = length.map(|events| events.saturating_sub(event.revision() + 1));
-        // What takes more goes first.
-        let of_level = |full| {
-            let all = rules.iter().enumerate();
-            all.filter(move |(_, rule)| rule.full == full)
-        };
-        let found = of_level(true)
-            .chain(of_level(false))
-            .find_map(|(at, rule)| {
-                let level = rule.takes(&event, &frame, now, left)?;
-                Some((at, level))
-            });
+        let mut found = None;
+        for (at, rule) in full.iter().chain(&rest) {
+            if let Some(level) = rule.takes(&event, &frame, now, left)? {
+                found = Some((*at, level));
+                break;
+            }
+        }
         let Some((rule, level)) = found else {
             continue;
         };
@@ -513,7 +519,8 @@ fn select(writer: &Writer, retention: &Retention, holds: &[Hold]) -> Result<Sele
             *events += 1;
             *bytes += bytes_of(&frame, level);
         }
-        selected.add(rule, level, event.sequence(), &event.hash());
+        let hash = frame.event_hash(&writer.shared.identity.journal);
+        selected.add(rule, level, event.sequence(), &hash);
     }
     Ok(selected)
 }

@@ -277,8 +277,8 @@ impl Events {
     }
 
     /// The next event where it stands, without a copy: for scans that look at every event and keep few.
-    /// It may be mixed with [`next`](Iterator::next). That a query asks for [facts
-    /// only](Query::facts_only) changes nothing here.
+    /// It may be mixed with [`next`](Iterator::next). Where a query asks for [facts
+    /// only](Query::facts_only), nothing is decrypted.
     ///
     /// ```
     /// use factlog::{Journal, NewEvent, Query};
@@ -313,13 +313,14 @@ impl Events {
         let left = std::mem::take(&mut self.left);
         let (shared, view) = (&self.shared, &self.view);
         let copied = |event| Some(Lent::Copied(Box::new(event)));
+        let opens = shared.is_encrypted && !self.query.facts_only;
         let mut is_opened = false;
         // What has something taken from it can't be lent where it stands.
         let found = match &mut self.source {
             Source::Forwards(scan) => {
                 // To decode it once more for that would cost as much as to find it.
                 let open = |frame: &EventFrame<'_>| {
-                    if shared.is_encrypted {
+                    if opens {
                         shared.open_sections(view, Some(frame), &mut self.opened);
                         is_opened = true;
                     }
@@ -371,7 +372,7 @@ impl Events {
             }
             (Lent::Copied(event), _) => Some(self.current.insert(*event).as_event_ref(dir)),
         };
-        if let Some(event) = event.as_mut().filter(|_| self.shared.is_encrypted) {
+        if let Some(event) = event.as_mut().filter(|_| opens) {
             if !is_opened {
                 // What can't be decoded is told of by whoever looks at it.
                 let frame = event.frame().ok().flatten();
