@@ -195,7 +195,7 @@ impl Journal {
         self.recovery.as_ref()
     }
 
-    /// The private key that [`Options::fresh_signing_key`] made, as text, for who wants to keep it.
+    /// The private key that [`Options::fresh_signing_key`](crate::Options::fresh_signing_key) made, as text, for who wants to keep it.
     #[must_use]
     pub fn signing_key_text(&self) -> Option<&Zeroizing<String>> {
         self.key_text.as_ref()
