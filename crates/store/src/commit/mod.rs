@@ -11,6 +11,7 @@ mod conditions;
 mod derived;
 mod desk;
 mod elsewhere;
+mod entries;
 mod generations;
 pub(crate) mod housekeeper;
 mod lead;
@@ -36,8 +37,9 @@ pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use conditions::BatchKeys;
-pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan, offsets_may_be_unsynced};
+pub(crate) use derived::{Derived, DerivedFiles, offsets_may_be_unsynced};
 pub(crate) use desk::Desk;
+pub(crate) use entries::entries_of_scan;
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
@@ -435,7 +437,7 @@ impl Writer {
         }
         let durable = first + events.len() as u64;
         let opens = |event: &OrderedEvent| self.opens(&view, event);
-        let entries = derived::entries_of(first, events, &done.keys, opens);
+        let entries = entries::entries_of(first, events, &done.keys, opens);
         let index = view
             .index
             .with_tail(&view.index.tail().push(durable, entries));

@@ -5,8 +5,8 @@ use factlog_format::{EventFrame, Ordering, coordinate_key};
 use super::{
     Item, Query,
     merged::Merged,
-    reader::{Located, Shared},
     scan::{Hit, Scan},
+    shared::{Located, Shared},
 };
 use crate::{
     Damage, Error, Event, EventRef,

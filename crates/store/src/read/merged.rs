@@ -4,8 +4,8 @@ use factlog_format::{Ordering, StreamId};
 
 use super::{
     Query,
-    reader::{Located, Shared},
     scan::examine,
+    shared::{Located, Shared},
 };
 use crate::{Error, index::Postings, read::view::View};
 

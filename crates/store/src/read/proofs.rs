@@ -5,7 +5,7 @@ use factlog_proof::{
     leaf_hash,
 };
 
-use super::reader::{Reader, Shared};
+use super::{reader::Reader, shared::Shared};
 use crate::{
     Damage, Error, Misuse, RotationProof,
     commit::proof_text,

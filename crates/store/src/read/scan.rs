@@ -7,7 +7,7 @@ use factlog_format::{
     Ordering,
 };
 
-use super::{Query, reader::Shared};
+use super::{Query, shared::Shared};
 use crate::{
     Damage, Error, EventRef,
     read::view::View,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use factlog_format::StreamId;
 
-use super::reader::Shared;
+use super::shared::Shared;
 use crate::{
     Error, Event,
     index::{Keys, Table},

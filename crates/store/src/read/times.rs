@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use factlog_format::Ordering;
 
-use super::{reader::Shared, view::View};
+use super::{shared::Shared, view::View};
 use crate::Error;
 
 impl Shared {
