@@ -138,9 +138,10 @@ impl Preparer<'_> {
         }
         let conditions = Conditions::of(conditions)?;
         let mut scratch = self.pool.scratch();
-        let prepared = self.encode(events, conditions, &mut scratch);
+        // Dropped after an error, which leaves what was to be hashed with events that nobody stores.
+        let batch = self.encode(events, conditions, &mut scratch)?;
         self.pool.keep_scratch(scratch);
-        prepared
+        Ok(batch)
     }
 
     fn encode(

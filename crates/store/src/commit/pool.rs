@@ -105,13 +105,13 @@ impl Pool {
         kept.unwrap_or_else(Scratch::new)
     }
 
-    /// Keeps it, unless an error left it half used or it has grown large.
+    /// Keeps it, unless it has grown large. Its hash batches must be empty.
     pub(super) fn keep_scratch(&self, scratch: Scratch) {
         let sealed = scratch.sealed.bytes.capacity() + scratch.sealed_sections.capacity();
         let fits = scratch.chance.len() <= MOST_EVENTS
             && scratch.sections.capacity() + sealed <= MOST_BYTES;
         let mut kept = self.scratch.lock();
-        if fits && scratch.facts.is_empty() && kept.len() < KEPT {
+        if fits && kept.len() < KEPT {
             kept.push(scratch);
         }
     }

@@ -393,3 +393,41 @@ fn a_part_of_the_index_that_is_made_again_finds_by_everything() {
     assert_eq!(count(Query::all().category("loan")).unwrap(), 1);
     assert_eq!(count(Query::stream("bank", "one")).unwrap(), 1);
 }
+
+/// What of a batch was hashed before one of its events was refused stayed in memory that the next append used:
+/// its events were then stored with the hashes of others' sections, so that nobody could read them.
+#[test]
+fn a_batch_that_is_refused_half_way_leaves_nothing_to_the_next() {
+    let fs = Arc::new(MemFs::new());
+    let options = || Options::new().file_system(Arc::clone(&fs) as _);
+    let journal = Journal::create("journal", options()).unwrap();
+    let good = |text: &'static str| {
+        NewEvent::new("bank", "a", "noted").data(Encoding::Raw, text.as_bytes())
+    };
+    let refused = [
+        good("x").subject("ada"),
+        good("x").tag("a\nb"),
+        good("x").actor("a\nb"),
+        NewEvent::new("bank", "", "noted").data(Encoding::Raw, b"x".as_slice()),
+        good("x").section("data", Encoding::Raw, b"twice".as_slice()),
+        good("x").data(Encoding::Raw, vec![0; (16 << 20) + 1]),
+        NewEvent::new("$bank", "a", "noted").data(Encoding::Raw, b"x".as_slice()),
+    ];
+    for (number, refused) in refused.into_iter().enumerate() {
+        let told = journal.append_batch(&[good("first"), good("second"), refused]);
+        assert!(matches!(told, Err(Error::Misuse(_))), "{number}: {told:?}");
+        let receipts = journal
+            .append_batch(&[good("third"), good("fourth")])
+            .unwrap();
+        for (sequence, text) in (receipts.first_sequence()..).zip(["third", "fourth"]) {
+            let event = journal.reader().get(sequence).unwrap().unwrap();
+            let data = event
+                .data()
+                .and_then(|section| section.bytes().map(<[u8]>::to_vec));
+            assert_eq!(data.as_deref(), Some(text.as_bytes()), "{number}");
+        }
+    }
+    journal.close().unwrap();
+    let found = verify("journal", &VerifyOptions::new().file_system(fs)).unwrap();
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+}
