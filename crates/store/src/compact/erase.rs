@@ -144,7 +144,11 @@ impl Writer {
                     .filter(|one| one.ordered.set.contains(sequence))
                 {
                     let set = held.entry((one.sequence, hold)).or_default();
-                    assert!(set.push(sequence), "segments come in order");
+                    if !set.push(sequence) {
+                        // Of an erasure that this program ordered there is room for all.
+                        let why = "holds keep more of an erasure than its completion can name";
+                        return Err(Misuse::Retention(why).into());
+                    }
                 }
             }
             return Ok(());

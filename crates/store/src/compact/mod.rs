@@ -12,6 +12,8 @@ mod hold;
 mod plan;
 mod retain;
 mod rewrite;
+mod rule;
+mod select;
 
 use std::time::Duration;
 
@@ -21,7 +23,8 @@ pub(crate) use self::erased::{
     ERASING, Erasing, Erasures, all_erasures, body_of, erasing_from, say_erasing, stub_of,
 };
 pub use self::hold::Hold;
-pub use self::retain::{ErasedBy, Retained, Retention, RetentionRule, RuleTakes};
+pub use self::retain::{ErasedBy, Retained, Retention, RuleTakes};
+pub use self::rule::RetentionRule;
 use self::{
     plan::{Planned, plan},
     rewrite::Rewrite,
