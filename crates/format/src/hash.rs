@@ -255,27 +255,40 @@ impl HeadersHasher {
 /// The hash by which an erasure commits to the events that it covers: over `sequence u64 ‖ event hash`
 /// of each, in order.
 #[derive(Clone)]
-pub struct ErasureHasher(Hasher);
+pub struct ErasureHasher {
+    hasher: Hasher,
+    /// Not yet hashed, less than one [`ErasureHasher::AT_ONCE`].
+    pending: Vec<u8>,
+}
 
 impl ErasureHasher {
+    /// Whole chunks, as many as are hashed side by side.
+    const AT_ONCE: usize = 16 << 10;
+
     /// Of no event yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Hasher::new_from_context_key(&ERASURE))
+        Self {
+            hasher: Hasher::new_from_context_key(&ERASURE),
+            pending: Vec::new(),
+        }
     }
 
     /// Adds the next event.
     pub fn add(&mut self, sequence: u64, event_hash: &Digest) {
-        let mut bytes = [0; 40];
-        bytes[..8].copy_from_slice(&sequence.to_le_bytes());
-        bytes[8..].copy_from_slice(event_hash);
-        self.0.update(&bytes);
+        self.pending.extend_from_slice(&sequence.to_le_bytes());
+        self.pending.extend_from_slice(event_hash);
+        if let Some(whole) = self.pending.get(..Self::AT_ONCE) {
+            self.hasher.update(whole);
+            self.pending.drain(..Self::AT_ONCE);
+        }
     }
 
     /// The hash over all that was added.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        *self.0.finalize().as_bytes()
+        let mut hasher = self.hasher.clone();
+        *hasher.update(&self.pending).finalize().as_bytes()
     }
 }
 

@@ -179,6 +179,10 @@ impl StoreFile for RealFile {
         preallocate(&self.0, offset, len)
     }
 
+    fn begin_sync(&self, offset: u64, len: u64) {
+        begin_sync(&self.0, offset, len);
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -295,3 +299,14 @@ fn preallocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
 fn preallocate(_file: &File, _offset: u64, _len: u64) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
+
+/// What isn't wanted in memory any more is written, where it has to be; and as it is being written then, it stays.
+#[cfg(target_os = "linux")]
+fn begin_sync(file: &File, offset: u64, len: u64) {
+    if let Some(len) = std::num::NonZeroU64::new(len) {
+        let _ = rustix::fs::fadvise(file, offset, Some(len), rustix::fs::Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_sync(_file: &File, _offset: u64, _len: u64) {}

@@ -158,6 +158,10 @@ pub trait StoreFile: Debug + Send + Sync {
     /// system can't do this (callers then go without, or write zeros).
     fn preallocate(&self, offset: u64, len: u64) -> io::Result<()>;
 
+    /// Has these bytes, written before, begin their way to the disk, without waiting for it: a sync that
+    /// comes later has less left to do. Promises nothing, and may do nothing.
+    fn begin_sync(&self, _offset: u64, _len: u64) {}
+
     /// Makes the file's bytes durable.
     fn sync_data(&self) -> io::Result<()>;
 

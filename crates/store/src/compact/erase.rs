@@ -10,7 +10,7 @@ use factlog_format::{
 use factlog_fs::OpenMode;
 
 use super::{
-    erased::{Erasing, stub_of, taken_by},
+    erased::{Erasing, TakenInTurn, taken_by, takes_of},
     hold::{Hold, hold_of, holds},
     rewrite::Pace,
 };
@@ -118,15 +118,16 @@ impl Writer {
             let kept: SequenceSet = covered.held.iter().map(|(sequence, _)| *sequence).collect();
             // What a recovery set aside may be anything.
             if covered.takes || self.has_set_aside(row)? {
-                let taken = |sequence: u64| match kept.contains(sequence) {
+                let mut in_turn = TakenInTurn::new(pending, row.first_sequence);
+                let mut taken = |sequence: u64| match kept.contains(sequence) {
                     true => None,
                     false if planted(Bug::NeighbourErased) => {
                         let before = sequence.saturating_sub(1);
                         taken_by(pending, sequence).or_else(|| taken_by(pending, before))
                     }
-                    false => taken_by(pending, sequence),
+                    false => in_turn.taken(sequence),
                 };
-                let new = self.rewrite(std::slice::from_ref(row), &taken, pace)?;
+                let new = self.rewrite(std::slice::from_ref(row), &mut taken, pace)?;
                 // A hold that came meanwhile keeps what it covers; none comes until this is named.
                 // The mistake is made by one who has it already.
                 let none_comes =
@@ -180,6 +181,7 @@ impl Writer {
         let file = segment.file.as_ref();
         let mut frames = FrameReader::new(file, segment.seed, segment.header_len, row.sealed_end);
         let mut covered = Covered::default();
+        let mut taken = TakenInTurn::new(pending, row.first_sequence);
         loop {
             let at = frames.offset();
             let frame = match frames.next() {
@@ -195,20 +197,17 @@ impl Writer {
             }
             let bad = |error: factlog_format::FormatError| segment.damage(at, error.to_string());
             let sequence = Ordering::peek(frame.body).map_err(bad)?.sequence;
-            let Some(level) = taken_by(pending, sequence) else {
+            let Some(level) = taken.taken(sequence) else {
                 continue;
             };
-            if stub_of(frame.kind, frame.body, level)
-                .map_err(bad)?
-                .is_none()
-            {
+            let event = EventFrame::decode(frame.kind, frame.body).map_err(bad)?;
+            if !takes_of(&event, level) {
                 continue;
             }
             if holds.is_empty() {
                 covered.takes = true;
                 return Ok(covered);
             }
-            let event = EventFrame::decode(frame.kind, frame.body).map_err(bad)?;
             match hold_of(self, holds, &event)? {
                 Some(hold) => covered.held.push((sequence, hold)),
                 _ => covered.takes = true,

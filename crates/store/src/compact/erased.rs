@@ -1,6 +1,6 @@
 //! What erasures take of events: readers give stubs as soon as one is ordered, whatever a file still holds.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arc_swap::ArcSwap;
 use factlog_format::{
@@ -134,6 +134,44 @@ pub(crate) fn taken_by(all: &[Arc<Erasing>], sequence: u64) -> Option<ErasureLev
         .reduce(ErasureLevel::and)
 }
 
+/// How much erasures take of events that are asked for in ascending order: for whoever passes over many.
+pub(super) struct TakenInTurn<'e> {
+    /// Each with its ranges from the one on in which the next event may stand.
+    all: Vec<(&'e Erasing, &'e [Range<u64>])>,
+}
+
+impl<'e> TakenInTurn<'e> {
+    /// Of events from a sequence on.
+    pub(super) fn new(all: &'e [Arc<Erasing>], from: u64) -> Self {
+        let each = all.iter().map(|one| {
+            let ranges = one.ordered.set.ranges();
+            let at = ranges.partition_point(|range| range.end <= from);
+            (&**one, ranges.get(at..).unwrap_or_default())
+        });
+        Self {
+            all: each.collect(),
+        }
+    }
+
+    /// What [`taken_by`] says.
+    pub(super) fn taken(&mut self, sequence: u64) -> Option<ErasureLevel> {
+        let mut taken = None;
+        for (one, ranges) in &mut self.all {
+            while let [first, rest @ ..] = *ranges
+                && first.end <= sequence
+            {
+                *ranges = rest;
+            }
+            let here = ranges.first().is_some_and(|first| first.start <= sequence);
+            if here && one.covers(sequence) {
+                let level = one.ordered.level;
+                taken = Some(taken.map_or(level, |taken: ErasureLevel| taken.and(level)));
+            }
+        }
+        taken
+    }
+}
+
 /// From where on MANIFEST says that erasures may not be completed; `None` where all are.
 pub(crate) fn erasing_from(manifest: &Manifest) -> Option<u64> {
     let mut values = manifest.values.iter();
@@ -195,18 +233,28 @@ pub(crate) fn stub_of(
     body: &[u8],
     level: ErasureLevel,
 ) -> Result<Option<(FrameType, Vec<u8>)>, FormatError> {
+    let mut frame = Vec::with_capacity(body.len() + FRAME_HEADER_LEN);
+    let kind = push_stub(kind, body, level, &mut frame)?;
+    Ok(kind.map(|kind| (kind, frame)))
+}
+
+/// Appends that frame.
+pub(super) fn push_stub(
+    kind: FrameType,
+    body: &[u8],
+    level: ErasureLevel,
+    out: &mut Vec<u8>,
+) -> Result<Option<FrameType>, FormatError> {
     if kind == FrameType::FullStub {
         return Ok(None);
     }
     let event = EventFrame::decode(kind, body)?;
-    let mut frame = Vec::with_capacity(body.len() + FRAME_HEADER_LEN);
-    let kind = match level {
+    if !takes_of(&event, level) {
+        return Ok(None);
+    }
+    Ok(Some(match level {
         ErasureLevel::Sections(sections) => {
-            let keep = event.present & !sections;
-            if keep == event.present {
-                return Ok(None);
-            }
-            encode_payload_stub(&event, keep, &mut frame)?;
+            encode_payload_stub(&event, event.present & !sections, out)?;
             FrameType::PayloadStub
         }
         _ => {
@@ -214,11 +262,18 @@ pub(crate) fn stub_of(
                 order: event.order,
                 facts_hash: facts_hash(&event.facts_salt, event.facts_bytes),
             };
-            encode_full_stub(&stub, &mut frame)?;
+            encode_full_stub(&stub, out)?;
             FrameType::FullStub
         }
-    };
-    Ok(Some((kind, frame)))
+    }))
+}
+
+/// Whether a level takes anything of an event, or of what an erasure left of one.
+pub(super) fn takes_of(event: &EventFrame<'_>, level: ErasureLevel) -> bool {
+    match level {
+        ErasureLevel::Sections(sections) => event.present & sections != 0,
+        _ => true,
+    }
 }
 
 /// The body of a frame that was just made.

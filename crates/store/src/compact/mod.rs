@@ -140,7 +140,7 @@ impl Writer {
         let mut steps = Vec::with_capacity(planned.len());
         for planned in &planned {
             let rows = rows.get(planned.rows.clone()).unwrap_or_default();
-            let row = self.rewrite(rows, &|_| None, &mut wait)?;
+            let row = self.rewrite(rows, &mut |_| None, &mut wait)?;
             self.replace_segments(rows, &row)?;
             steps.push(CompactionStep {
                 after: row.sealed_end,
@@ -175,7 +175,6 @@ impl Writer {
             fs: self.shared.fs.as_ref(),
             layout: &self.shared.layout,
             rows,
-            taken,
             header: SegmentHeader {
                 features,
                 journal: self.shared.identity.journal,
@@ -189,7 +188,7 @@ impl Writer {
             },
             raw_clock: self.clock.now_micros(),
         };
-        rewrite.write(pace)
+        rewrite.write(taken, pace)
     }
 }
 

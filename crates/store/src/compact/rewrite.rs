@@ -1,12 +1,12 @@
 use std::path::Path;
 
 use factlog_format::{
-    CommitHeader, CrcSeed, ErasureLevel, FrameType, FramesHasher, HeadersHasher, ManifestRow,
-    Ordering, SegmentHeader, SegmentInput, seal_frame,
+    CommitHeader, CrcSeed, ErasureLevel, FormatError, FrameType, FramesHasher, HeadersHasher,
+    ManifestRow, Ordering, SegmentHeader, SegmentInput, seal_frame,
 };
 use factlog_fs::{Access, OpenMode, StoreFs, write_all_at};
 
-use super::erased::stub_of;
+use super::erased::push_stub;
 use crate::{
     Damage, Error,
     config::{Bug, planted},
@@ -31,15 +31,13 @@ pub(super) struct Rewrite<'r> {
     pub(super) layout: &'r Layout,
     /// Neighbours, all sealed.
     pub(super) rows: &'r [ManifestRow],
-    /// How much is taken of an event.
-    pub(super) taken: Taken<'r>,
     /// All of the new segment's header but what follows from the rows.
     pub(super) header: SegmentHeader,
     pub(super) raw_clock: i64,
 }
 
-/// How much is taken of the event of a sequence.
-pub(super) type Taken<'t> = &'t dyn Fn(u64) -> Option<ErasureLevel>;
+/// How much is taken of the event of a sequence; asked for each in turn.
+pub(super) type Taken<'t> = &'t mut dyn FnMut(u64) -> Option<ErasureLevel>;
 
 /// Told of bytes that were written; may wait, or end it with an error.
 pub(super) type Pace<'p> = &'p mut dyn FnMut(u64) -> Result<(), Error>;
@@ -50,7 +48,7 @@ impl Rewrite<'_> {
     ///
     /// # Errors
     /// Damage of what is to be copied; `disk.full`; what `pace` returns.
-    pub(super) fn write(mut self, pace: Pace<'_>) -> Result<ManifestRow, Error> {
+    pub(super) fn write(mut self, taken: Taken<'_>, pace: Pace<'_>) -> Result<ManifestRow, Error> {
         let (Some(first), Some(last)) = (self.rows.first(), self.rows.last()) else {
             return Err(damaged(self.layout, "no segment is to be rewritten"));
         };
@@ -66,7 +64,7 @@ impl Rewrite<'_> {
         let segments = self.layout.segments();
         let name = segment_name(self.header.first_sequence, self.header.generation);
         let path = segments.join(name);
-        let written = self.write_to(&path, end, pace);
+        let written = self.write_to(&path, end, taken, pace);
         written.inspect_err(|_| {
             // One that stays is removed when a session begins.
             let _ = self.fs.remove_file(&path);
@@ -74,11 +72,17 @@ impl Rewrite<'_> {
         })
     }
 
-    fn write_to(&self, path: &Path, end: u64, pace: Pace<'_>) -> Result<ManifestRow, Error> {
+    fn write_to(
+        &self,
+        path: &Path,
+        end: u64,
+        taken: Taken<'_>,
+        pace: Pace<'_>,
+    ) -> Result<ManifestRow, Error> {
         let mut output = Output::create(self.fs, path, &self.header)?;
         let mut root = None;
         for row in self.rows {
-            root = Some(self.copy(row, &mut output, pace)?);
+            root = Some(self.copy(row, &mut output, taken, pace)?);
         }
         output.flush(pace)?;
         output.sync()?;
@@ -128,6 +132,7 @@ impl Rewrite<'_> {
         &self,
         row: &ManifestRow,
         output: &mut Output,
+        taken: Taken<'_>,
         pace: Pace<'_>,
     ) -> Result<[u8; 32], Error> {
         let segment = self.open(row)?;
@@ -170,19 +175,11 @@ impl Rewrite<'_> {
             if planted(Bug::SurvivorLost) && next == row.first_sequence + row.count.unwrap_or(0) {
                 continue;
             }
-            let stub = match (self.taken)(order.sequence) {
-                Some(level) if !planted(Bug::StubKeepsBytes) => {
-                    stub_of(frame.kind, frame.body, level)
-                        .map_err(|error| segment.damage(at, error.to_string()))?
-                }
-                _ => None,
-            };
-            match stub {
-                Some((_, mut stub)) => {
-                    let crc = seal_frame(segment.seed, &mut stub);
-                    output.frame(&stub, crc);
-                }
-                None => output.frame(frame.bytes, frame.crc),
+            let level = taken(order.sequence).filter(|_| !planted(Bug::StubKeepsBytes));
+            let stubbed = level.map(|level| output.stub(frame.kind, frame.body, level));
+            let stubbed = stubbed.unwrap_or(Ok(false));
+            if !stubbed.map_err(|error| segment.damage(at, error.to_string()))? {
+                output.frame(frame.bytes, frame.crc);
             }
             if output.buffer.len() >= CHUNK {
                 output.flush(pace)?;
@@ -260,11 +257,34 @@ impl Output {
 
     /// Takes in a frame.
     fn frame(&mut self, bytes: &[u8], crc: u32) {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        self.note(start, crc);
+    }
+
+    /// Takes in what is left of an event; `false` if nothing of it is to be taken any more.
+    fn stub(
+        &mut self,
+        kind: FrameType,
+        body: &[u8],
+        level: ErasureLevel,
+    ) -> Result<bool, FormatError> {
+        let start = self.buffer.len();
+        if push_stub(kind, body, level, &mut self.buffer)?.is_none() {
+            return Ok(false);
+        }
+        let frame = self.buffer.get_mut(start..).unwrap_or_default();
+        let crc = seal_frame(self.segment.seed, frame);
+        self.note(start, crc);
+        Ok(true)
+    }
+
+    /// Notes where a frame stands that was gathered.
+    fn note(&mut self, start: usize, crc: u32) {
         // A segment is shorter than 4 GiB, and this one no longer than those that it is made of.
-        let offset = self.at + self.buffer.len() as u64;
+        let offset = self.at + start as u64;
         self.offsets.append(&[offset as u32]);
         self.crcs.add(crc);
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Writes what was taken in.
@@ -272,6 +292,7 @@ impl Output {
         let (file, path) = (self.segment.file.as_ref(), &self.segment.path);
         write_all_at(file, &self.buffer, self.at).map_err(Error::space("write", path))?;
         let written = self.buffer.len() as u64;
+        file.begin_sync(self.at, written);
         self.buffer.clear();
         self.at += written;
         self.unsynced += written;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use factlog_format::{Digest, ErasureHasher, ErasureLevel, EventFrame, SequenceSet, StreamId};
+use factlog_format::{
+    Digest, ErasureHasher, ErasureLevel, EventFrame, HashBatch, HashSort, JournalId, Ordering,
+    SPINE_LEN, SequenceSet, StreamId, event_hashes,
+};
 
 use super::{
     Retained, Retention, RetentionRule, RuleTakes,
@@ -15,6 +18,9 @@ use crate::{Error, Query, Reader, commit::Writer};
 const MAX_RANGES: usize = 1 << 16;
 /// How many events it covers, so that its completion has room for each that a hold keeps, however they lie.
 const MAX_EVENTS: u64 = 1 << 20;
+
+/// So many are hashed side by side.
+const AT_ONCE: usize = 128;
 
 /// Events of a rule that lose the same.
 pub(super) struct Batch {
@@ -91,6 +97,44 @@ impl Selected {
     }
 }
 
+/// Events that wait for their hashes, which cost a fraction when they are made side by side.
+struct Found {
+    /// Rule, level and place of each.
+    events: Vec<(usize, ErasureLevel, Ordering)>,
+    facts: HashBatch,
+    /// Used again: hashes of facts, spines, hashes of events.
+    hashes: (Vec<Digest>, Vec<[u8; SPINE_LEN]>, Vec<Digest>),
+}
+
+impl Found {
+    fn new() -> Self {
+        Self {
+            events: Vec::with_capacity(AT_ONCE),
+            facts: HashBatch::new(HashSort::Facts),
+            hashes: Default::default(),
+        }
+    }
+
+    fn push(&mut self, rule: usize, level: ErasureLevel, frame: &EventFrame<'_>) {
+        self.events.push((rule, level, frame.order));
+        self.facts.push(&frame.facts_salt, frame.facts_bytes);
+    }
+
+    /// Adds them to what is selected, with their hashes.
+    fn hash_into(&mut self, journal: &JournalId, selected: &mut Selected) {
+        let (facts, spines, hashes) = &mut self.hashes;
+        self.facts.finish(facts);
+        let each = self.events.iter().zip(&*facts);
+        spines.clear();
+        spines.extend(each.map(|((_, _, order), facts)| order.spine(journal, *facts).encode()));
+        hashes.clear();
+        event_hashes(spines, hashes);
+        for ((rule, level, order), hash) in self.events.drain(..).zip(&*hashes) {
+            selected.add(rule, level, order.sequence, hash);
+        }
+    }
+}
+
 /// Finds what rules take of what is durable now.
 pub(super) fn select(
     writer: &Writer,
@@ -113,6 +157,7 @@ pub(super) fn select(
         sums: vec![(0, 0); rules.len()],
         ..Selected::default()
     };
+    let (mut found, journal) = (Found::new(), &writer.shared.identity.journal);
     // In full first: what takes more goes before what takes less.
     let (full, rest): (Vec<_>, Vec<_>) = rules.iter().enumerate().partition(|(_, rule)| rule.full);
     let mut events = reader.read(query);
@@ -125,14 +170,14 @@ pub(super) fn select(
         }
         let length = heads.get(&event.stream_id());
         let left = length.map(|events| events.saturating_sub(event.revision() + 1));
-        let mut found = None;
+        let mut first = None;
         for (at, rule) in full.iter().chain(&rest) {
             if let Some(level) = rule.takes(&event, &frame, now, left)? {
-                found = Some((*at, level));
+                first = Some((*at, level));
                 break;
             }
         }
-        let Some((rule, level)) = found else {
+        let Some((rule, level)) = first else {
             continue;
         };
         if hold_of(writer, holds, &frame)?.is_some() {
@@ -143,9 +188,12 @@ pub(super) fn select(
             *events += 1;
             *bytes += bytes_of(&frame, level);
         }
-        let hash = frame.event_hash(&writer.shared.identity.journal);
-        selected.add(rule, level, event.sequence(), &hash);
+        found.push(rule, level, &frame);
+        if found.events.len() >= AT_ONCE {
+            found.hash_into(journal, &mut selected);
+        }
     }
+    found.hash_into(journal, &mut selected);
     Ok(selected)
 }
 
