@@ -7,9 +7,7 @@ use factlog::{
     CaseQuery, CaseTrust, InMemory, Journal, Policy, Projector, Query, Reader, Retries,
     UnverifiedReceipt, verify_case,
 };
-use factlog_format::{
-    CaseSection, CrcSeed, EventFrame, FactsRef, Frame, FrameType, SegmentHeader,
-};
+use factlog_format::{CaseSection, CrcSeed, EventFrame, FactsRef, Frame, FrameType, SegmentHeader};
 
 use crate::{DROPPED, KEPT, SCOPE, STREAMS, stream};
 
@@ -61,7 +59,7 @@ impl Kept {
     }
 
     /// Reads through every door.
-    pub(crate) fn assert_same(&self, journal: &Journal, end: u64) -> Result<()> {
+    pub(crate) fn assert_same(&self, journal: &Journal, end: u64, full: bool) -> Result<()> {
         let reader = journal.reader();
         ensure!(frames(reader, end)? == self.frames, "frames are others");
         let (payloads, hashes) = gotten(reader, end)?;
@@ -77,7 +75,10 @@ impl Kept {
         ] {
             ensure!(found == self.payloads, "{door} gives other payloads");
         }
-        ensure!(are_gone(reader, end)?, "some that were to go are there");
+        ensure!(
+            are_gone(reader, end, full)?,
+            "some that were to go are there"
+        );
         Ok(())
     }
 }
@@ -201,10 +202,15 @@ fn in_case(journal: &Journal, end: u64) -> Result<Sum> {
     ensure!(report.findings.is_empty(), "{:?}", report.findings);
     let case = report.case.context("a case")?;
     let mut sum = Sum::default();
-    for record in case.population().filter(|record| record.spine.sequence < end) {
+    for record in case
+        .population()
+        .filter(|record| record.spine.sequence < end)
+    {
         for section in record.sections.iter().flatten() {
             let (_, facts) = record.facts.context("its facts")?;
-            let is_kept = facts.windows(KEPT.len()).any(|name| name == KEPT.as_bytes());
+            let is_kept = facts
+                .windows(KEPT.len())
+                .any(|name| name == KEPT.as_bytes());
             match section {
                 CaseSection::Disclosed { stored, .. } if is_kept => {
                     sum.add(record.spine.sequence, stored);
@@ -216,9 +222,12 @@ fn in_case(journal: &Journal, end: u64) -> Result<Sum> {
     Ok(sum)
 }
 
-/// Whether all that were to go are without their payloads.
-fn are_gone(reader: &Reader, end: u64) -> Result<bool> {
+/// Whether all that were to go are without their payloads, or with all of them gone not found at all.
+fn are_gone(reader: &Reader, end: u64, full: bool) -> Result<bool> {
     let mut events = reader.read(Query::all().kind(DROPPED).until(end));
+    if full {
+        return Ok(events.next_ref()?.is_none());
+    }
     while let Some(event) = events.next_ref()? {
         if !event.is_erased() || event.data()?.is_some() {
             return Ok(false);

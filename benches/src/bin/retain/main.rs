@@ -1,8 +1,9 @@
 //! Retention of a large journal: how fast its space comes back beside a plain copy of the bytes that stay,
 //! what it takes in memory, what appends notice of it, and that all that stays is what it was.
 //!
-//! `cargo run --release --manifest-path benches/Cargo.toml --bin retain -- [events] [directory]`: 5,000,000
-//! events of 256 bytes in 10,000 streams if nothing is said, every second of which, by chance, is to go.
+//! `cargo run --release --manifest-path benches/Cargo.toml --bin retain -- [events] [directory] [full]`: 5,000,000
+//! events of 256 bytes in 10,000 streams if nothing is said, every second of which, by chance, is to lose its
+//! payload, or with `full` all but its spine.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use doors::{Kept, Receipts};
 use factlog::{
     ChainVerification, Encoding, Journal, NewEvent, Options, Outcome, Retention, RetentionRule,
@@ -31,7 +32,7 @@ const DROPPED: &str = "bench.dropped";
 const BATCH: u64 = 1000;
 const STREAMS: u64 = 10_000;
 const CHUNK: usize = 1 << 20;
-const ALONE: Duration = Duration::from_secs(10);
+const ALONE: Duration = Duration::from_secs(4);
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -39,6 +40,11 @@ fn main() -> Result<()> {
         .next()
         .map_or(Ok(5_000_000), |text| text.parse())?;
     let scratch = tempfile::tempdir_in(arguments.next().map_or(PathBuf::from("."), PathBuf::from))?;
+    let full = match arguments.next().as_deref() {
+        None => false,
+        Some("full") => true,
+        Some(other) => bail!("{other} is no level"),
+    };
     let dir = scratch.path().join("journal");
     let options = || Options::new().signing_key_file(scratch.path().join("key"));
     let journal = Journal::create(&dir, options())?;
@@ -49,9 +55,9 @@ fn main() -> Result<()> {
     let end = journal.reader().len();
     let before = Kept::of(&journal, end)?;
     let receipts = Receipts::of(journal.reader(), end)?;
-    measure(&journal, &dir, &mut random)?;
+    measure(&journal, &dir, &mut random, full)?;
 
-    before.assert_same(&journal, end)?;
+    before.assert_same(&journal, end, full)?;
     receipts.assert_hold(journal.reader())?;
     let checkpoint = journal.reader().checkpoint()?;
     let key = journal.reader().verifier_key().context("a key")?;
@@ -75,11 +81,14 @@ fn main() -> Result<()> {
 }
 
 /// The retention, beside appends and plain copies that do as much.
-fn measure(journal: &Journal, dir: &Path, random: &mut Random) -> Result<()> {
+fn measure(journal: &Journal, dir: &Path, random: &mut Random, is_full: bool) -> Result<()> {
     let before = on_disk(dir)?;
     let (copied, alone) = (copy(dir)?, appends(journal, random, rest)?);
     println!("| segments before | {:.0} MB |", before / 1e6);
-    println!("| a plain copy of them, synced | {:.0} MB/s |", copied / 1e6);
+    println!(
+        "| a plain copy of them, synced | {:.0} MB/s |",
+        copied / 1e6
+    );
     println!("| appends alone | {} |", alone.shown());
     let mut beside = 0.0;
     let appended = appends(journal, random, || Ok(beside = copy(dir)?))?;
@@ -91,6 +100,7 @@ fn measure(journal: &Journal, dir: &Path, random: &mut Random) -> Result<()> {
     );
 
     let rule = RetentionRule::new("bench", "half of it is to go").kind(DROPPED);
+    let rule = if is_full { rule.full() } else { rule };
     let retention = Retention::new(vec![rule]);
     let start = Instant::now();
     journal.retention_plan(&retention)?;
@@ -109,7 +119,7 @@ fn measure(journal: &Journal, dir: &Path, random: &mut Random) -> Result<()> {
     })?;
     let memory = of_process("status", "VmHWM:")? / 1024.0;
     let rate = (full - gone) / took;
-    println!("| payloads that went | {:.0} MB |", gone / 1e6);
+    println!("| what went | {:.0} MB |", gone / 1e6);
     println!(
         "| retention beside appends | {took:.1} s, {:.0} MB/s of what stays |",
         rate / 1e6
@@ -120,6 +130,12 @@ fn measure(journal: &Journal, dir: &Path, random: &mut Random) -> Result<()> {
         (full - gone) / (took - plan) / beside
     );
     println!("| … of a copy alone | {:.2} |", rate / copied);
+    let again = copy(dir)?;
+    println!(
+        "| … of a copy alone right after it, {:.0} MB/s | {:.2} |",
+        again / 1e6,
+        rate / again
+    );
     println!("| memory, at most | {memory:.0} MiB |");
     println!(
         "| appends beside it | {}, {:.2} of alone |",
@@ -156,10 +172,7 @@ impl Appends {
             events,
             rate: events as f64 / (each.iter().sum::<f64>() / 1e3),
             longest: each.last().copied().unwrap_or_default(),
-            p99: each
-                .get(each.len() * 99 / 100)
-                .copied()
-                .unwrap_or_default(),
+            p99: each.get(each.len() * 99 / 100).copied().unwrap_or_default(),
         }
     }
 

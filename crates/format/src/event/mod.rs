@@ -13,7 +13,7 @@ use crate::{
     section_hash, write_frame,
 };
 
-pub use stub::{FullStub, encode_full_stub, encode_payload_stub};
+pub use stub::{FullStub, encode_bare_stub, encode_full_stub, encode_payload_stub};
 
 /// Where a place stands in the frame of an event or stub.
 const ORDER_AT: usize = FRAME_HEADER_LEN + ORDER_IN_BODY;

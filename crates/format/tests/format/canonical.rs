@@ -148,6 +148,13 @@ fn check_stubs(event: &EventFrame<'_>) {
             check_found(&stub, FrameType::PayloadStub, body_of(&out));
         }
     }
+    let (mut bare, mut out) = (Vec::new(), Vec::new());
+    let made = encode_bare_stub(&encode_body(event), &mut bare);
+    assert_eq!(made, Ok(event.present != 0));
+    if made == Ok(true) {
+        encode_payload_stub(event, 0, &mut out).expect("a section goes");
+    }
+    assert_eq!(bare, out);
     let facts_hash = event.spine(&JOURNAL).facts_hash;
     let stub = FullStub {
         order: event.order,

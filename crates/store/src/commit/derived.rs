@@ -8,7 +8,7 @@ use factlog_format::{JournalId, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::Hash;
 
-use super::{Writer, entries::stored_entries, receipt::GroupProof};
+use super::{Writer, receipt::GroupProof, stored::StoredEntries};
 use crate::{
     Damage, Error, Options,
     compact::erasing_from,
@@ -162,9 +162,10 @@ impl Derived {
             let end = files.index.covered();
             runs = files.index.truncate_to(end)?.or(runs);
         }
+        let mut stored = StoredEntries::new(&writer.shared);
         while files.index.covered() < view.index.tail_from() {
             let first = files.index.covered();
-            let entries = stored_entries(&writer.shared, &view, first..first + CHUNK)?;
+            let entries = stored.entries(&view, first..first + CHUNK)?;
             runs = files.index.append_chunk(first, entries)?.or(runs);
         }
         files.publish(writer, runs);
@@ -182,6 +183,7 @@ impl Derived {
         let mut files = self.files.lock();
         files.rebuilding = true;
         files.index.truncate_to(from - from % CHUNK)?;
+        let mut stored = StoredEntries::new(&writer.shared);
         loop {
             let view = writer.shared.view.load_full();
             let first = files.index.covered();
@@ -190,7 +192,7 @@ impl Derived {
             }
             // Commits that wait for room get on meanwhile.
             drop(files);
-            let entries = stored_entries(&writer.shared, &view, first..first + CHUNK)?;
+            let entries = stored.entries(&view, first..first + CHUNK)?;
             files = self.files.lock();
             if files.index.covered() == first {
                 files.index.append_chunk(first, entries)?;
@@ -199,11 +201,11 @@ impl Derived {
         let view = writer.shared.view.load_full();
         let covered = files.index.covered();
         let rest = covered.min(view.durable)..view.durable;
-        let entries = stored_entries(&writer.shared, &view, rest)?;
+        let entries = stored.entries(&view, rest)?;
         let tail = Tail::new(covered).push(view.durable, entries);
         let _publish = writer.publish.lock();
         let view = writer.shared.view.load_full();
-        let entries = stored_entries(&writer.shared, &view, tail.end()..view.durable)?;
+        let entries = stored.entries(&view, tail.end()..view.durable)?;
         let tail = tail.push(view.durable, entries);
         let index = IndexView::new(files.journal, files.index.runs(), &tail);
         writer.shared.view.store(Arc::new(View {

@@ -1,15 +1,11 @@
-//! What the index holds of events, however they are come by: just ordered, scanned, or stored.
+//! What the index holds of events, just ordered or scanned.
 
-use std::{ops::Range, sync::Arc};
-
-use factlog_format::coordinate_key;
+use std::sync::Arc;
 
 use super::{conditions::BatchKeys, order::OrderedEvent};
 use crate::{
-    Error,
     config::{Bug, planted},
-    index::{Entry, Table, kind_key, tag_keys},
-    read::{Shared, view::View},
+    index::{Entry, Table},
     segment::ScannedEvent,
 };
 
@@ -64,54 +60,16 @@ pub(crate) fn entries_of_scan(
     entries
 }
 
-/// What the index holds of stored events.
-pub(super) fn stored_entries(
-    shared: &Shared,
-    view: &View,
-    sequences: Range<u64>,
-) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    for sequence in sequences {
-        push_stored(&mut entries, shared, view, sequence)?;
-    }
-    Ok(entries)
-}
-
-/// Adds what the index holds of a stored event.
-fn push_stored(
-    entries: &mut Vec<Entry>,
-    shared: &Shared,
-    view: &View,
-    sequence: u64,
-) -> Result<(), Error> {
-    let Some(event) = shared.stored(view, sequence)? else {
-        return Err(shared.index_is_wrong(sequence).into());
-    };
-    let facts = event.facts();
-    let opens = match event.previous_sequence().filter(|_| facts.is_some()) {
-        Some(previous) => shared.is_bare(view, previous)?,
-        None => true,
-    };
-    let named = facts.as_ref().map(|facts| Named {
-        id: facts.event_id,
-        coordinate: opens.then(|| coordinate_key(facts.scope, facts.entity)),
-        kind: kind_key(facts.kind),
-        tags: tag_keys(facts),
-    });
-    push_entries(entries, sequence, event.stream_id(), named);
-    Ok(())
-}
-
 /// What an event is found by besides its stream, as long as its facts are there.
-struct Named<T> {
-    id: [u8; 16],
+pub(super) struct Named<T> {
+    pub(super) id: [u8; 16],
     /// If the event is the first of its stream that tells of it.
-    coordinate: Option<[u8; 16]>,
-    kind: [u8; 16],
-    tags: T,
+    pub(super) coordinate: Option<[u8; 16]>,
+    pub(super) kind: [u8; 16],
+    pub(super) tags: T,
 }
 
-fn push_entries<T: Iterator<Item = [u8; 16]>>(
+pub(super) fn push_entries<T: Iterator<Item = [u8; 16]>>(
     entries: &mut Vec<Entry>,
     sequence: u64,
     stream: [u8; 16],

@@ -21,6 +21,7 @@ mod receipt;
 mod repeat;
 mod replace;
 mod rotate;
+mod stored;
 mod ticket;
 mod waiting;
 

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use arc_swap::ArcSwap;
 use factlog_format::{
     CachedValue, ErasureCompleted, ErasureLevel, ErasureOrdered, EventFrame, FRAME_HEADER_LEN,
-    FormatError, FrameType, FullStub, JournalEvent, Manifest, encode_full_stub,
+    FormatError, FrameType, FullStub, JournalEvent, Manifest, encode_bare_stub, encode_full_stub,
     encode_payload_stub, facts_hash,
 };
 
@@ -247,6 +247,10 @@ pub(super) fn push_stub(
 ) -> Result<Option<FrameType>, FormatError> {
     if kind == FrameType::FullStub {
         return Ok(None);
+    }
+    if level == ErasureLevel::Sections(u16::MAX) {
+        let made = encode_bare_stub(body, out)?;
+        return Ok(made.then_some(FrameType::PayloadStub));
     }
     let event = EventFrame::decode(kind, body)?;
     if !takes_of(&event, level) {

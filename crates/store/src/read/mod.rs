@@ -20,5 +20,6 @@ pub(crate) use proofs::MAX_GAP;
 pub(crate) use query::Item;
 pub use query::Query;
 pub use reader::{Reader, Stats, StorageBytes, StreamHead};
+pub(crate) use scan::Scan;
 pub(crate) use shared::Shared;
 pub use streams::{StreamInfo, Streams};

@@ -16,7 +16,7 @@ use crate::{
 
 /// A scan upwards through the segments, a buffer at a time or in their maps.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     next: u64,
     end: u64,
     frames: Option<Frames>,
@@ -34,7 +34,7 @@ struct Frames {
 
 /// An event that a scan has come to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     kind: FrameType,
     pub(super) order: Ordering,
     /// Where its body stands in the segment.
@@ -43,7 +43,7 @@ pub(super) struct Hit {
 }
 
 impl Scan {
-    pub(super) fn new(range: Range<u64>) -> Self {
+    pub(crate) fn new(range: Range<u64>) -> Self {
         Self {
             next: range.start,
             end: range.end,
@@ -53,7 +53,7 @@ impl Scan {
 
     /// Comes to the next event that the query takes. Where its facts had to be decoded for that, it is shown
     /// as it was decoded.
-    pub(super) fn next_matching(
+    pub(crate) fn next_matching(
         &mut self,
         shared: &Shared,
         view: &View,
@@ -138,7 +138,7 @@ impl Scan {
     }
 
     /// The event that [`next_matching`](Self::next_matching) has just come to.
-    pub(super) fn event<'s>(&'s self, journal: &'s JournalId, hit: Hit) -> Option<EventRef<'s>> {
+    pub(crate) fn event<'s>(&'s self, journal: &'s JournalId, hit: Hit) -> Option<EventRef<'s>> {
         let frames = self.frames.as_ref()?;
         Some(EventRef {
             kind: hit.kind,
