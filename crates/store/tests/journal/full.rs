@@ -10,11 +10,14 @@ use std::{
 
 use factlog::{
     CaseQuery, CaseTrust, CaseVerdict, ChainVerification, Clock, Compaction, Condition, Delivered,
-    Event, Expect, Journal, NewEvent, Options, Outcome, Policy, Query, Reader, Retention,
-    RetentionRule, Selector, UnverifiedReceipt, Uuid, VerifyOptions, verify, verify_case,
+    Event, Expect, InMemory, Journal, NewEvent, Options, Outcome, Policy, Projector, Query, Reader,
+    Retention, RetentionRule, Retries, Selector, UnverifiedReceipt, Uuid, VerifyOptions, verify,
+    verify_case,
 };
 use factlog_fs::{FileKind, MemFs, StoreFs};
 
+#[cfg(feature = "encryption")]
+use super::encrypted;
 use super::{event, options};
 
 fn small(fs: &Arc<MemFs>) -> Options {
@@ -480,6 +483,130 @@ fn a_reader_elsewhere_is_given_stubs_and_finds_nothing_by_what_is_gone() {
         40
     );
 }
+
+/// One that had them before keeps what it made of them; one that comes later has the same place.
+#[test]
+fn projections_pass_over_full_stubs_and_count_them() {
+    let fs = Arc::new(MemFs::new());
+    let journal = Journal::create("j", small(&fs)).unwrap();
+    for number in 1..=60 {
+        journal.append(numbered("ada", number)).unwrap();
+    }
+    let list = |name: &str, query: Query<'static>| {
+        let note = |list: &mut Vec<u64>, event: &factlog::EventRef<'_>| {
+            list.push(event.sequence());
+            Ok(())
+        };
+        InMemory::new(name, 1, query, Vec::new, note)
+    };
+    let projector = Projector::start(journal.reader(), "views", Retries::new()).unwrap();
+    let (early, before) = list("early", Query::all().scope("bank"));
+    projector.add(early).unwrap();
+    assert!(projector.wait_for(60, LONG));
+    retain(&journal, rule().tag("half:1"));
+    journal.append(numbered("ada", 62)).unwrap();
+    let end = journal.reader().len() - 1;
+    let (all, every) = list("all", Query::all());
+    let (kind, noted) = list("kind", Query::all().kind("account.noted"));
+    projector.add(all).unwrap();
+    projector.add(kind).unwrap();
+    assert!(projector.wait_for(end, LONG));
+    let even: Vec<u64> = (1..=60).filter(|number| number % 2 == 0).collect();
+    let with_last = |mut list: Vec<u64>| {
+        list.push(end);
+        list
+    };
+    let below = |list: &Vec<u64>| -> Vec<u64> {
+        let below = list.iter().copied();
+        below.filter(|one| (1..=60).contains(one)).collect()
+    };
+    assert_eq!(every.read(|list, _| below(list)), even);
+    assert_eq!(noted.read(|list, _| list.clone()), with_last(even));
+    let all = with_last((1..=60).collect());
+    assert_eq!(before.read(|list, _| list.clone()), all);
+    for status in projector.stop() {
+        let erased = if status.name == "all" { 30 } else { 0 };
+        let counts = (status.erased, status.failures);
+        assert_eq!(counts, (erased, 0), "{}", status.name);
+    }
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn of_sealed_events_that_went_in_full_nothing_is_left_to_open_and_all_others_open() {
+    use encrypted::{SECRET, content, event, read, shred};
+
+    let fs = Arc::new(MemFs::new());
+    let journal = encrypted::create(&fs, factlog::KeyDomain::Stream);
+    let (gone, shredded, kept) = ("ada-9513", "eve-9514", "kim-9515");
+    let mut places = Vec::new();
+    for entity in [gone, shredded, kept, gone] {
+        places.push(journal.append(event(entity)).unwrap());
+    }
+    let stands = |name: &str| {
+        let stores = ["journal/segments", "journal/index"];
+        let files = stores.map(|dir| encrypted::files(&fs, Path::new(dir)));
+        let mut files = files.iter().flatten();
+        files.any(|(_, bytes)| bytes.windows(name.len()).any(|at| at == name.as_bytes()))
+    };
+    shred(&journal, shredded);
+    assert!(stands(gone) && stands(shredded));
+    // By what is inside, of the one; by its key that is no more, of the other.
+    let secret = rule().only_if(move |event| {
+        let entity = event.facts().map(|facts| facts.entity.to_owned());
+        entity.as_deref() == Some(gone) && content(event).is_ok_and(|plain| plain == SECRET)
+    });
+    assert_eq!(retain(&journal, secret).rules[0].events, 2);
+    assert_eq!(retain(&journal, rule().shredded()).rules[0].events, 1);
+
+    let check = |journal: &Journal| {
+        let reader = journal.reader();
+        let bare = [0, 1, 3].map(|at: usize| places[at].sequence());
+        for sequence in bare {
+            let stub = reader.get(sequence).unwrap().unwrap();
+            assert!(stub.facts().is_none() && stub.sections().count() == 0);
+            assert!(reader.erased_by(sequence).unwrap().is_some());
+        }
+        let mut lent = reader.read(Query::all().from(places[0].sequence()));
+        let mut opened = 0;
+        while let Some(event) = lent.next_ref().unwrap() {
+            let facts = event.facts().unwrap();
+            assert_eq!(facts.is_none(), bare.contains(&event.sequence()));
+            assert!(!event.is_shredded());
+            let secret = facts.is_some_and(|facts| facts.scope == "bank");
+            let data = event.data().unwrap();
+            assert_eq!(data == Some(SECRET), secret);
+            opened += u64::from(secret);
+        }
+        assert_eq!(read(reader, kept).unwrap(), SECRET);
+        assert!(!stands(gone) || opened > 1);
+        assert!(!stands(shredded));
+        opened
+    };
+    assert_eq!(check(&journal), 1);
+    assert!(!stands(gone));
+    let verify_holds = |reader: &Reader| {
+        let options = VerifyOptions::new()
+            .file_system(Arc::clone(&fs) as Arc<dyn StoreFs>)
+            .key(reader.verifier_key().unwrap())
+            .checkpoint(reader.checkpoint().unwrap());
+        let report = verify("journal", &options).unwrap();
+        assert_eq!(report.outcome(false), Outcome::Holds, "{report:?}");
+    };
+    verify_holds(journal.reader());
+    journal.close().unwrap();
+    let journal = encrypted::open(&fs);
+    assert_eq!(check(&journal), 1);
+    // The stream begins anew, under a key that is there.
+    let again = journal.append(event(gone)).unwrap();
+    assert_eq!(again.revision(), 0);
+    assert_eq!(read(journal.reader(), gone).unwrap(), SECRET);
+    assert_eq!(check(&journal), 2);
+    verify_holds(journal.reader());
+}
+
+/// Longer than any test takes that isn't stuck.
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Once an erasure is ordered, does something as often as the clock was read.
 struct Meanwhile {

@@ -3,7 +3,8 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use factlog::{
-    Condition, Conflict, Error, Event, Expect, Journal, Misuse, NewEvent, Options, Query, testing,
+    Condition, Conflict, Error, Event, Expect, Journal, Misuse, NewEvent, Options, Query,
+    Retention, RetentionRule, testing,
     typed::{DecideError, Decider, Snapshot, Snapshots, TypedEvent},
 };
 use factlog_sim::{PowerCut, SimFs, Unsynced};
@@ -413,6 +414,47 @@ fn a_snapshot_is_believed_only_while_its_event_stands_where_it_stood() {
         assert_eq!(load().state.cents, 6, "it was loaded from the events");
         assert!(snapshots.is_empty(), "and the snapshot dropped");
     }
+}
+
+/// A snapshot whose event went in full could be taken for the beginning of the stream that its entity has now.
+#[test]
+fn a_snapshot_is_not_believed_once_its_event_went_in_full() {
+    let journal = with_account();
+    let snapshots = Snapshots::new(10);
+    let stream = || journal.stream::<Balance>("a1").snapshots(&snapshots);
+    let forget = |from: u64| {
+        let rule = RetentionRule::new("forget", "a request")
+            .scope("bank")
+            .full();
+        let rule = rule.only_if(move |event| event.revision() >= from);
+        let done = journal.retain(&Retention::new(vec![rule])).unwrap();
+        done.rules[0].events
+    };
+    let receipts = stream().decide(Command::Deposit(5)).unwrap().receipts;
+    let receipt = receipts.unwrap().receipt(0).unwrap();
+    let kept = stream().load().unwrap();
+    assert_eq!((kept.state.cents, kept.revision), (5, Some(1)));
+    let snapshot = Snapshot::of(kept.state, journal.reader().id(), &receipt);
+
+    // The stream goes on; but what it came to can't be told any more.
+    assert_eq!(forget(1), 1);
+    assert!(!snapshot.is_current(journal.reader()).unwrap());
+    let refused = stream().load().unwrap_err();
+    assert!(
+        matches!(&refused, Error::Misuse(Misuse::Unreadable { sequence, .. }) if *sequence == receipt.sequence()),
+        "{refused}"
+    );
+    assert!(snapshots.is_empty());
+
+    // Nothing tells of it, so that another one begins.
+    assert_eq!(forget(0), 1);
+    snapshots.put("bank", "a1", snapshot);
+    let none = stream().load().unwrap();
+    assert_eq!((none.state, none.revision), (Balance::default(), None));
+    stream().decide(Command::Open("eve")).unwrap();
+    let begun = stream().decide(Command::Deposit(7)).unwrap();
+    assert_eq!(begun.state.cents, 7);
+    assert_eq!(stream().load().unwrap().revision, Some(1));
 }
 
 #[test]
