@@ -1,4 +1,7 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use factlog_format::{
     Digest, Encoding, Facts, FormatError, FrameParts, MAX_BATCH_BYTES, MAX_BATCH_EVENTS,
@@ -9,13 +12,21 @@ use uuid::Uuid;
 
 use super::{
     conditions::{BatchKeys, Conditions},
-    pool::{BatchMemory, Pool, Scratch},
+    generations::KeyState,
+    pool::{BatchMemory, PieceScratch, Pool, Scratch},
 };
-use crate::{Clock, Condition, Error, Expect, Misuse, NewEvent, Random, keys::Keys, read::Shared};
+use crate::{
+    Clock, Condition, Error, Expect, Misuse, NewEvent, Random,
+    keys::{Keys, SealedPart, SealedSections},
+    read::Shared,
+};
 
 /// Random bytes that one event needs: a stream id candidate, the tail of a UUIDv7, and the seed of its
 /// salts.
 pub(super) const RANDOM_LEN: usize = 16 + 10 + 32;
+/// So many events are hashed and encoded at a time: enough to fill all SIMD lanes, and few enough that what is
+/// made on the way stays in the processor's nearest caches.
+const AT_ONCE: usize = 64;
 
 /// What a batch is prepared with, on the caller's own thread.
 pub(crate) struct Preparer<'c> {
@@ -114,7 +125,7 @@ impl Place {
 
 impl Preparer<'_> {
     /// Checks, encodes and hashes a batch. What is hashed of each event goes through SIMD lanes
-    /// together with the same of the others: first all salts, then all sections, then all facts.
+    /// together with the same of others: first salts, then sections, then facts, and last keys.
     pub(crate) fn prepare(
         &self,
         events: &[NewEvent<'_>],
@@ -151,22 +162,17 @@ impl Preparer<'_> {
         scratch: &mut Scratch,
     ) -> Result<Batch, Error> {
         self.draw(events, scratch);
-        self.salt(events, scratch);
+        let Scratch {
+            chance,
+            sealed,
+            piece: work,
+            ..
+        } = scratch;
         // The journal's own events are never encrypted.
         let secrets = self.secrets.filter(|_| !self.internal);
-        match secrets {
-            Some(secrets) => {
-                let mut ids = scratch.chance.iter().map(|chance| chance.id.into_bytes());
-                secrets.seal(
-                    self.shared,
-                    events,
-                    &mut ids,
-                    self.random,
-                    &mut scratch.sealed,
-                )?;
-                hash_sealed(scratch);
-            }
-            None => hash_sections(events, scratch)?,
+        if let Some(secrets) = secrets {
+            let mut ids = chance.iter().map(|chance| chance.id.into_bytes());
+            secrets.seal(self.shared, events, &mut ids, self.random, sealed)?;
         }
         let memory = self.pool.batch();
         let mut batch = Batch {
@@ -186,16 +192,35 @@ impl Preparer<'_> {
             .buffer
             .reserve(events.iter().map(expected_len).sum::<usize>());
         batch.events.reserve(events.len());
-        encode(events, scratch, secrets.is_some(), &mut batch)?;
+        let mut keys = BatchKeys::with_capacity(events.len());
+        let mut parts = secrets.map(|_| sealed.parts.as_slice());
+        work.numbers.clear();
+        for (events, chance) in events.chunks(AT_ONCE).zip(chance.chunks(AT_ONCE)) {
+            let sealed = parts.as_mut().map(|rest| {
+                let sections = events.iter().map(|event| event.sections.len()).sum();
+                let own = rest.split_off(..sections).unwrap_or_default();
+                (&*sealed, own)
+            });
+            let piece = Piece {
+                events,
+                chance,
+                sealed,
+            };
+            piece.salt(self.salt_key, work);
+            piece.hash_sections(work)?;
+            piece.encode(work, &mut batch)?;
+            keys.add(events, &mut work.coordinates, &mut work.hashes);
+        }
+        number_coordinates(&keys, &mut work.numbers, &mut batch);
+        batch.keys = Arc::new(keys);
         if secrets.is_some() {
-            batch.sealed_under.extend_from_slice(&scratch.sealed.keys);
+            batch.sealed_under.extend_from_slice(&sealed.keys);
             if batch.has_own_ids {
                 let sections = events.iter().flat_map(|event| event.sections.iter());
                 let hashes = sections.map(|section| plain_hash(self.salt_key, &section.bytes));
                 batch.plain.extend(hashes);
             }
         }
-        find_coordinates(events, scratch, &mut batch);
         refuse_repeated_ids(&batch)?;
         Ok(batch)
     }
@@ -229,26 +254,6 @@ impl Preparer<'_> {
             check_names(event).map_err(Misuse::Event)?;
         }
         Ok(check_counts(event)?)
-    }
-
-    /// The salt of each event's facts and then those of its sections.
-    ///
-    /// Salts are keyed with a secret of the journal besides fresh randomness, so that a generator which
-    /// repeats itself (a restored virtual machine) doesn't make them guessable: BLAKE3 keyed with the
-    /// secret over `random [32] ‖ event id [16] ‖ number u64 ‖ zeros [8]` gives two of them.
-    fn salt(&self, events: &[NewEvent<'_>], scratch: &mut Scratch) {
-        scratch.blocks.clear();
-        for (event, chance) in events.iter().zip(&scratch.chance) {
-            for number in 0..salt_pairs(event) as u64 {
-                let mut block = [0u8; 64];
-                block[..32].copy_from_slice(&chance.seed);
-                block[32..48].copy_from_slice(chance.id.as_bytes());
-                block[48..56].copy_from_slice(&number.to_le_bytes());
-                scratch.blocks.push(block);
-            }
-        }
-        scratch.salts.clear();
-        keyed_blocks(self.salt_key, &scratch.blocks, &mut scratch.salts);
     }
 }
 
@@ -297,88 +302,113 @@ fn with_salts<'e, 'a>(
     })
 }
 
-fn hash_sections(events: &[NewEvent<'_>], scratch: &mut Scratch) -> Result<(), Misuse> {
-    for (event, _, salts) in with_salts(events, &scratch.salts) {
-        for (section, salt) in event.sections.iter().zip(salts) {
-            if section.subject.is_some() {
-                return Err(Misuse::Subject("nothing"));
+/// Some events of a batch, with what was drawn for them and, in an encrypted journal, their sealed sections.
+struct Piece<'e, 'a> {
+    events: &'e [NewEvent<'a>],
+    chance: &'e [Chance],
+    sealed: Option<(&'e SealedSections, &'e [SealedPart])>,
+}
+
+impl Piece<'_, '_> {
+    /// The salt of each event's facts and then those of its sections.
+    ///
+    /// Salts are keyed with a secret of the journal besides fresh randomness, so that a generator which
+    /// repeats itself (a restored virtual machine) doesn't make them guessable: BLAKE3 keyed with the
+    /// secret over `random [32] ‖ event id [16] ‖ number u64 ‖ zeros [8]` gives two of them.
+    fn salt(&self, key: &[u8; 32], work: &mut PieceScratch) {
+        work.blocks.clear();
+        for (event, chance) in self.events.iter().zip(self.chance) {
+            for number in 0..salt_pairs(event) as u64 {
+                let mut block = [0u8; 64];
+                block[..32].copy_from_slice(&chance.seed);
+                block[32..48].copy_from_slice(chance.id.as_bytes());
+                block[48..56].copy_from_slice(&number.to_le_bytes());
+                work.blocks.push(block);
             }
-            scratch.sections.push(salt, &section.bytes);
         }
+        work.salts.clear();
+        keyed_blocks(key, &work.blocks, &mut work.salts);
     }
-    scratch.sections.finish(&mut scratch.section_hashes);
-    Ok(())
-}
 
-fn hash_sealed(scratch: &mut Scratch) {
-    for part in &scratch.sealed.parts {
-        let stored = scratch.sealed.stored(part);
-        scratch.sealed_sections.push(&part.nonce, stored);
+    fn hash_sections(&self, work: &mut PieceScratch) -> Result<(), Misuse> {
+        if let Some((sealed, parts)) = self.sealed {
+            for part in parts {
+                let stored = sealed.stored(part);
+                work.sealed_sections.push(&part.nonce, stored);
+            }
+            work.sealed_sections.finish(&mut work.section_hashes);
+            return Ok(());
+        }
+        for (event, _, salts) in with_salts(self.events, &work.salts) {
+            for (section, salt) in event.sections.iter().zip(salts) {
+                if section.subject.is_some() {
+                    return Err(Misuse::Subject("nothing"));
+                }
+                work.sections.push(salt, &section.bytes);
+            }
+        }
+        work.sections.finish(&mut work.section_hashes);
+        Ok(())
     }
-    scratch.sealed_sections.finish(&mut scratch.section_hashes);
-}
 
-/// Encodes the frames and hashes their facts.
-fn encode(
-    events: &[NewEvent<'_>],
-    scratch: &mut Scratch,
-    is_sealed: bool,
-    batch: &mut Batch,
-) -> Result<(), Error> {
-    let mut sealed = scratch.sealed.parts.iter();
-    let (mut tags, mut sections) = (Vec::new(), Vec::new());
-    let mut hashes = scratch.section_hashes.as_slice();
-    let salted = with_salts(events, &scratch.salts);
-    for ((event, facts_salt, salts), chance) in salted.zip(&scratch.chance) {
-        tags.clear();
-        tags.extend(event.tags.iter().map(AsRef::as_ref));
-        sections.clear();
-        if is_sealed {
-            let own = event.sections.iter().zip(sealed.by_ref());
-            sections.extend(own.map(|(section, part)| SectionParts {
-                name: &section.name,
-                encoding: section.encoding,
-                secret: SectionSecret::Nonce(part.nonce),
-                sealed: Some(part.row),
-                stored: scratch.sealed.stored(part),
-            }));
-        } else {
-            let salted = event.sections.iter().zip(salts);
-            sections.extend(salted.map(|(section, salt)| SectionParts {
-                name: &section.name,
-                encoding: section.encoding,
-                secret: SectionSecret::Salt(*salt),
-                sealed: None,
-                stored: &section.bytes,
-            }));
+    /// Encodes the frames and hashes their facts.
+    fn encode(&self, work: &mut PieceScratch, batch: &mut Batch) -> Result<(), Error> {
+        let from = batch.events.len();
+        let mut sealed = self.sealed.map(|(sealed, parts)| (sealed, parts.iter()));
+        let (mut tags, mut sections) = (Vec::new(), Vec::new());
+        let mut hashes = work.section_hashes.as_slice();
+        let salted = with_salts(self.events, &work.salts);
+        for ((event, facts_salt, salts), chance) in salted.zip(self.chance) {
+            tags.clear();
+            tags.extend(event.tags.iter().map(AsRef::as_ref));
+            sections.clear();
+            if let Some((sealed, parts)) = &mut sealed {
+                let own = event.sections.iter().zip(parts.by_ref());
+                sections.extend(own.map(|(section, part)| SectionParts {
+                    name: &section.name,
+                    encoding: section.encoding,
+                    secret: SectionSecret::Nonce(part.nonce),
+                    sealed: Some(part.row),
+                    stored: sealed.stored(part),
+                }));
+            } else {
+                let salted = event.sections.iter().zip(salts);
+                sections.extend(salted.map(|(section, salt)| SectionParts {
+                    name: &section.name,
+                    encoding: section.encoding,
+                    secret: SectionSecret::Salt(*salt),
+                    sealed: None,
+                    stored: &section.bytes,
+                }));
+            }
+            let parts = FrameParts {
+                facts: facts_of(event, &chance.id, &tags),
+                facts_salt: *facts_salt,
+                sections: &sections,
+            };
+            let (own, others) = hashes.split_at_checked(sections.len()).unwrap_or_default();
+            hashes = others;
+            let (facts, bytes) = (&mut work.facts, &mut work.bytes);
+            let frame = encode_hashed(&parts, own, facts, bytes, &mut batch.buffer)
+                .map_err(Misuse::Event)?;
+            if batch.buffer.len() > MAX_BATCH_BYTES {
+                return Err(Misuse::BatchSize.into());
+            }
+            batch.events.push(PreparedEvent {
+                frame,
+                coordinate: 0,
+                candidate: chance.candidate,
+                expect: event.expect,
+                own_id: event.id.is_some(),
+                place: Place::NONE,
+            });
         }
-        let parts = FrameParts {
-            facts: facts_of(event, &chance.id, &tags),
-            facts_salt: *facts_salt,
-            sections: &sections,
-        };
-        let (own, others) = hashes.split_at_checked(sections.len()).unwrap_or_default();
-        hashes = others;
-        let (facts, bytes) = (&mut scratch.facts, &mut scratch.bytes);
-        let frame =
-            encode_hashed(&parts, own, facts, bytes, &mut batch.buffer).map_err(Misuse::Event)?;
-        if batch.buffer.len() > MAX_BATCH_BYTES {
-            return Err(Misuse::BatchSize.into());
+        work.facts.finish(&mut work.hashes);
+        for (event, hash) in batch.events.iter_mut().skip(from).zip(&work.hashes) {
+            event.frame.facts_hash = *hash;
         }
-        batch.events.push(PreparedEvent {
-            frame,
-            coordinate: 0,
-            candidate: chance.candidate,
-            expect: event.expect,
-            own_id: event.id.is_some(),
-            place: Place::NONE,
-        });
+        Ok(())
     }
-    scratch.facts.finish(&mut scratch.hashes);
-    for (event, hash) in batch.events.iter_mut().zip(&scratch.hashes) {
-        event.frame.facts_hash = *hash;
-    }
-    Ok(())
 }
 
 fn facts_of<'f>(event: &'f NewEvent<'_>, id: &Uuid, tags: &'f [&'f str]) -> Facts<'f> {
@@ -399,26 +429,23 @@ fn facts_of<'f>(event: &'f NewEvent<'_>, id: &Uuid, tags: &'f [&'f str]) -> Fact
 }
 
 /// Finds the different coordinates of a batch, and which of them each event has.
-fn find_coordinates(events: &[NewEvent<'_>], scratch: &mut Scratch, batch: &mut Batch) {
-    BatchKeys::to_hash(events, &mut scratch.coordinates);
-    scratch.coordinates.finish(&mut scratch.hashes);
-    let keys = BatchKeys::of(events, &scratch.hashes);
-    let numbers = &mut scratch.numbers;
-    numbers.clear();
-    for (event, key) in batch.events.iter_mut().zip(keys.coordinates()) {
-        let number = *numbers.entry(*key).or_insert_with(|| {
+fn number_coordinates(
+    keys: &BatchKeys,
+    numbers: &mut HashMap<[u8; 16], u32, KeyState>,
+    batch: &mut Batch,
+) {
+    let mut number_of = |key: &[u8; 16]| {
+        *numbers.entry(*key).or_insert_with(|| {
             batch.coordinates.push(*key);
             batch.coordinates.len() as u32 - 1 // a batch has at most 65,536 events
-        });
-        event.coordinate = number;
+        })
+    };
+    for (event, key) in batch.events.iter_mut().zip(keys.coordinates()) {
+        event.coordinate = number_of(key);
     }
     for stream in &mut batch.conditions.streams {
-        stream.coordinate = *numbers.entry(stream.key).or_insert_with(|| {
-            batch.coordinates.push(stream.key);
-            batch.coordinates.len() as u32 - 1 // streams of conditions are few
-        });
+        stream.coordinate = number_of(&stream.key); // streams of conditions are few
     }
-    batch.keys = Arc::new(keys);
 }
 
 fn check_names(event: &NewEvent<'_>) -> Result<(), FormatError> {

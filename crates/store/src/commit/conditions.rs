@@ -36,9 +36,47 @@ struct EventKeys {
 }
 
 impl BatchKeys {
-    /// What is to be hashed for the keys of a batch: coordinates, kinds with their categories, tags
+    pub(super) fn with_capacity(events: usize) -> Self {
+        Self {
+            events: Vec::with_capacity(events),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Adds those of some events, hashed side by side.
+    pub(super) fn add(
+        &mut self,
+        events: &[NewEvent<'_>],
+        hasher: &mut HashBatch,
+        hashes: &mut Vec<Digest>,
+    ) {
+        Self::to_hash(events, hasher);
+        hasher.finish(hashes);
+        let key = |hash: &Digest| *hash.first_chunk::<16>().unwrap_or(&[0; 16]);
+        let mut hashes = hashes.iter().map(key);
+        let from = self.events.len();
+        let coordinates = hashes.by_ref().take(events.len());
+        self.events.extend(coordinates.map(|coordinate| EventKeys {
+            coordinate,
+            kind: [0; 16],
+            tags_end: 0,
+        }));
+        let (mut kind, mut tags_end) = ([0; 16], self.tags.len());
+        let added = self.events.iter_mut().skip(from);
+        for ((keys, event), (_, begins)) in added.zip(events).zip(runs_of_kinds(events)) {
+            if begins {
+                let category = hashes.next().unwrap_or_default();
+                kind = kind_of_category(&category, &hashes.next().unwrap_or_default());
+            }
+            tags_end += event.tags.len() + usize::from(event.correlation.is_some());
+            (keys.kind, keys.tags_end) = (kind, tags_end);
+        }
+        self.tags.extend(hashes);
+    }
+
+    /// What is to be hashed for the keys of some events: coordinates, kinds with their categories, tags
     /// with correlation ids.
-    pub(super) fn to_hash(events: &[NewEvent<'_>], hasher: &mut HashBatch) {
+    fn to_hash(events: &[NewEvent<'_>], hasher: &mut HashBatch) {
         for event in events {
             hasher.push(event.scope.as_bytes(), event.entity.as_bytes());
         }
@@ -55,36 +93,6 @@ impl BatchKeys {
                 let name = correlation_name(id, &mut buffer);
                 hasher.push(CORRELATION.as_bytes(), name.as_bytes());
             }
-        }
-    }
-
-    /// The keys, from the hashes of what [`to_hash`](Self::to_hash) named.
-    pub(super) fn of(events: &[NewEvent<'_>], hashes: &[Digest]) -> Self {
-        let key = |hash: &Digest| *hash.first_chunk::<16>().unwrap_or(&[0; 16]);
-        let mut hashes = hashes.iter().map(key);
-        let mut keys: Vec<EventKeys> = Vec::with_capacity(events.len());
-        keys.extend(
-            hashes
-                .by_ref()
-                .take(events.len())
-                .map(|coordinate| EventKeys {
-                    coordinate,
-                    kind: [0; 16],
-                    tags_end: 0,
-                }),
-        );
-        let (mut kind, mut tags_end) = ([0; 16], 0);
-        for ((keys, event), (_, begins)) in keys.iter_mut().zip(events).zip(runs_of_kinds(events)) {
-            if begins {
-                let category = hashes.next().unwrap_or_default();
-                kind = kind_of_category(&category, &hashes.next().unwrap_or_default());
-            }
-            tags_end += event.tags.len() + usize::from(event.correlation.is_some());
-            (keys.kind, keys.tags_end) = (kind, tags_end);
-        }
-        Self {
-            events: keys,
-            tags: hashes.collect(),
         }
     }
 

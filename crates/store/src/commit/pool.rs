@@ -36,18 +36,24 @@ pub(super) struct BatchMemory {
     pub(super) coordinates: Vec<[u8; 16]>,
 }
 
-/// What is needed only while a batch is prepared. All but the hash batches, which empty themselves, is
-/// cleared by who uses it.
-#[derive(Debug)]
+/// What is needed only while a batch is prepared.
+#[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) random: Vec<u8>,
     pub(super) chance: Vec<Chance>,
+    pub(super) sealed: SealedSections,
+    pub(super) piece: PieceScratch,
+}
+
+/// What is needed while a piece of a batch is prepared. All but the hash batches, which empty themselves,
+/// is cleared by who uses it.
+#[derive(Debug)]
+pub(super) struct PieceScratch {
     /// What salts are made of, and pairs of salts.
     pub(super) blocks: Vec<[u8; 64]>,
     pub(super) salts: Vec<Digest>,
     pub(super) sections: HashBatch,
     pub(super) sealed_sections: HashBatch,
-    pub(super) sealed: SealedSections,
     pub(super) section_hashes: Vec<Digest>,
     pub(super) facts: HashBatch,
     pub(super) coordinates: HashBatch,
@@ -56,16 +62,13 @@ pub(super) struct Scratch {
     pub(super) numbers: HashMap<[u8; 16], u32, KeyState>,
 }
 
-impl Scratch {
-    fn new() -> Self {
+impl Default for PieceScratch {
+    fn default() -> Self {
         Self {
-            random: Vec::new(),
-            chance: Vec::new(),
             blocks: Vec::new(),
             salts: Vec::new(),
             sections: HashBatch::new(HashSort::Section),
             sealed_sections: HashBatch::new(HashSort::SealedSection),
-            sealed: SealedSections::default(),
             section_hashes: Vec::new(),
             facts: HashBatch::new(HashSort::Facts),
             coordinates: HashBatch::new(HashSort::Coordinate),
@@ -102,14 +105,15 @@ impl Pool {
 
     pub(super) fn scratch(&self) -> Scratch {
         let kept = self.scratch.lock().pop();
-        kept.unwrap_or_else(Scratch::new)
+        kept.unwrap_or_default()
     }
 
     /// Keeps it, unless it has grown large. Its hash batches must be empty.
     pub(super) fn keep_scratch(&self, scratch: Scratch) {
-        let sealed = scratch.sealed.bytes.capacity() + scratch.sealed_sections.capacity();
+        let piece = &scratch.piece;
+        let hashed = piece.sections.capacity() + piece.sealed_sections.capacity();
         let fits = scratch.chance.len() <= MOST_EVENTS
-            && scratch.sections.capacity() + sealed <= MOST_BYTES;
+            && scratch.sealed.bytes.capacity() + hashed <= MOST_BYTES;
         let mut kept = self.scratch.lock();
         if fits && kept.len() < KEPT {
             kept.push(scratch);

@@ -55,7 +55,7 @@ pub(crate) use provider::KeyOptions;
 pub use provider::{Passphrase, Provider};
 #[cfg(feature = "encryption")]
 pub use recipients::{OldSecrets, Rewrap};
-pub(crate) use seal::SealedSections;
+pub(crate) use seal::{SealedPart, SealedSections};
 pub use sealed::Sealed;
 #[cfg(feature = "encryption")]
 pub(crate) use shred::finish;
