@@ -14,6 +14,7 @@ mod machine;
 mod matrix;
 mod meter;
 mod report;
+mod settle;
 mod soak;
 mod store;
 mod stores;

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../settle.rs"]
+mod settle;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,6 +22,7 @@ use factlog::{
 };
 use factlog_keys::{DataKey, SectionPlace, Suite};
 use rustix::time::{ClockId, clock_gettime};
+use settle::settle;
 
 /// Events of one append.
 const BATCH: usize = 1000;
@@ -184,14 +188,18 @@ struct Run {
 }
 
 fn run(dir: &Path, encrypted: bool) -> Result<Run> {
+    let calm = dir.parent().context("a folder")?;
     let names = |own| (0..STREAMS).map(|n| format!("account-{own}-{n}")).collect();
     let names: [Vec<String>; 2] = [names(0), names(1)];
     let journal = create(dir, encrypted)?;
     for names in &names {
         journal.append_batch(&batch(names))?;
     }
+    settle(calm)?;
+    let append = appends(&journal, &names[..1])?;
+    settle(calm)?;
     let run = Run {
-        append: appends(&journal, &names[..1])?,
+        append,
         appends: appends(&journal, &names)?,
         scan: scans(&journal, 1)?,
         scans: scans(&journal, 2)?,
