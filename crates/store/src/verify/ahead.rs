@@ -256,29 +256,26 @@ impl Block {
             len: 0,
             groups: Vec::new(),
         };
-        let mut wanted = BLOCK;
         let mut at = 0;
-        loop {
-            block.fill(segment, wanted, end)?;
-            while let Some((body, header)) = block.header(segment, at) {
-                let len = header.frames_len as usize;
-                if body + len > block.len {
-                    if block.groups.is_empty() && wanted == BLOCK && body + len <= LARGEST {
-                        wanted = body + len;
-                    }
-                    break;
-                }
-                block.groups.push((at, body, header));
-                at = body + len;
+        block.fill(segment, BLOCK, end)?;
+        while let Some((body, header)) = block.header(segment, at) {
+            let group_end = body + header.frames_len as usize;
+            // The rest of a group that has begun is read too: no byte is read twice for it.
+            if group_end > block.len
+                && (group_end - at > LARGEST
+                    || block.fill(segment, group_end, end).is_none()
+                    || group_end > block.len)
+            {
+                break;
             }
-            if !block.groups.is_empty() {
-                block.len = at;
-                return Some(block);
-            }
-            if wanted <= block.len {
-                return None;
+            block.groups.push((at, body, header));
+            at = group_end;
+            if at >= BLOCK {
+                break;
             }
         }
+        block.len = at;
+        (!block.groups.is_empty()).then_some(block)
     }
 
     /// Reads until there are `wanted` bytes, or all there are; `None` if none are new.
