@@ -10,8 +10,8 @@ const BUCKETS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Ids {
     /// By the last byte, which is random in the ids that factlog makes: so no list grows by much at
-    /// once.
-    buckets: Vec<Vec<EventId>>,
+    /// once. As numbers, which are sorted several times faster than arrays of bytes.
+    buckets: Vec<Vec<u128>>,
     count: u64,
     /// The first sequence whose id wasn't taken in.
     unchecked_from: Option<u64>,
@@ -34,7 +34,7 @@ impl Ids {
         self.count += 1;
         let [.., last] = *id;
         if let Some(bucket) = self.buckets.get_mut(usize::from(last)) {
-            bucket.push(*id);
+            bucket.push(u128::from_be_bytes(*id));
         }
     }
 
@@ -54,9 +54,9 @@ impl Ids {
             for pair in bucket.windows(2) {
                 if let [left, right] = pair
                     && left == right
-                    && repeated.last() != Some(left)
+                    && repeated.last() != Some(&left.to_be_bytes())
                 {
-                    repeated.push(*left);
+                    repeated.push(left.to_be_bytes());
                 }
             }
         }
