@@ -333,6 +333,20 @@ impl OffsetsChecker {
         Ok(())
     }
 
+    /// Compares the offsets of the segment's next events.
+    pub(crate) fn add_all(&mut self, offsets: &[u32]) -> Result<(), Error> {
+        for some in offsets.chunks(AT_ONCE) {
+            let entries = some.iter().map(|offset| entry(*offset));
+            let file = self.file.as_mut();
+            if file.map_or(Ok(true), |file| file.pass(entries))? {
+                self.count += some.len() as u64;
+            } else {
+                some.iter().try_for_each(|offset| self.add(*offset))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The finding, once every event of the segment was added.
     pub(crate) fn finish(self) -> Option<Damage> {
         let surplus = self.file.filter(|file| file.len() > place(self.count));
@@ -343,6 +357,9 @@ impl OffsetsChecker {
         self.finding.or(surplus)
     }
 }
+
+/// How many offsets are compared at once.
+const AT_ONCE: usize = 1024;
 
 /// An offset as it is stored.
 fn entry(offset: u32) -> [u8; 4] {

@@ -74,6 +74,29 @@ impl Checker {
         Ok(())
     }
 
+    /// Compares the next leaves of the log.
+    pub(crate) fn leaves(&mut self, mut leaves: &[Hash]) -> Result<(), Error> {
+        while let Some((first, others)) = leaves.split_first() {
+            if self.size.is_multiple_of(PACK) {
+                self.leaf(first)?;
+                leaves = others;
+                continue;
+            }
+            let room = PACK - self.size % PACK;
+            let some = leaves.len().min(AT_ONCE).min(room as usize);
+            let (now, rest) = leaves.split_at(some);
+            let hashes = now.iter().map(|leaf| *leaf.as_bytes());
+            let pack = self.pack.as_mut();
+            if pack.map_or(Ok(true), |pack| pack.pass(hashes))? {
+                self.size += some as u64;
+            } else {
+                now.iter().try_for_each(|leaf| self.leaf(leaf))?;
+            }
+            leaves = rest;
+        }
+        Ok(())
+    }
+
     /// Compares the root of the next tile that the leaves fill: the one that ends at this size.
     pub(crate) fn tile(&mut self, end: u64, root: &Hash) -> Result<(), Error> {
         compare(
@@ -110,6 +133,9 @@ impl Checker {
         self.findings
     }
 }
+
+/// How many leaves are compared at once.
+const AT_ONCE: usize = 1024;
 
 /// Compares a hash; after the first that differs the file is left alone.
 fn compare(

@@ -90,6 +90,31 @@ impl Compare {
         Ok(compared)
     }
 
+    /// Passes over the next pieces if they all are there, at a fraction of what one after another costs.
+    /// `false`, and nothing was passed over, if one isn't or they are more than is read at a time.
+    pub(crate) fn pass<const N: usize>(
+        &mut self,
+        pieces: impl ExactSizeIterator<Item = [u8; N]>,
+    ) -> Result<bool, Error> {
+        let len = pieces.len() * N;
+        if len > BUFFER {
+            return Ok(false);
+        }
+        if self.buf.len() - self.used < len {
+            self.refill()?;
+        }
+        let Some(there) = self.buf.get(self.used..self.used + len) else {
+            return Ok(false);
+        };
+        let there = there.as_chunks::<N>().0.iter();
+        if !there.zip(pieces).all(|(there, piece)| *there == piece) {
+            return Ok(false);
+        }
+        self.at += len as u64;
+        self.used += len;
+        Ok(true)
+    }
+
     fn refill(&mut self) -> Result<(), Error> {
         let want = BUFFER.min(usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(BUFFER));
         self.buf.resize(want, 0);

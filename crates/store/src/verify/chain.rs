@@ -1,4 +1,4 @@
-use std::{ops::Range, path::Path};
+use std::{iter, ops::Range, path::Path};
 
 use factlog_format::{CommitHeader, JournalEvent, JournalId, SegmentHeader};
 use factlog_proof::Hash;
@@ -216,27 +216,30 @@ impl Chain {
     /// The next event, or one past a gap that was reported.
     pub(super) fn event(
         &mut self,
-        event: CheckedEvent,
+        event: &CheckedEvent,
+        leaf: Hash,
         path: &Path,
         findings: &mut Findings,
         derived: &mut Derived,
     ) -> Result<(), Error> {
-        let (sequence, hash, leaf) = (event.sequence(), event.passed.hash, event.passed.leaf);
-        self.place(event, path, findings, derived)?;
+        self.place(event, path, findings, derived);
+        let passed = &event.passed;
+        derived.places(iter::once(passed.offset), &[leaf])?;
         let mut tiles = Vec::new();
         let tile = |end, root: &Hash| tiles.push((end, *root));
-        self.history.push(sequence, &hash, leaf, tile);
+        self.history
+            .push(event.sequence(), &passed.hash, leaf, tile);
         derived.tiles(&tiles)
     }
 
     /// Takes in an event but for the tree.
     fn place(
         &mut self,
-        event: CheckedEvent,
+        event: &CheckedEvent,
         path: &Path,
         findings: &mut Findings,
         derived: &mut Derived,
-    ) -> Result<(), Error> {
+    ) {
         let CheckedEvent {
             passed,
             journal_event,
@@ -249,7 +252,7 @@ impl Chain {
                 .sequence(order.sequence)
         };
         for (code, detail) in problems {
-            findings.wrong(damage(code, detail));
+            findings.wrong(damage(*code, detail.clone()));
         }
         if let Some(since) = &self.since
             && let Some(before) = order.previous_sequence.filter(|at| *at < since.size)
@@ -267,11 +270,10 @@ impl Chain {
             }
         }
         let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
-        let opens = order.revision == 0 || self.streams.ends_bare(&order.stream);
-        for (code, detail) in self
+        let linked = self
             .streams
-            .link(order, passed.hash, coordinate, &self.lost)
-        {
+            .link(order, passed.hash, coordinate, &self.lost);
+        for (code, detail) in linked.problems {
             findings.wrong(damage(code, detail));
         }
         if order.recorded_at < self.last_recorded {
@@ -285,16 +287,16 @@ impl Chain {
         if passed.stub {
             self.erasures.met_stub(order.sequence);
         }
-        if let Some(event) = &journal_event {
+        if let Some(event) = journal_event {
             self.erasures.take(order, event);
         }
-        match journal_event.map(|event| *event) {
+        match journal_event.as_deref() {
             Some(JournalEvent::Created(created)) if order.sequence == 0 => {
                 if created.journal != self.journal {
                     let detail = "sequence 0 creates another journal".to_owned();
                     findings.wrong(damage("journal.identity_mismatch", detail));
                 }
-                self.trust.learn(created, path, findings);
+                self.trust.learn(created.clone(), path, findings);
             }
             Some(JournalEvent::Created(_)) => {
                 let detail = "a journal is created once, at sequence 0".to_owned();
@@ -308,7 +310,7 @@ impl Chain {
                 let root = self.history.root();
                 if let Err(why) = self
                     .trust
-                    .change(order.sequence, order.recorded_at, &event, root)
+                    .change(order.sequence, order.recorded_at, event, root)
                 {
                     let detail = format!("there can't be such an event: {why}");
                     findings.wrong(damage("event.journal_event", detail));
@@ -321,7 +323,7 @@ impl Chain {
             _ => {}
         }
         self.next = order.sequence.saturating_add(1);
-        derived.event(&passed, opens)
+        derived.event(passed, linked.opens);
     }
 
     /// The group's last event was passed.
@@ -358,7 +360,7 @@ impl Chain {
     /// A whole group that continues the chain.
     pub(super) fn group(
         &mut self,
-        group: WholeGroup,
+        group: &WholeGroup,
         path: &Path,
         findings: &mut Findings,
         derived: &mut Derived,
@@ -367,16 +369,18 @@ impl Chain {
         let (first, end) = (group.header.first_sequence, group.header.end_sequence());
         let changes_nothing = |event: &CheckedEvent| event.journal_event.is_none();
         if self.history.takes_at_once(first, end) && group.events.iter().all(changes_nothing) {
-            for event in group.events {
-                self.place(event, path, findings, derived)?;
+            for event in &group.events {
+                self.place(event, path, findings, derived);
             }
+            let offsets = group.events.iter().map(|event| event.passed.offset);
+            derived.places(offsets, &group.leaves)?;
             let mut tiles = Vec::new();
             let tile = |end, root: &Hash| tiles.push((end, *root));
             self.history.push_all(&group.subtrees, tile);
             derived.tiles(&tiles)?;
         } else {
-            for event in group.events {
-                self.event(event, path, findings, derived)?;
+            for (event, leaf) in group.events.iter().zip(&group.leaves) {
+                self.event(event, *leaf, path, findings, derived)?;
             }
         }
         self.end_group(&group.header, path, group.offset, findings);

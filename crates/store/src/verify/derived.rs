@@ -33,6 +33,8 @@ pub(super) struct Derived {
     index: Option<index::Checker>,
     tree: Option<tree::Checker>,
     offsets: Option<OffsetsChecker>,
+    /// Memory for offsets on their way to be compared.
+    places: Vec<u32>,
     complete: Vec<Complete>,
     /// The offsets of the segment before, until the next one tells whether they may end early.
     ended: Option<Complete>,
@@ -73,6 +75,7 @@ impl Derived {
             index: Some(index),
             tree: Some(tree),
             offsets: None,
+            places: Vec::new(),
             complete: Vec::new(),
             ended: None,
             in_segment: 0,
@@ -106,12 +109,8 @@ impl Derived {
         Ok(())
     }
 
-    /// The next event; `opens`: it begins its stream, or follows a full stub in it.
-    pub(super) fn event(&mut self, event: &Passed, opens: bool) -> Result<(), Error> {
-        if self.lost {
-            return Ok(());
-        }
-        self.in_segment += 1;
+    /// What the index has of the next event; `opens`: it begins its stream, or follows a full stub in it.
+    pub(super) fn event(&mut self, event: &Passed, opens: bool) {
         if let Some(index) = &mut self.index {
             let sequence = event.order.sequence;
             let mut add = |table, key| {
@@ -131,12 +130,27 @@ impl Derived {
                 facts.tags.iter().for_each(|tag| add(Table::Tag, *tag));
             }
         }
-        if let Some(tree) = &mut self.tree {
-            tree.leaf(&event.leaf)?;
+    }
+
+    /// Where the next events stand, and their leaves.
+    pub(super) fn places(
+        &mut self,
+        offsets: impl Iterator<Item = u64>,
+        leaves: &[Hash],
+    ) -> Result<(), Error> {
+        if self.lost {
+            return Ok(());
         }
-        if let Some(offsets) = &mut self.offsets {
+        self.in_segment += leaves.len() as u64;
+        if let Some(tree) = &mut self.tree {
+            tree.leaves(leaves)?;
+        }
+        if let Some(checker) = &mut self.offsets {
             // A segment's offsets fit 32 bits.
-            offsets.add(u32::try_from(event.offset).unwrap_or(0))?;
+            self.places.clear();
+            self.places
+                .extend(offsets.map(|offset| u32::try_from(offset).unwrap_or(0)));
+            checker.add_all(&self.places)?;
         }
         Ok(())
     }

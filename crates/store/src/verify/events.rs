@@ -2,7 +2,6 @@ use factlog_format::{
     Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch, HashSort,
     JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
 };
-use factlog_proof::{Hash, leaf_hash};
 
 use crate::{
     index::{NameKeys, push_names},
@@ -19,8 +18,6 @@ pub(super) struct Passed {
     pub(super) offset: u64,
     pub(super) order: Ordering,
     pub(super) hash: Digest,
-    /// The hash of its leaf in the tree.
-    pub(super) leaf: Hash,
     /// `None` in a full stub.
     pub(super) keys: Option<Keys>,
     /// Whether something of it is gone.
@@ -141,7 +138,6 @@ impl EventChecks {
                 offset: bytes.offset,
                 order: Ordering::peek(bytes.body)?,
                 hash: [0; 32],
-                leaf: Hash::from_bytes([0; 32]),
                 keys: None,
                 stub: bytes.kind != FrameType::Event,
             },
@@ -205,7 +201,6 @@ impl EventChecks {
         event_hashes(&self.spines, &mut self.hashes);
         for (event, hash) in events.iter_mut().zip(&self.hashes) {
             event.passed.hash = *hash;
-            event.passed.leaf = leaf_hash(hash);
         }
     }
 

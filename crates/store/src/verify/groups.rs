@@ -1,6 +1,11 @@
+use std::{
+    ops::{Deref, Range},
+    sync::Arc,
+};
+
 use factlog_format::{CommitHeader, FormatError, Frame, FrameType};
 use factlog_fs::read_up_to;
-use factlog_proof::{Hash, Subtree};
+use factlog_proof::{Hash, Subtree, leaf_hash};
 
 use super::events::{CheckedEvent, EventBytes, EventChecks};
 use crate::{
@@ -17,9 +22,35 @@ pub(super) struct WholeGroup {
     pub(super) header: CommitHeader,
     /// The commit header's frame as stored.
     pub(super) header_bytes: Vec<u8>,
-    pub(super) events: Vec<CheckedEvent>,
-    /// The events' leaves, as the tree takes them in.
+    pub(super) events: Events,
+    /// The hashes of the events' leaves in the tree.
+    pub(super) leaves: Vec<Hash>,
+    /// The same, as the tree takes them in.
     pub(super) subtrees: Vec<Subtree>,
+}
+
+/// Some of the events that were checked together: they stay where they were made.
+#[derive(Debug)]
+pub(super) struct Events {
+    all: Arc<Vec<CheckedEvent>>,
+    range: Range<usize>,
+}
+
+impl Deref for Events {
+    type Target = [CheckedEvent];
+
+    fn deref(&self) -> &[CheckedEvent] {
+        self.all.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl<'e> IntoIterator for &'e Events {
+    type Item = &'e CheckedEvent;
+    type IntoIter = std::slice::Iter<'e, CheckedEvent>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 /// What stands at an offset where a group should.
@@ -159,7 +190,7 @@ impl<'b> Framed<'b> {
     /// The group with its events, if there are as many as there should be and each has its place.
     fn whole(
         self,
-        events: Vec<CheckedEvent>,
+        events: Events,
         fits: bool,
         failed: Option<&(u64, FormatError)>,
     ) -> Result<WholeGroup, Broken> {
@@ -176,12 +207,14 @@ impl<'b> Framed<'b> {
             let detail = "the group's events are not those of its commit header";
             return Err(Broken::new(self.offset + self.body as u64, detail));
         }
-        let leaves: Vec<Hash> = events.iter().map(|event| event.passed.leaf).collect();
+        let leaf = |event: &CheckedEvent| leaf_hash(&event.passed.hash);
+        let leaves: Vec<Hash> = events.iter().map(leaf).collect();
         Ok(WholeGroup {
             offset: self.offset,
             end: self.offset + self.bytes.len() as u64,
             header_bytes: self.bytes.get(..self.body).unwrap_or_default().to_vec(),
             subtrees: Subtree::of(self.header.first_sequence, &leaves),
+            leaves,
             header: self.header,
             events,
         })
@@ -209,10 +242,15 @@ pub(super) fn check_groups(
         }
     }
     let (events, failed) = checks.check(segment, &frames);
-    let mut events = events.into_iter();
+    let (all, mut start) = (Arc::new(events), 0);
     let mut groups = Vec::with_capacity(split.len());
     for (group, fits) in split {
-        let events: Vec<CheckedEvent> = events.by_ref().take(group.header.count as usize).collect();
+        let end = all.len().min(start + group.header.count as usize);
+        let events = Events {
+            all: Arc::clone(&all),
+            range: start..end,
+        };
+        start = end;
         match group.whole(events, fits, failed.as_ref()) {
             Ok(whole) => groups.push(whole),
             Err(why) => return (groups, Some(why)),

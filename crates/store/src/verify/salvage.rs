@@ -1,8 +1,9 @@
 use factlog_format::{CommitHeader, FrameType};
+use factlog_proof::leaf_hash;
 
 use super::{
     Pass,
-    events::{EventBytes, EventChecks},
+    events::{CheckedEvent, EventBytes, EventChecks},
     groups::Broken,
     segments::Walk,
 };
@@ -72,7 +73,7 @@ pub(super) fn salvage(
                 body: frame.body,
             };
             let (events, failed) = checks.check(segment, &[bytes]);
-            for event in events {
+            for event in &events {
                 group.event(pass, event)?;
             }
             if let Some((at, error)) = failed {
@@ -123,11 +124,7 @@ impl Rest<'_> {
         self.header = Some(header);
     }
 
-    fn event(
-        &mut self,
-        pass: &mut Pass<'_>,
-        event: super::events::CheckedEvent,
-    ) -> Result<(), Error> {
+    fn event(&mut self, pass: &mut Pass<'_>, event: &CheckedEvent) -> Result<(), Error> {
         let path = &self.segment.path;
         let (sequence, next) = (event.sequence(), pass.chain.next);
         let offset = event.passed.offset;
@@ -162,7 +159,8 @@ impl Rest<'_> {
             derived,
             ..
         } = pass;
-        chain.event(event, path, findings, derived)
+        let leaf = leaf_hash(&event.passed.hash);
+        chain.event(event, leaf, path, findings, derived)
     }
 
     /// Notes that something of the group can't be read; the first time it was reported already, if it

@@ -191,7 +191,7 @@ impl<'s> Walk<'s> {
                     let next = group.end;
                     match self.check_place(pass, &group) {
                         Place::Next => {
-                            self.take(pass, group)?;
+                            self.take(pass, &group)?;
                             pass.progress.reached(next);
                             offset = next;
                             continue;
@@ -259,7 +259,7 @@ impl<'s> Walk<'s> {
         Place::Next
     }
 
-    fn take(&mut self, pass: &mut Pass<'_>, group: WholeGroup) -> Result<(), Error> {
+    fn take(&mut self, pass: &mut Pass<'_>, group: &WholeGroup) -> Result<(), Error> {
         if let Some(headers) = &mut self.headers {
             headers.add(&group.header_bytes);
         }

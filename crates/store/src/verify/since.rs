@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc};
 use factlog_format::{CommitHeader, FrameType, JournalEvent, JournalId, Manifest};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::{
-    Frontier, Hash, NodeSource, PathError, consistency_path, inclusion_path, root_at,
+    Frontier, Hash, NodeSource, PathError, consistency_path, inclusion_path, leaf_hash, root_at,
     verify_consistency, verify_inclusion,
 };
 
@@ -230,8 +230,9 @@ impl Since {
         if let Some((_, problem)) = event.problems.first() {
             return Err(format!("event {sequence}: {problem}"));
         }
+        let leaf = leaf_hash(&event.passed.hash);
         let path = inclusion_path(self, sequence, self.size).map_err(say_path)?;
-        let proved = verify_inclusion(&event.passed.leaf, sequence, self.size, &path, &self.root);
+        let proved = verify_inclusion(&leaf, sequence, self.size, &path, &self.root);
         proved.map_err(|_| format!("event {sequence} is not the one that was signed"))?;
         Ok(event)
     }
