@@ -61,9 +61,24 @@ pub(crate) fn tag_keys(facts: &FactsRef<'_>) -> impl Iterator<Item = [u8; 16]> {
 /// Notes what is to be hashed of an event's facts for the keys that it is found by besides its id and stream.
 /// Returns how many tags that are, its correlation id among them.
 pub(crate) fn push_names(facts: &FactsRef<'_>, names: &mut HashBatch) -> usize {
+    push_coordinate(facts, names);
+    push_kind(facts, names);
+    push_tags(facts, names)
+}
+
+/// Notes one hash, which is the key of the coordinate.
+pub(crate) fn push_coordinate(facts: &FactsRef<'_>, names: &mut HashBatch) {
     names.push(facts.scope.as_bytes(), facts.entity.as_bytes());
+}
+
+/// Notes two hashes, of which [`kind_of_category`] makes the key of the kind.
+pub(crate) fn push_kind(facts: &FactsRef<'_>, names: &mut HashBatch) {
     names.push(CATEGORY.as_bytes(), category_of(facts.kind).as_bytes());
     names.push(KIND.as_bytes(), facts.kind.as_bytes());
+}
+
+/// Notes a hash for each tag and one for the correlation id, and returns how many: they are the keys.
+pub(crate) fn push_tags(facts: &FactsRef<'_>, names: &mut HashBatch) -> usize {
     for tag in facts.tags.iter() {
         names.push(TAG.as_bytes(), tag.as_bytes());
     }

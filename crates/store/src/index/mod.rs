@@ -38,7 +38,8 @@ pub(crate) use check::{Checker, RunRead, RunReader};
 pub(crate) use dir::IndexDir;
 pub(crate) use item::{
     CATEGORY, CORRELATION, Entry, KIND, NameKeys, TAG, Table, correlation_key, correlation_name,
-    keys_of_category, kind_key, kind_of_category, push_names, tag_key, tag_keys,
+    keys_of_category, kind_key, kind_of_category, push_coordinate, push_kind, push_names,
+    push_tags, tag_key, tag_keys,
 };
 pub(crate) use keys::Keys;
 pub(crate) use postings::Postings;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How much is read and checked at a time: enough to hash side by side, little enough for a cache.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 256 << 10;
 /// A group that is larger is left to whoever takes it in.
 const LARGEST: usize = 8 << 20;
 

@@ -1,10 +1,12 @@
 use factlog_format::{
-    Digest, Encoding, EventFrame, EventId, FormatError, FrameType, FullStub, HashBatch, HashSort,
-    JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes, section_hash,
+    Digest, Encoding, EventFrame, EventId, FactsRef, FormatError, FrameType, FullStub, HashBatch,
+    HashSort, JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes,
+    section_hash,
 };
 
+use super::names::{KnownNames, Place};
 use crate::{
-    index::{NameKeys, push_names},
+    index::{kind_of_category, push_coordinate, push_kind, push_tags},
     segment::SegmentFile,
 };
 
@@ -61,56 +63,86 @@ pub(super) struct EventBytes<'b> {
 /// cheaper side by side. Kept, so that its memory is used again.
 #[derive(Debug)]
 pub(super) struct EventChecks {
+    events: Vec<CheckedEvent>,
+    /// How many of them are hashed.
+    hashed: usize,
     sections: HashBatch,
     facts: HashBatch,
     /// Of coordinates, kinds and tags.
     names: HashBatch,
-    /// Which event of the batch has a section of which hash.
+    /// Which events have a section of which hash.
     wanted: Vec<(usize, Digest)>,
+    /// Which events wait for which of the hashes of names.
+    asked: Vec<(usize, Asked)>,
+    coordinates: KnownNames,
+    kinds: KnownNames,
     spines: Vec<[u8; SPINE_LEN]>,
     hashes: Vec<Digest>,
     /// For bytes that are to be checked.
     pub(super) memory: Vec<u8>,
 }
 
+/// What hashes of names make.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Coordinate(Place),
+    Kind(Place),
+    Tags,
+}
+
 impl EventChecks {
     pub(super) fn new() -> Self {
         Self {
+            events: Vec::new(),
+            hashed: 0,
             sections: HashBatch::new(HashSort::Section),
             facts: HashBatch::new(HashSort::Facts),
             names: HashBatch::new(HashSort::Coordinate),
             wanted: Vec::new(),
+            asked: Vec::new(),
+            coordinates: KnownNames::new(COORDINATES),
+            kinds: KnownNames::new(KINDS),
             spines: Vec::new(),
             hashes: Vec::new(),
             memory: Vec::new(),
         }
     }
 
-    /// Decodes frames and checks and hashes all that is in them, up to the first that is no event's; then
-    /// also says where that is, and why.
+    /// Decodes a frame, and checks and hashes all that is in it.
     pub(super) fn check(
         &mut self,
         segment: &SegmentFile,
-        frames: &[EventBytes<'_>],
-    ) -> (Vec<CheckedEvent>, Option<(u64, FormatError)>) {
-        let mut events = Vec::with_capacity(frames.len());
-        let mut failed = None;
-        let mut done = 0;
-        for frame in frames {
-            match self.decode(frame, events.len() - done) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    failed = Some((frame.offset, error));
-                    break;
-                }
-            }
-            if self.held() > MOST_HELD {
-                self.hash(segment, events.get_mut(done..).unwrap_or_default());
-                done = events.len();
-            }
+        frame: &EventBytes<'_>,
+    ) -> Result<CheckedEvent, FormatError> {
+        self.push(segment, frame)?;
+        let event = self.finish(segment).pop();
+        event.ok_or(FormatError::Invalid("event frame"))
+    }
+
+    /// How many events were taken in.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Decodes a frame, and takes it in to be checked and hashed beside others.
+    pub(super) fn push(
+        &mut self,
+        segment: &SegmentFile,
+        frame: &EventBytes<'_>,
+    ) -> Result<(), FormatError> {
+        self.decode(frame)?;
+        if self.held() > MOST_HELD {
+            self.hash(segment);
         }
-        self.hash(segment, events.get_mut(done..).unwrap_or_default());
-        (events, failed)
+        Ok(())
+    }
+
+    /// All events that were taken in, checked and hashed.
+    pub(super) fn finish(&mut self, segment: &SegmentFile) -> Vec<CheckedEvent> {
+        self.hash(segment);
+        self.hashed = 0;
+        let room = self.events.len();
+        std::mem::replace(&mut self.events, Vec::with_capacity(room))
     }
 
     /// How many bytes are to be hashed: padded, they can be many times what is on the disk.
@@ -119,36 +151,38 @@ impl EventChecks {
         batches.map(HashBatch::padded_len).iter().sum()
     }
 
-    /// Hashes what was noted of these events.
-    fn hash(&mut self, segment: &SegmentFile, events: &mut [CheckedEvent]) {
-        self.check_sections(events);
-        self.hash_events(&segment.header.journal, events);
-        self.hash_names(events);
+    /// Hashes what was noted since the last time.
+    fn hash(&mut self, segment: &SegmentFile) {
+        self.check_sections();
+        self.hash_events(&segment.header.journal);
+        self.hash_names();
+        self.hashed = self.events.len();
     }
 
-    /// Takes a frame apart, and notes what is to be hashed of it: hashes are filled in later. `place` is
-    /// the event's in the batch.
-    fn decode(
-        &mut self,
-        bytes: &EventBytes<'_>,
-        place: usize,
-    ) -> Result<CheckedEvent, FormatError> {
-        let mut event = CheckedEvent {
-            passed: Passed {
-                offset: bytes.offset,
-                order: Ordering::peek(bytes.body)?,
-                hash: [0; 32],
-                keys: None,
-                stub: bytes.kind != FrameType::Event,
-            },
-            journal_event: None,
-            problems: Vec::new(),
+    /// Takes a frame apart, and notes what is to be hashed of it: hashes are filled in later. A frame that
+    /// is no event's leaves nothing behind.
+    fn decode(&mut self, bytes: &EventBytes<'_>) -> Result<(), FormatError> {
+        let passed = |order, hash, keys| Passed {
+            offset: bytes.offset,
+            order,
+            hash,
+            keys,
+            stub: bytes.kind != FrameType::Event,
         };
+        // Where its place is none, that is what is wrong with it, whatever else is.
+        let misplaced = |error| Ordering::peek(bytes.body).err().unwrap_or(error);
         if bytes.kind == FrameType::FullStub {
-            event.passed.hash = FullStub::decode(bytes.body)?.facts_hash;
-            return Ok(event);
+            let stub = FullStub::decode(bytes.body).map_err(misplaced)?;
+            self.events.push(CheckedEvent {
+                passed: passed(stub.order, stub.facts_hash, None),
+                journal_event: None,
+                problems: Vec::new(),
+            });
+            return Ok(());
         }
-        let frame = EventFrame::decode(bytes.kind, bytes.body)?;
+        let frame = EventFrame::decode(bytes.kind, bytes.body).map_err(misplaced)?;
+        let mut problems = Vec::new();
+        let place = self.events.len();
         for (row, content) in frame.sections() {
             let Some((secret, stored)) = content else {
                 continue;
@@ -157,26 +191,52 @@ impl EventChecks {
                 self.sections.push(&salt, stored);
                 self.wanted.push((place, row.hash));
             } else if section_hash(&secret, stored) != row.hash {
-                event.problems.push(altered());
+                problems.push(altered());
             }
         }
         self.facts.push(&frame.facts_salt, frame.facts_bytes);
-        let tags = push_names(&frame.facts, &mut self.names);
-        event.passed.keys = Some(Keys {
-            event_id: frame.facts.event_id,
-            coordinate: [0; 16],
-            kind: [0; 16],
-            tags: vec![[0; 16]; tags].into(),
+        let keys = self.keys(place, &frame.facts);
+        let journal_event = check_reserved(&frame, &mut problems);
+        self.events.push(CheckedEvent {
+            passed: passed(frame.order, [0; 32], Some(keys)),
+            journal_event,
+            problems,
         });
-        event.journal_event = check_reserved(&frame, &mut event.problems);
-        Ok(event)
+        Ok(())
     }
 
-    fn check_sections(&mut self, events: &mut [CheckedEvent]) {
+    /// The keys of an event as far as they are known; the others are asked for.
+    fn keys(&mut self, place: usize, facts: &FactsRef<'_>) -> Keys {
+        let mut ask = |asked| self.asked.push((place, asked));
+        let coordinate = self.coordinates.find(facts.scope, facts.entity);
+        let coordinate = coordinate.unwrap_or_else(|slot| {
+            push_coordinate(facts, &mut self.names);
+            ask(Asked::Coordinate(slot));
+            [0; 16]
+        });
+        let kind = self.kinds.find(facts.kind, "");
+        let kind = kind.unwrap_or_else(|slot| {
+            push_kind(facts, &mut self.names);
+            ask(Asked::Kind(slot));
+            [0; 16]
+        });
+        let tags = push_tags(facts, &mut self.names);
+        if tags > 0 {
+            ask(Asked::Tags);
+        }
+        Keys {
+            event_id: facts.event_id,
+            coordinate,
+            kind,
+            tags: vec![[0; 16]; tags].into(),
+        }
+    }
+
+    fn check_sections(&mut self) {
         self.sections.finish(&mut self.hashes);
         for ((place, wanted), hash) in self.wanted.drain(..).zip(&self.hashes) {
             if *hash != wanted
-                && let Some(event) = events.get_mut(place)
+                && let Some(event) = self.events.get_mut(place)
                 && !event.problems.contains(&altered())
             {
                 event.problems.push(altered());
@@ -184,7 +244,8 @@ impl EventChecks {
         }
     }
 
-    fn hash_events(&mut self, journal: &JournalId, events: &mut [CheckedEvent]) {
+    fn hash_events(&mut self, journal: &JournalId) {
+        let events = self.events.get_mut(self.hashed..).unwrap_or_default();
         self.facts.finish(&mut self.hashes);
         let mut facts = self.hashes.iter().copied();
         self.spines.clear();
@@ -204,21 +265,40 @@ impl EventChecks {
         }
     }
 
-    fn hash_names(&mut self, events: &mut [CheckedEvent]) {
+    fn hash_names(&mut self) {
         self.names.finish(&mut self.hashes);
-        let mut hashes = self.hashes.iter();
-        let keys = events
-            .iter_mut()
-            .filter_map(|event| event.passed.keys.as_mut());
-        for keys in keys {
-            let names = NameKeys::of(&mut hashes, keys.tags.len());
-            (keys.coordinate, keys.kind, keys.tags) = (names.coordinate, names.kind, names.tags);
+        let mut hashes = self.hashes.iter().map(|hash| {
+            let key = hash.first_chunk::<16>();
+            key.copied().unwrap_or_default()
+        });
+        let mut next = || hashes.next().unwrap_or_default();
+        for (place, asked) in self.asked.drain(..) {
+            let event = self.events.get_mut(place);
+            let Some(keys) = event.and_then(|event| event.passed.keys.as_mut()) else {
+                continue;
+            };
+            match asked {
+                Asked::Coordinate(slot) => {
+                    keys.coordinate = next();
+                    self.coordinates.put(slot, keys.coordinate);
+                }
+                Asked::Kind(slot) => {
+                    keys.kind = kind_of_category(&next(), &next());
+                    self.kinds.put(slot, keys.kind);
+                }
+                Asked::Tags => keys.tags.fill_with(&mut next),
+            }
         }
     }
 }
 
-/// So many bytes are hashed at once at most, and a frame's more.
-const MOST_HELD: usize = 2 << 20;
+/// Of so many coordinates and kinds the keys are remembered.
+const COORDINATES: usize = 4096;
+const KINDS: usize = 256;
+
+/// So many bytes are hashed at once at most, and a frame's more: enough for many lanes, little enough for a
+/// cache.
+const MOST_HELD: usize = 256 << 10;
 
 fn altered() -> (&'static str, String) {
     let detail = "the payload is not the one that the facts commit to";

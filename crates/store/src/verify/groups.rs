@@ -149,12 +149,14 @@ pub(super) struct Framed<'b> {
     pub(super) bytes: &'b [u8],
 }
 
-impl<'b> Framed<'b> {
-    /// Takes the group's frames apart. `false` if they aren't those that its header was written for.
+impl Framed<'_> {
+    /// Takes the group's frames apart and hands over its events, up to the first that is none: that is put
+    /// into `failed`. `false` if the frames aren't those that the header was written for.
     fn split(
         &self,
         segment: &SegmentFile,
-        events: &mut Vec<EventBytes<'b>>,
+        checks: &mut EventChecks,
+        failed: &mut Option<(u64, FormatError)>,
     ) -> Result<bool, Broken> {
         let mut at = self.body;
         let mut crcs = Vec::new();
@@ -174,11 +176,18 @@ impl<'b> Framed<'b> {
             if frame.kind == FrameType::Commit {
                 return Err(Broken::new(offset, few));
             }
-            events.push(EventBytes {
-                kind: frame.kind,
-                offset,
-                body: frame.body,
-            });
+            if failed.is_none() {
+                let bytes = EventBytes {
+                    kind: frame.kind,
+                    offset,
+                    body: frame.body,
+                };
+                // While its bytes are still near.
+                *failed = checks
+                    .push(segment, &bytes)
+                    .err()
+                    .map(|error| (offset, error));
+            }
             crcs.push(frame.crc);
             at += frame.len;
         }
@@ -227,30 +236,23 @@ pub(super) fn check_groups(
     framed: Vec<Framed<'_>>,
     checks: &mut EventChecks,
 ) -> (Vec<WholeGroup>, Option<Broken>) {
-    let mut frames = Vec::new();
     let mut split = Vec::with_capacity(framed.len());
-    let mut broken = None;
+    let (mut broken, mut failed) = (None, None);
     for group in framed {
-        let before = frames.len();
-        match group.split(segment, &mut frames) {
-            Ok(fits) => split.push((group, fits)),
-            Err(why) => {
-                frames.truncate(before);
-                broken = Some(why);
-                break;
-            }
+        let start = checks.len();
+        match group.split(segment, checks, &mut failed) {
+            Ok(fits) => split.push((group, start..checks.len(), fits)),
+            Err(why) => broken = Some(why),
+        }
+        if broken.is_some() || failed.is_some() {
+            break;
         }
     }
-    let (events, failed) = checks.check(segment, &frames);
-    let (all, mut start) = (Arc::new(events), 0);
+    let all = Arc::new(checks.finish(segment));
     let mut groups = Vec::with_capacity(split.len());
-    for (group, fits) in split {
-        let end = all.len().min(start + group.header.count as usize);
-        let events = Events {
-            all: Arc::clone(&all),
-            range: start..end,
-        };
-        start = end;
+    for (group, range, fits) in split {
+        let all = Arc::clone(&all);
+        let events = Events { all, range };
         match group.whole(events, fits, failed.as_ref()) {
             Ok(whole) => groups.push(whole),
             Err(why) => return (groups, Some(why)),

@@ -18,6 +18,7 @@ mod findings;
 mod groups;
 mod history;
 mod ids;
+mod names;
 mod options;
 mod plan;
 mod progress;

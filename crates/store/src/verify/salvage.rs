@@ -72,12 +72,9 @@ pub(super) fn salvage(
                 offset: at,
                 body: frame.body,
             };
-            let (events, failed) = checks.check(segment, &[bytes]);
-            for event in &events {
-                group.event(pass, event)?;
-            }
-            if let Some((at, error)) = failed {
-                group.spoil(pass, Broken::format(at, error));
+            match checks.check(segment, &bytes) {
+                Ok(event) => group.event(pass, &event)?,
+                Err(error) => group.spoil(pass, Broken::format(at, error)),
             }
         }
         at += len;

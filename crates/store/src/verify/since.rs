@@ -249,11 +249,8 @@ impl Since {
             if kind == FrameType::Commit {
                 return Err(segment.damage(offset, "no event stands here").into());
             }
-            let (mut events, failed) = self.checks.borrow_mut().check(segment, &[bytes]);
-            if let Some((at, error)) = failed {
-                return Err(segment.damage(at, error.to_string()).into());
-            }
-            events.pop().ok_or_else(|| missing().into())
+            let checked = self.checks.borrow_mut().check(segment, &bytes);
+            checked.map_err(|error| segment.damage(offset, error.to_string()).into())
         })
     }
 
