@@ -7,9 +7,9 @@ use factlog_fs::read_up_to;
 
 use super::block::BLOCK;
 use super::build::{Builder, Identity, Sink};
-use super::cursor::{Record, RecordCursor};
+use super::cursor::RecordCursor;
 use super::dir::IndexDir;
-use super::item::{Entry, key_of};
+use super::item::{Entry, Key, Table, key_of};
 use super::list::PostingReader;
 use super::run::{Run, Value};
 use super::{CHUNK, CODE};
@@ -26,6 +26,8 @@ pub(crate) struct Checker {
     runs: Vec<Checked>,
     findings: Vec<Damage>,
     hash: SetHash,
+    /// The last key of each table, as many events have that of the one before.
+    keys: [(Key, KeyState); TABLES],
     /// What was summed up of the chunk that begins at `chunk`.
     chunk: u64,
     part: Sum,
@@ -84,6 +86,7 @@ impl Checker {
             runs,
             findings,
             hash,
+            keys: std::array::from_fn(|table| (0, hash.key(table as u8, 0))),
             chunk: 0,
             part: Sum::default(),
         })
@@ -96,10 +99,14 @@ impl Checker {
             self.end_chunk();
             self.chunk = chunk;
         }
-        let hash = self
-            .hash
-            .of(entry.table.number(), key_of(entry.key), entry.sequence);
-        self.part.add(hash);
+        let (table, key) = (entry.table.number(), key_of(entry.key));
+        let Some((last, state)) = self.keys.get_mut(usize::from(table)) else {
+            return;
+        };
+        if *last != key {
+            (*last, *state) = (key, self.hash.key(table, key));
+        }
+        self.part.add(state.of(entry.sequence));
     }
 
     fn end_chunk(&mut self) {
@@ -216,28 +223,34 @@ fn encode_again(run: &Arc<Run>, hash: SetHash) -> Result<RunRead, Error> {
         }
         before = Some(here);
         builder.key(record.table, record.key)?;
-        let mut last = 0;
-        for place in 0..record.value.count() {
-            let sequence = sequence(&mut postings, &record, place)?;
-            if sequence < last {
-                return Err(run
-                    .damage(record.block, "a key's sequences are not in order")
-                    .into());
+        let state = hash.key(record.table, record.key);
+        let (part, mut at, end) = match record.value {
+            Value::One(sequence) => {
+                sum.add(state.of(sequence));
+                builder.posting((sequence - run.first()) as u32)?;
+                continue;
             }
-            last = sequence;
-            sum.add(hash.of(record.table, record.key, sequence));
-            builder.posting((sequence - run.first()) as u32)?;
+            Value::Listed { part, start, count } => (part, start, start + count),
+        };
+        let mut last = 0;
+        while at < end {
+            let some = postings.some(part, at, end - at)?;
+            for relative in some {
+                let relative = u32::from_le_bytes(*relative);
+                if relative < last {
+                    return Err(run
+                        .damage(record.block, "a key's sequences are not in order")
+                        .into());
+                }
+                last = relative;
+                sum.add(state.of(run.first() + u64::from(relative)));
+                builder.posting(relative)?;
+            }
+            at += some.len() as u64;
         }
     }
     let differs = builder.finish()?.differs;
     Ok(RunRead { sum, differs })
-}
-
-fn sequence(postings: &mut PostingReader, record: &Record, place: u64) -> Result<u64, Error> {
-    match record.value {
-        Value::One(sequence) => Ok(sequence),
-        Value::Listed { part, start, .. } => postings.sequence(part, start + place),
-    }
 }
 
 /// Compares what would be written with what is there.
@@ -296,7 +309,10 @@ impl Sink for Compare {
     }
 }
 
-/// SipHash-1-3 of entries.
+/// One more than the highest number of a table.
+const TABLES: usize = Table::Tag as usize + 1;
+
+/// SipHash-1-3 of entries, over table, key and sequence: four words, so that their number needs no word.
 #[derive(Clone, Copy, Debug)]
 struct SetHash {
     state: [u64; 4],
@@ -316,26 +332,36 @@ impl SetHash {
         }
     }
 
-    fn of(self, table: u8, key: u128, sequence: u64) -> u64 {
-        // The last word holds the length of what is hashed, as SipHash has it.
-        let words = [
-            (key >> 64) as u64,
-            key as u64,
-            sequence,
-            25 << 56 | u64::from(table),
-        ];
+    /// What all entries of a key have in common.
+    fn key(self, table: u8, key: Key) -> KeyState {
         let mut v = self.state;
-        for word in words {
-            v[3] ^= word;
-            round(&mut v);
-            v[0] ^= word;
+        for word in [u64::from(table), (key >> 64) as u64, key as u64] {
+            absorb(&mut v, word);
         }
+        KeyState(v)
+    }
+}
+
+/// A hash as far as table and key.
+#[derive(Clone, Copy, Debug)]
+struct KeyState([u64; 4]);
+
+impl KeyState {
+    fn of(self, sequence: u64) -> u64 {
+        let Self(mut v) = self;
+        absorb(&mut v, sequence);
         v[2] ^= 0xff;
         for _ in 0..3 {
             round(&mut v);
         }
         v[0] ^ v[1] ^ v[2] ^ v[3]
     }
+}
+
+fn absorb(v: &mut [u64; 4], word: u64) {
+    v[3] ^= word;
+    round(v);
+    v[0] ^= word;
 }
 
 fn round(v: &mut [u64; 4]) {

@@ -101,6 +101,34 @@ impl PostingReader {
 
     /// The sequence at a place among the postings of a partition, relative to the run's first.
     pub(super) fn relative(&mut self, part: usize, at: u64) -> Result<u32, Error> {
+        let number = self.load(part, at)?;
+        let relative = u32_at(self.block.as_slice(), (at % POSTINGS as u64) as usize * 4);
+        if u64::from(relative) >= self.run.end() - self.run.first() {
+            return Err(self.outside(number));
+        }
+        Ok(relative)
+    }
+
+    /// At least one and at most `most` of the postings from a place on, relative to the run's first, as they
+    /// are stored.
+    pub(super) fn some(&mut self, part: usize, at: u64, most: u64) -> Result<&[[u8; 4]], Error> {
+        let number = self.load(part, at)?;
+        let (postings, _) = self.block.as_chunks::<4>();
+        let postings = postings.get(..POSTINGS).unwrap_or_default();
+        let rest = postings.get((at % POSTINGS as u64) as usize..);
+        let rest = rest.unwrap_or_default();
+        let some = rest.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        let some = rest.get(..some).unwrap_or_default();
+        let limit = self.run.end() - self.run.first();
+        let outside = |raw: &[u8; 4]| u64::from(u32::from_le_bytes(*raw)) >= limit;
+        if some.is_empty() || some.iter().any(outside) {
+            return Err(self.outside(number));
+        }
+        Ok(some)
+    }
+
+    /// Reads the block of a posting, and returns its number.
+    fn load(&mut self, part: usize, at: u64) -> Result<u64, Error> {
         let start = self.run.place(part).map_or(0, |place| place.start);
         let number = start + at / POSTINGS as u64;
         if self.loaded != Some(number) {
@@ -108,14 +136,12 @@ impl PostingReader {
             self.run.read_blocks(number, self.block.as_mut_slice())?;
             self.loaded = Some(number);
         }
-        let relative = u32_at(self.block.as_slice(), (at % POSTINGS as u64) as usize * 4);
-        if u64::from(relative) >= self.run.end() - self.run.first() {
-            return Err(self
-                .run
-                .damage(number, "a sequence is outside the run")
-                .into());
-        }
-        Ok(relative)
+        Ok(number)
+    }
+
+    fn outside(&self, number: u64) -> Error {
+        let what = "a sequence is outside the run";
+        self.run.damage(number, what).into()
     }
 
     pub(super) fn sequence(&mut self, part: usize, at: u64) -> Result<u64, Error> {

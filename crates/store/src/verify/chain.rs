@@ -45,6 +45,9 @@ pub(super) struct Chain {
     changes_keys: bool,
 }
 
+/// The streams of so many events are looked up ahead.
+const TOUCHED: usize = 64;
+
 /// The commit header before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
@@ -369,8 +372,12 @@ impl Chain {
         let (first, end) = (group.header.first_sequence, group.header.end_sequence());
         let changes_nothing = |event: &CheckedEvent| event.journal_event.is_none();
         if self.history.takes_at_once(first, end) && group.events.iter().all(changes_nothing) {
-            for event in &group.events {
-                self.place(event, path, findings, derived);
+            for some in group.events.chunks(TOUCHED) {
+                let streams = some.iter().map(|event| &event.passed.order.stream);
+                self.streams.touch(streams);
+                for event in some {
+                    self.place(event, path, findings, derived);
+                }
             }
             let offsets = group.events.iter().map(|event| event.passed.offset);
             derived.places(offsets, &group.leaves)?;

@@ -4,7 +4,7 @@ use factlog_format::{
     section_hash,
 };
 
-use super::names::{KnownNames, Place};
+use super::kinds::{KnownKinds, Place};
 use crate::{
     index::{kind_of_category, push_coordinate, push_kind, push_tags},
     segment::SegmentFile,
@@ -74,8 +74,7 @@ pub(super) struct EventChecks {
     wanted: Vec<(usize, Digest)>,
     /// Which events wait for which of the hashes of names.
     asked: Vec<(usize, Asked)>,
-    coordinates: KnownNames,
-    kinds: KnownNames,
+    kinds: KnownKinds,
     spines: Vec<[u8; SPINE_LEN]>,
     hashes: Vec<Digest>,
     /// For bytes that are to be checked.
@@ -85,7 +84,7 @@ pub(super) struct EventChecks {
 /// What hashes of names make.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
-    Coordinate(Place),
+    Coordinate,
     Kind(Place),
     Tags,
 }
@@ -100,8 +99,7 @@ impl EventChecks {
             names: HashBatch::new(HashSort::Coordinate),
             wanted: Vec::new(),
             asked: Vec::new(),
-            coordinates: KnownNames::new(COORDINATES),
-            kinds: KnownNames::new(KINDS),
+            kinds: KnownKinds::new(KINDS),
             spines: Vec::new(),
             hashes: Vec::new(),
             memory: Vec::new(),
@@ -205,16 +203,13 @@ impl EventChecks {
         Ok(())
     }
 
-    /// The keys of an event as far as they are known; the others are asked for.
+    /// The keys of an event: that of its kind if it is known; what is left is asked for. Coordinates are so
+    /// many that to look one up takes longer than to hash it beside others.
     fn keys(&mut self, place: usize, facts: &FactsRef<'_>) -> Keys {
         let mut ask = |asked| self.asked.push((place, asked));
-        let coordinate = self.coordinates.find(facts.scope, facts.entity);
-        let coordinate = coordinate.unwrap_or_else(|slot| {
-            push_coordinate(facts, &mut self.names);
-            ask(Asked::Coordinate(slot));
-            [0; 16]
-        });
-        let kind = self.kinds.find(facts.kind, "");
+        push_coordinate(facts, &mut self.names);
+        ask(Asked::Coordinate);
+        let kind = self.kinds.find(facts.kind);
         let kind = kind.unwrap_or_else(|slot| {
             push_kind(facts, &mut self.names);
             ask(Asked::Kind(slot));
@@ -226,7 +221,7 @@ impl EventChecks {
         }
         Keys {
             event_id: facts.event_id,
-            coordinate,
+            coordinate: [0; 16],
             kind,
             tags: vec![[0; 16]; tags].into(),
         }
@@ -278,10 +273,7 @@ impl EventChecks {
                 continue;
             };
             match asked {
-                Asked::Coordinate(slot) => {
-                    keys.coordinate = next();
-                    self.coordinates.put(slot, keys.coordinate);
-                }
+                Asked::Coordinate => keys.coordinate = next(),
                 Asked::Kind(slot) => {
                     keys.kind = kind_of_category(&next(), &next());
                     self.kinds.put(slot, keys.kind);
@@ -292,13 +284,12 @@ impl EventChecks {
     }
 }
 
-/// Of so many coordinates and kinds the keys are remembered.
-const COORDINATES: usize = 4096;
+/// Of so many kinds the keys are remembered.
 const KINDS: usize = 256;
 
 /// So many bytes are hashed at once at most, and a frame's more: enough for many lanes, little enough for a
 /// cache.
-const MOST_HELD: usize = 256 << 10;
+const MOST_HELD: usize = 64 << 10;
 
 fn altered() -> (&'static str, String) {
     let detail = "the payload is not the one that the facts commit to";

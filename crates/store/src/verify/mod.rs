@@ -18,7 +18,7 @@ mod findings;
 mod groups;
 mod history;
 mod ids;
-mod names;
+mod kinds;
 mod options;
 mod plan;
 mod progress;
