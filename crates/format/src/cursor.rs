@@ -17,6 +17,7 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
         let Some((head, tail)) = self.rest.split_at_checked(len) else {
             return Err(FormatError::Truncated(self.what));
@@ -25,35 +26,48 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+    /// The next bytes where they stand: to be copied once, into their place, and not by way of a result.
+    #[inline]
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], FormatError> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
             return Err(FormatError::Truncated(self.what));
         };
         self.rest = tail;
-        Ok(*head)
+        Ok(head)
     }
 
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        self.chunk().copied()
+    }
+
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
-        self.array::<1>().map(|[byte]| byte)
+        self.chunk::<1>().map(|[byte]| *byte)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
-        self.array().map(u16::from_le_bytes)
+        self.chunk().map(|bytes| u16::from_le_bytes(*bytes))
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, FormatError> {
-        self.array().map(u32::from_le_bytes)
+        self.chunk().map(|bytes| u32::from_le_bytes(*bytes))
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, FormatError> {
-        self.array().map(u64::from_le_bytes)
+        self.chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
+    #[inline]
     pub(crate) fn i64(&mut self) -> Result<i64, FormatError> {
-        self.array().map(i64::from_le_bytes)
+        self.chunk().map(|bytes| i64::from_le_bytes(*bytes))
     }
 
     /// Takes a word of reserved flags. A set bit is a newer format's, not damage.
+    #[inline]
     pub(crate) fn no_flags(&mut self) -> Result<(), FormatError> {
         if self.u16()? == 0 {
             return Ok(());
@@ -62,6 +76,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes bytes that must all be zero.
+    #[inline]
     pub(crate) fn zeros(&mut self, len: usize) -> Result<(), FormatError> {
         if self.take(len)?.iter().all(|byte| *byte == 0) {
             return Ok(());

@@ -201,6 +201,7 @@ impl<'a> FactsRef<'a> {
     ///
     /// # Errors
     /// [`FormatError`] for anything that [`Facts::encode`] would not have written.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         if bytes.len() > MAX_FACTS_LEN {
             return Err(FormatError::Limit {
@@ -209,7 +210,7 @@ impl<'a> FactsRef<'a> {
             });
         }
         let mut input = Cursor::new(bytes, "facts");
-        let event_id = input.array()?;
+        let event_id = *input.chunk()?;
         let entity = decode_name(&mut input, "entity")?;
         let scope = decode_name(&mut input, "scope")?;
         check_scope(scope)?;
@@ -221,13 +222,23 @@ impl<'a> FactsRef<'a> {
             return Err(FormatError::Unsupported("optional facts"));
         }
         let has = |bit| present & bit != 0;
-        let occurred_at = has(OCCURRED_AT).then(|| input.i64()).transpose()?;
-        let actor = has(ACTOR)
-            .then(|| decode_name(&mut input, "actor"))
-            .transpose()?;
-        let correlation = has(CORRELATION).then(|| input.array()).transpose()?;
-        let causation = has(CAUSATION).then(|| input.array()).transpose()?;
-        let trace = has(TRACE).then(|| decode_trace(&mut input)).transpose()?;
+        let (mut occurred_at, mut actor) = (None, None);
+        let (mut correlation, mut causation, mut trace) = (None, None, None);
+        if has(OCCURRED_AT) {
+            occurred_at = Some(input.i64()?);
+        }
+        if has(ACTOR) {
+            actor = Some(decode_name(&mut input, "actor")?);
+        }
+        if has(CORRELATION) {
+            correlation = Some(*input.chunk()?);
+        }
+        if has(CAUSATION) {
+            causation = Some(*input.chunk()?);
+        }
+        if has(TRACE) {
+            trace = Some(decode_trace(&mut input)?);
+        }
         if has(EXTENSIONS) {
             // Every extension is critical, and none is known yet.
             return Err(FormatError::Unsupported("extensions of the facts"));

@@ -53,8 +53,8 @@ pub use commit::{CommitHeader, HeaderSignature};
 pub use error::FormatError;
 pub use event::{
     EventFrame, FoundSection, FrameParts, FramedSection, FullStub, PreparedFrame, SectionParts,
-    encode_bare_stub, encode_event, encode_full_stub, encode_hashed, encode_payload_stub,
-    find_section,
+    StoredSection, encode_bare_stub, encode_event, encode_full_stub, encode_hashed,
+    encode_payload_stub, find_section,
 };
 pub use facts::{Facts, FactsRef, TraceContext};
 pub use frame::{CrcSeed, FRAME_HEADER_LEN, Frame, FrameType, seal_frame, write_frame};

@@ -47,13 +47,14 @@ impl Ordering {
         out
     }
 
+    #[inline]
     pub(crate) fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
         let order = Self {
             sequence: input.u64()?,
             revision: input.u64()?,
-            stream: input.array()?,
+            stream: *input.chunk()?,
             recorded_at: input.i64()?,
-            previous: input.array()?,
+            previous: *input.chunk()?,
             previous_sequence: Some(input.u64()?).filter(|sequence| *sequence != NO_PREVIOUS),
         };
         order.check()?;

@@ -95,8 +95,17 @@ const SUITE: &str = "cipher suite or padding of a section";
 
 impl SealedRow {
     fn is_known(&self) -> bool {
-        matches!(self.suite, 1..=MAX_SUITE) && self.padding <= 1
+        is_known(self.suite, self.padding)
     }
+}
+
+fn is_known(suite: u8, padding: u8) -> bool {
+    matches!(suite, 1..=MAX_SUITE) && padding <= 1
+}
+
+/// The length of what stands before a section's bytes.
+pub(crate) fn secret_len(sealed: bool) -> usize {
+    if sealed { 24 } else { 16 }
 }
 
 /// Refuses sections that are together larger than a payload may be. With this in the facts, no frame
@@ -119,7 +128,7 @@ impl<'a> SectionRow<'a> {
     /// The length of what stands before the section's bytes: a 16-byte salt, or a 24-byte nonce.
     #[must_use]
     pub fn secret_len(&self) -> usize {
-        if self.sealed.is_some() { 24 } else { 16 }
+        secret_len(self.sealed.is_some())
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
@@ -142,6 +151,43 @@ impl<'a> SectionRow<'a> {
     }
 
     pub(crate) fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
+        let raw = RawRow::decode(input)?;
+        Ok(Self {
+            name: raw.name,
+            stored_len: raw.stored_len,
+            encoding: raw.encoding,
+            hash: *raw.hash,
+            sealed: raw.sealed.map(|sealed| SealedRow {
+                suite: sealed.suite,
+                padding: sealed.padding,
+                key_id: *sealed.key_id,
+                key_commitment: *sealed.key_commitment,
+            }),
+        })
+    }
+}
+
+/// A row whose hashes stay where they stand: most readers of a table want none of them.
+#[derive(Clone, Copy)]
+pub(crate) struct RawRow<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) stored_len: u32,
+    encoding: Encoding,
+    pub(crate) hash: &'a Digest,
+    pub(crate) sealed: Option<RawSealed<'a>>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct RawSealed<'a> {
+    suite: u8,
+    padding: u8,
+    key_id: &'a [u8; 16],
+    key_commitment: &'a Digest,
+}
+
+impl<'a> RawRow<'a> {
+    #[inline]
+    fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
         let name = decode_name(input, "section name")?;
         let stored_len = input.u32()?;
         let encoding = Encoding::from_code(input.u8()?)?;
@@ -158,24 +204,23 @@ impl<'a> SectionRow<'a> {
         if suite > MAX_SUITE {
             return Err(FormatError::Unsupported(SUITE));
         }
-        let hash = input.array()?;
+        let hash = input.chunk()?;
         let sealed = match suite {
             // Padding is inside of what is encrypted, so a plain section has none.
             0 if padding == 0 => None,
             0 => return Err(FormatError::Invalid(SUITE)),
             _ => {
-                let key_id = input.array()?;
-                let key_commitment = input.array()?;
-                let sealed = SealedRow {
+                let key_id = input.chunk()?;
+                let key_commitment = input.chunk()?;
+                if !is_known(suite, padding) {
+                    return Err(FormatError::Unsupported(SUITE));
+                }
+                Some(RawSealed {
                     suite,
                     padding,
                     key_id,
                     key_commitment,
-                };
-                if !sealed.is_known() {
-                    return Err(FormatError::Unsupported(SUITE));
-                }
-                Some(sealed)
+                })
             }
         };
         Ok(Self {
@@ -209,13 +254,13 @@ impl<'a> SectionRows<'a> {
         }
         let start = input.rest();
         let mut names = [""; MAX_SECTIONS];
-        let (mut stored_len, mut secrets) = (0u64, 0);
+        let (mut stored_len, mut secrets) = (0u64, 0u32);
         // Most events have one section, whose name is not compared with any.
         let many = count > 1;
         for index in 0..usize::from(count) {
-            let row = SectionRow::decode(input)?;
+            let row = RawRow::decode(input)?;
             stored_len += u64::from(row.stored_len);
-            secrets += row.secret_len() as u32;
+            secrets += secret_len(row.sealed.is_some()) as u32;
             if !many {
                 continue;
             }
@@ -251,6 +296,17 @@ impl<'a> SectionRows<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The rows in order, as they stand.
+    pub(crate) fn raw(&self) -> impl Iterator<Item = RawRow<'a>> + use<'a> {
+        let mut input = Cursor::new(self.encoded, "section table");
+        std::iter::from_fn(move || {
+            if input.rest().is_empty() {
+                return None;
+            }
+            RawRow::decode(&mut input).ok()
+        })
     }
 
     /// The rows in order.

@@ -9,7 +9,7 @@ use crate::{
     facts_hash,
     frame::FRAME_HEADER_LEN,
     order::{ORDER_IN_BODY, ORDER_LEN},
-    section::check_payload_len,
+    section::{check_payload_len, secret_len},
     section_hash, write_frame,
 };
 
@@ -214,6 +214,19 @@ pub struct EventFrame<'a> {
 /// are erased.
 pub type FramedSection<'a> = (SectionRow<'a>, Option<(SectionSecret, &'a [u8])>);
 
+/// A section as far as its hash is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredSection<'a> {
+    /// The hash that the table states.
+    pub hash: &'a Digest,
+    /// Whether it is encrypted.
+    pub sealed: bool,
+    /// Salt, or nonce of an encrypted one.
+    pub secret: &'a [u8],
+    /// The bytes as stored.
+    pub stored: &'a [u8],
+}
+
 /// What a section is read by, found without decoding all facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundSection<'a> {
@@ -293,6 +306,7 @@ impl<'a> EventFrame<'a> {
     ///
     /// # Errors
     /// [`FormatError`] for anything that the encoders would not have written.
+    #[inline]
     pub fn decode(kind: FrameType, body: &'a [u8]) -> Result<Self, FormatError> {
         if !matches!(kind, FrameType::Event | FrameType::PayloadStub) {
             return Err(FormatError::Invalid("type of an event frame"));
@@ -303,7 +317,7 @@ impl<'a> EventFrame<'a> {
         let present = input.u16()?;
         input.zeros(2)?;
         let order = Ordering::decode(&mut input)?;
-        let facts_salt = input.array()?;
+        let facts_salt = *input.chunk()?;
         let facts_bytes = input.take(facts_len)?;
         let facts = FactsRef::decode(facts_bytes)?;
         let all = (1u32 << facts.sections.len()) - 1;
@@ -355,6 +369,24 @@ impl<'a> EventFrame<'a> {
                 let stored = payload.take(row.stored_len as usize).ok();
                 (row, secret.zip(stored))
             })
+    }
+
+    /// What is stored of each section that is there, in order: all that is needed to hash it.
+    pub fn stored_sections(&self) -> impl Iterator<Item = StoredSection<'a>> + use<'a> {
+        let present = self.present;
+        let mut payload = Cursor::new(self.payload, "payload");
+        let mut rows = self.facts.sections.raw().enumerate();
+        std::iter::from_fn(move || {
+            let (_, row) = rows.find(|(index, _)| present >> index & 1 == 1)?;
+            // `decode` has checked that the payload holds exactly these.
+            let sealed = row.sealed.is_some();
+            Some(StoredSection {
+                hash: row.hash,
+                sealed,
+                secret: payload.take(secret_len(sealed)).ok()?,
+                stored: payload.take(row.stored_len as usize).ok()?,
+            })
+        })
     }
 
     /// Re-hashes every section that is there and compares it with the table.

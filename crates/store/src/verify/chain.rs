@@ -272,10 +272,10 @@ impl Chain {
                 }
             }
         }
-        let coordinate = passed.keys.as_ref().map(|facts| facts.coordinate);
+        let coordinate = passed.keys.as_ref().map(|facts| &facts.coordinate);
         let linked = self
             .streams
-            .link(order, passed.hash, coordinate, &self.lost);
+            .link(order, &passed.hash, coordinate, &self.lost);
         for (code, detail) in linked.problems {
             findings.wrong(damage(code, detail));
         }

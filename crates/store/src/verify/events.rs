@@ -1,7 +1,6 @@
 use factlog_format::{
     Digest, Encoding, EventFrame, EventId, FactsRef, FormatError, FrameType, FullStub, HashBatch,
-    HashSort, JournalEvent, JournalId, Ordering, SPINE_LEN, SectionSecret, event_hashes,
-    section_hash,
+    HashSort, JournalEvent, JournalId, Ordering, SPINE_LEN, event_hashes,
 };
 
 use super::kinds::{KnownKinds, Place};
@@ -66,12 +65,11 @@ pub(super) struct EventChecks {
     events: Vec<CheckedEvent>,
     /// How many of them are hashed.
     hashed: usize,
-    sections: HashBatch,
+    sections: Sections,
+    sealed: Sections,
     facts: HashBatch,
     /// Of coordinates, kinds and tags.
     names: HashBatch,
-    /// Which events have a section of which hash.
-    wanted: Vec<(usize, Digest)>,
     /// Which events wait for which of the hashes of names.
     asked: Vec<(usize, Asked)>,
     kinds: KnownKinds,
@@ -79,6 +77,22 @@ pub(super) struct EventChecks {
     hashes: Vec<Digest>,
     /// For bytes that are to be checked.
     pub(super) memory: Vec<u8>,
+}
+
+/// Sections that are to be hashed, and which event states which hash of them.
+#[derive(Debug)]
+struct Sections {
+    batch: HashBatch,
+    wanted: Vec<(usize, Digest)>,
+}
+
+impl Sections {
+    fn new(sort: HashSort) -> Self {
+        Self {
+            batch: HashBatch::new(sort),
+            wanted: Vec::new(),
+        }
+    }
 }
 
 /// What hashes of names make.
@@ -94,10 +108,10 @@ impl EventChecks {
         Self {
             events: Vec::new(),
             hashed: 0,
-            sections: HashBatch::new(HashSort::Section),
+            sections: Sections::new(HashSort::Section),
+            sealed: Sections::new(HashSort::SealedSection),
             facts: HashBatch::new(HashSort::Facts),
             names: HashBatch::new(HashSort::Coordinate),
-            wanted: Vec::new(),
             asked: Vec::new(),
             kinds: KnownKinds::new(KINDS),
             spines: Vec::new(),
@@ -145,7 +159,8 @@ impl EventChecks {
 
     /// How many bytes are to be hashed: padded, they can be many times what is on the disk.
     fn held(&self) -> usize {
-        let batches = [&self.sections, &self.facts, &self.names];
+        let (plain, sealed) = (&self.sections.batch, &self.sealed.batch);
+        let batches = [plain, sealed, &self.facts, &self.names];
         batches.map(HashBatch::padded_len).iter().sum()
     }
 
@@ -181,16 +196,14 @@ impl EventChecks {
         let frame = EventFrame::decode(bytes.kind, bytes.body).map_err(misplaced)?;
         let mut problems = Vec::new();
         let place = self.events.len();
-        for (row, content) in frame.sections() {
-            let Some((secret, stored)) = content else {
-                continue;
+        for section in frame.stored_sections() {
+            let sections = if section.sealed {
+                &mut self.sealed
+            } else {
+                &mut self.sections
             };
-            if let SectionSecret::Salt(salt) = secret {
-                self.sections.push(&salt, stored);
-                self.wanted.push((place, row.hash));
-            } else if section_hash(&secret, stored) != row.hash {
-                problems.push(altered());
-            }
+            sections.batch.push(section.secret, section.stored);
+            sections.wanted.push((place, *section.hash));
         }
         self.facts.push(&frame.facts_salt, frame.facts_bytes);
         let keys = self.keys(place, &frame.facts);
@@ -228,13 +241,15 @@ impl EventChecks {
     }
 
     fn check_sections(&mut self) {
-        self.sections.finish(&mut self.hashes);
-        for ((place, wanted), hash) in self.wanted.drain(..).zip(&self.hashes) {
-            if *hash != wanted
-                && let Some(event) = self.events.get_mut(place)
-                && !event.problems.contains(&altered())
-            {
-                event.problems.push(altered());
+        for sections in [&mut self.sections, &mut self.sealed] {
+            sections.batch.finish(&mut self.hashes);
+            for ((place, wanted), hash) in sections.wanted.drain(..).zip(&self.hashes) {
+                if *hash != wanted
+                    && let Some(event) = self.events.get_mut(place)
+                    && !event.problems.contains(&altered())
+                {
+                    event.problems.push(altered());
+                }
             }
         }
     }

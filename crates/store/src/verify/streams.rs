@@ -19,6 +19,17 @@ struct Head {
     is_bare: bool,
 }
 
+impl Head {
+    /// Of no event yet.
+    const NEW: Self = Self {
+        revision: 0,
+        sequence: 0,
+        hash: [0; 32],
+        coordinate: None,
+        is_bare: false,
+    };
+}
+
 /// The heads of all streams met so far.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -126,8 +137,8 @@ impl Streams {
     pub(super) fn link(
         &mut self,
         order: &Ordering,
-        hash: Digest,
-        coordinate: Option<[u8; 16]>,
+        hash: &Digest,
+        coordinate: Option<&[u8; 16]>,
         lost: &[Range<u64>],
     ) -> Linked {
         let unreadable = order
@@ -143,7 +154,7 @@ impl Streams {
         if let Some(problem) = broken_link(head, order, unreadable) {
             problems.push(("stream.broken", problem));
         }
-        let known = head.and_then(|head| head.coordinate);
+        let known = head.and_then(|head| head.coordinate.as_ref());
         if let (Some(known), Some(now)) = (known, coordinate)
             && known != now
         {
@@ -152,19 +163,20 @@ impl Streams {
         }
         // One that the stream is known by has its owner already.
         if let Some(coordinate) = coordinate.filter(|now| known != Some(*now)) {
-            let owner = *self.coordinates.entry(coordinate).or_insert(order.stream);
+            let owner = *self.coordinates.entry(*coordinate).or_insert(order.stream);
             if owner != order.stream {
                 let detail = "a second stream begins for the same scope and entity".to_owned();
                 problems.push(("stream.second", detail));
             }
         }
-        entry.insert_entry(Head {
-            revision: order.revision,
-            sequence: order.sequence,
-            hash,
-            coordinate: known.or(coordinate),
-            is_bare: coordinate.is_none(),
-        });
+        let head = entry.or_insert(Head::NEW);
+        head.revision = order.revision;
+        head.sequence = order.sequence;
+        head.hash = *hash;
+        head.is_bare = coordinate.is_none();
+        if head.coordinate.is_none() {
+            head.coordinate = coordinate.copied();
+        }
         Linked { opens, problems }
     }
 }
@@ -221,7 +233,7 @@ mod tests {
 
     fn link(streams: &mut Streams, order: Ordering, lost: &[Range<u64>]) -> Vec<&'static str> {
         let hash = [order.sequence as u8 + 1; 32];
-        let linked = streams.link(&order, hash, Some([1; 16]), lost);
+        let linked = streams.link(&order, &hash, Some(&[1; 16]), lost);
         linked.problems.into_iter().map(|(code, _)| code).collect()
     }
 
