@@ -2,7 +2,7 @@ use crate::{
     EventId, FormatError, FoundSection, MAX_FACTS_LEN, MAX_SECTIONS, MAX_TAGS, Names, SectionRow,
     SectionRows, check_scope,
     cursor::Cursor,
-    name::{decode_name, encode_name, skip_name},
+    name::{check_slash, decode_name, encode_name, skip_name},
     section::check_payload_len,
 };
 
@@ -213,7 +213,7 @@ impl<'a> FactsRef<'a> {
         let event_id = *input.chunk()?;
         let entity = decode_name(&mut input, "entity")?;
         let scope = decode_name(&mut input, "scope")?;
-        check_scope(scope)?;
+        check_slash(scope)?;
         let kind = decode_name(&mut input, "kind")?;
         let payload_version = input.u16()?;
         let tags = Names::decode(&mut input, MAX_TAGS, "tags")?;

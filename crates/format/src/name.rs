@@ -19,16 +19,36 @@ pub fn check_name(name: &str, what: &'static str) -> Result<(), FormatError> {
     if name.is_empty() {
         return Err(FormatError::Invalid(what));
     }
-    // Almost every name is printable ASCII: decide those without decoding, and without stopping early,
-    // so that it is done many bytes at a time.
-    let odd = |byte: u8| byte.wrapping_sub(0x20) >= 0x5f;
-    if !name.bytes().fold(false, |any, byte| any | odd(byte)) {
+    // Almost every name is printable ASCII: decide those without decoding.
+    if is_printable(name.as_bytes()) {
         return Ok(());
     }
     if name.chars().any(char::is_control) {
         return Err(FormatError::Invalid(what));
     }
     Ok(())
+}
+
+/// Whether all bytes are printable ASCII: eight at a time, without stopping early.
+fn is_printable(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let Some(last) = bytes.last_chunk::<8>() else {
+        let printable = |byte: &u8| byte.wrapping_sub(0x20) < 0x5f;
+        return rest.iter().fold(true, |all, byte| all & printable(byte));
+    };
+    // The last eight overlap the eight before them.
+    let words = words.iter().chain(Some(last));
+    words.fold(0, |any, word| any | odd_bytes(u64::from_le_bytes(*word))) == 0
+}
+
+/// Not zero if a byte of the word is below 0x20 or above 0x7e.
+fn odd_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // With the high bits set no byte borrows of its neighbour, and with them cleared none carries into it.
+    let below = !((word | HIGH) - 0x20 * ONES);
+    let above = (word & !HIGH) + ONES;
+    (word | below | above) & HIGH
 }
 
 /// Checks an entity, the second half of a coordinate: as [`check_name`]; it may contain `/`.
@@ -53,6 +73,11 @@ pub fn check_kind(name: &str) -> Result<(), FormatError> {
 /// As [`check_name`].
 pub fn check_scope(name: &str) -> Result<(), FormatError> {
     check_name(name, "scope")?;
+    check_slash(name)
+}
+
+/// What a scope is refused for that may be another name.
+pub(crate) fn check_slash(name: &str) -> Result<(), FormatError> {
     if name.contains('/') {
         return Err(FormatError::Invalid("scope"));
     }
@@ -157,5 +182,38 @@ impl<'a> Names<'a> {
             }
             decode_name(&mut input, "names").ok()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_counts_wherever_it_stands() {
+        let printable = |byte: u8| matches!(byte, 0x20..=0x7e);
+        for len in 1..=40 {
+            for at in 0..len {
+                for byte in 0..=0xffu8 {
+                    let mut bytes = vec![b'~'; len];
+                    bytes[at] = byte;
+                    assert_eq!(
+                        is_printable(&bytes),
+                        printable(byte),
+                        "{byte:#x} at {at} of {len}"
+                    );
+                }
+            }
+        }
+        // None hides behind its neighbours.
+        for pair in 0..=0xffffu16 {
+            let [low, high] = pair.to_le_bytes();
+            let bytes = [b' ', low, high, b'~', b' ', b'~', low, high, b'a'];
+            assert_eq!(
+                is_printable(&bytes),
+                printable(low) && printable(high),
+                "{pair:#x}"
+            );
+        }
     }
 }
