@@ -273,12 +273,10 @@ impl Chain {
             }
         }
         let coordinate = passed.keys.as_ref().map(|facts| &facts.coordinate);
-        let linked = self
+        let wrong = |code, detail| findings.wrong(damage(code, detail));
+        let opens = self
             .streams
-            .link(order, &passed.hash, coordinate, &self.lost);
-        for (code, detail) in linked.problems {
-            findings.wrong(damage(code, detail));
-        }
+            .link(order, &passed.hash, coordinate, &self.lost, wrong);
         if order.recorded_at < self.last_recorded {
             let detail = "the event is recorded earlier than the one before it".to_owned();
             findings.wrong(damage("event.recorded_at", detail));
@@ -326,7 +324,7 @@ impl Chain {
             _ => {}
         }
         self.next = order.sequence.saturating_add(1);
-        derived.event(passed, linked.opens);
+        derived.event(passed, opens);
     }
 
     /// The group's last event was passed.

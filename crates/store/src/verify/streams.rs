@@ -89,15 +89,6 @@ fn id_of(stream: &StreamId) -> u128 {
     u128::from_le_bytes(*stream)
 }
 
-/// What the link of an event to its stream says.
-#[derive(Debug)]
-pub(super) struct Linked {
-    /// It begins the stream, or follows a full stub in it.
-    pub(super) opens: bool,
-    /// Code and detail of what is wrong.
-    pub(super) problems: Vec<(&'static str, String)>,
-}
-
 impl Streams {
     pub(super) fn len(&self) -> u64 {
         self.heads.len() as u64
@@ -136,19 +127,20 @@ impl Streams {
         }
     }
 
-    /// Links the next event to its stream and says what is wrong with the link. `lost` are the
-    /// sequences that couldn't be read: a link into them can't be judged.
+    /// Links the next event to its stream, and says code and detail of what is wrong with the link. `lost`
+    /// are the sequences that couldn't be read: a link into them can't be judged. Whether the event begins
+    /// its stream, or follows a full stub in it.
     pub(super) fn link(
         &mut self,
         order: &Ordering,
         hash: &Digest,
         coordinate: Option<&[u8; 16]>,
         lost: &[Range<u64>],
-    ) -> Linked {
+        mut wrong: impl FnMut(&'static str, String),
+    ) -> bool {
         let unreadable = order
             .previous_sequence
             .is_some_and(|previous| is_lost(lost, previous));
-        let mut problems = Vec::new();
         let mut entry = self.heads.entry(id_of(&order.stream));
         let head = match &mut entry {
             Entry::Occupied(head) => Some(&*head.get_mut()),
@@ -156,21 +148,21 @@ impl Streams {
         };
         let opens = order.revision == 0 || head.is_some_and(|head| head.is_bare);
         if let Some(problem) = broken_link(head, order, unreadable) {
-            problems.push(("stream.broken", problem));
+            wrong("stream.broken", problem);
         }
         let known = head.and_then(|head| head.coordinate.as_ref());
         if let (Some(known), Some(now)) = (known, coordinate)
             && known != now
         {
             let detail = "the event has another scope or entity than its stream".to_owned();
-            problems.push(("stream.coordinate_changed", detail));
+            wrong("stream.coordinate_changed", detail);
         }
         // One that the stream is known by has its owner already.
         if let Some(coordinate) = coordinate.filter(|now| known != Some(*now)) {
             let owner = *self.coordinates.entry(*coordinate).or_insert(order.stream);
             if owner != order.stream {
                 let detail = "a second stream begins for the same scope and entity".to_owned();
-                problems.push(("stream.second", detail));
+                wrong("stream.second", detail);
             }
         }
         let head = entry.or_insert(Head::NEW);
@@ -181,7 +173,7 @@ impl Streams {
         if head.coordinate.is_none() {
             head.coordinate = coordinate.copied();
         }
-        Linked { opens, problems }
+        opens
     }
 }
 
@@ -237,8 +229,10 @@ mod tests {
 
     fn link(streams: &mut Streams, order: Ordering, lost: &[Range<u64>]) -> Vec<&'static str> {
         let hash = [order.sequence as u8 + 1; 32];
-        let linked = streams.link(&order, &hash, Some(&[1; 16]), lost);
-        linked.problems.into_iter().map(|(code, _)| code).collect()
+        let mut problems = Vec::new();
+        let wrong = |code, _| problems.push(code);
+        streams.link(&order, &hash, Some(&[1; 16]), lost, wrong);
+        problems
     }
 
     #[test]
