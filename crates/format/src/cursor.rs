@@ -27,6 +27,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next bytes where they stand: to be copied once, into their place, and not by way of a result.
+    /// What goes through memory word by word and comes back two words at once makes the processor wait, for
+    /// longer than a name takes to check; so what is decoded for every event is decoded in its caller.
     #[inline]
     pub(crate) fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], FormatError> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {

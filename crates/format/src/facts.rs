@@ -201,7 +201,8 @@ impl<'a> FactsRef<'a> {
     ///
     /// # Errors
     /// [`FormatError`] for anything that [`Facts::encode`] would not have written.
-    #[inline]
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         if bytes.len() > MAX_FACTS_LEN {
             return Err(FormatError::Limit {

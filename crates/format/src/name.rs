@@ -133,6 +133,8 @@ pub struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Checks every name and their order.
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     pub(crate) fn decode(
         input: &mut Cursor<'a>,
         max: usize,

@@ -47,7 +47,8 @@ impl Ordering {
         out
     }
 
-    #[inline]
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     pub(crate) fn decode(input: &mut Cursor<'_>) -> Result<Self, FormatError> {
         let order = Self {
             sequence: input.u64()?,

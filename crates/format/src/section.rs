@@ -186,7 +186,8 @@ pub(crate) struct RawSealed<'a> {
 }
 
 impl<'a> RawRow<'a> {
-    #[inline]
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
         let name = decode_name(input, "section name")?;
         let stored_len = input.u32()?;
@@ -244,6 +245,8 @@ pub struct SectionRows<'a> {
 
 impl<'a> SectionRows<'a> {
     /// Checks every row, that no two share a name, and the length of the payload.
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     pub(crate) fn decode(input: &mut Cursor<'a>) -> Result<Self, FormatError> {
         let count = input.u8()?;
         if usize::from(count) > MAX_SECTIONS {

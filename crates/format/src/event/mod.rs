@@ -306,7 +306,8 @@ impl<'a> EventFrame<'a> {
     ///
     /// # Errors
     /// [`FormatError`] for anything that the encoders would not have written.
-    #[inline]
+    // Always: see `Cursor::chunk`.
+    #[inline(always)]
     pub fn decode(kind: FrameType, body: &'a [u8]) -> Result<Self, FormatError> {
         if !matches!(kind, FrameType::Event | FrameType::PayloadStub) {
             return Err(FormatError::Invalid("type of an event frame"));

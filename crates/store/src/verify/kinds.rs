@@ -57,14 +57,21 @@ impl KnownKinds {
 
 /// Spreads kinds over the places; nothing rests on it but time.
 fn spread(kind: &str) -> u64 {
+    let mix = |hash: u64, word: u64| {
+        let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed.rotate_left(29)
+    };
     let (words, rest) = kind.as_bytes().as_chunks::<8>();
-    let mut last = [0; 8];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let words = words.iter().chain(Some(&last));
-    let hash = words.fold(kind.len() as u64, |hash, word| {
-        let mixed = hash ^ u64::from_le_bytes(*word);
-        mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    });
+    let hash = match kind.as_bytes().last_chunk::<8>() {
+        // The last eight bytes overlap those before.
+        Some(last) => {
+            let words = words.iter().chain(Some(last));
+            words.fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)))
+        }
+        None => rest
+            .iter()
+            .fold(0, |hash, byte| mix(hash, u64::from(*byte))),
+    };
     hash ^ hash >> 32
 }
 
