@@ -261,11 +261,10 @@ impl Block {
         while let Some((body, header)) = block.header(segment, at) {
             let group_end = body + header.frames_len as usize;
             // The rest of a group that has begun is read too: no byte is read twice for it.
-            if group_end > block.len
-                && (group_end - at > LARGEST
-                    || block.fill(segment, group_end, end).is_none()
-                    || group_end > block.len)
-            {
+            if group_end > block.len && group_end - at <= LARGEST {
+                block.fill(segment, group_end, end);
+            }
+            if group_end > block.len {
                 break;
             }
             block.groups.push((at, body, header));
