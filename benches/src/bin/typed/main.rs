@@ -311,7 +311,8 @@ fn repeats(
         anyhow::ensure!(journal.append(event(number))?.already());
         Ok(())
     };
-    median(10_000, |_| known(next()))?;
+    // As many as there are pages, so that they are warm.
+    median(500_000, |_| known(next()))?;
     let time = median(50_000, |_| known(next()))?;
     println!(
         "append again what is known, anywhere in it, {how}: {:.1} µs; memory {} MiB before, {} MiB after",

@@ -11,7 +11,6 @@ mod conditions;
 mod derived;
 mod desk;
 mod elsewhere;
-mod entries;
 mod generations;
 pub(crate) mod housekeeper;
 mod lead;
@@ -21,7 +20,6 @@ mod receipt;
 mod repeat;
 mod replace;
 mod rotate;
-mod stored;
 mod ticket;
 mod waiting;
 
@@ -38,9 +36,8 @@ pub(crate) use anchors::Anchors;
 pub(crate) use batch::Preparer;
 pub(crate) use baton::{Baton, MAX_HEADER, sign};
 pub(crate) use conditions::BatchKeys;
-pub(crate) use derived::{Derived, DerivedFiles, offsets_may_be_unsynced};
+pub(crate) use derived::{Derived, DerivedFiles, entries_of_scan, offsets_may_be_unsynced};
 pub(crate) use desk::Desk;
-pub(crate) use entries::entries_of_scan;
 pub(crate) use order::{Head, Order, Stopped};
 pub(crate) use pool::Pool;
 pub(crate) use receipt::proof_text;
@@ -438,7 +435,7 @@ impl Writer {
         }
         let durable = first + events.len() as u64;
         let opens = |event: &OrderedEvent| self.opens(&view, event);
-        let entries = entries::entries_of(first, events, &done.keys, opens);
+        let entries = derived::entries_of(first, events, &done.keys, opens);
         let index = view
             .index
             .with_tail(&view.index.tail().push(durable, entries));

@@ -120,7 +120,7 @@ impl RetentionRule {
     }
 
     /// Whether it makes sense, and its name and reason can stand in the journal: what
-    /// [`Journal::retain`] asks of every rule before it changes anything.
+    /// [`Journal::retain`](crate::Journal::retain) asks of every rule before it changes anything.
     ///
     /// # Errors
     /// [`Misuse::Retention`]; [`Misuse::Event`] of a name or a reason.

@@ -18,7 +18,6 @@ mod findings;
 mod groups;
 mod history;
 mod ids;
-mod kinds;
 mod options;
 mod plan;
 mod progress;

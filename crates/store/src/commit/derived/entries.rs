@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{conditions::BatchKeys, order::OrderedEvent};
 use crate::{
+    commit::{conditions::BatchKeys, order::OrderedEvent},
     config::{Bug, planted},
     index::{Entry, Table},
     segment::ScannedEvent,
 };
 
 /// What the index holds of a group that was just written.
-pub(super) fn entries_of(
+pub(in crate::commit) fn entries_of(
     first: u64,
     events: &[OrderedEvent],
     keys: &[Arc<BatchKeys>],

@@ -1,9 +1,11 @@
+mod kinds;
+
 use factlog_format::{
     Digest, Encoding, EventFrame, EventId, FactsRef, FormatError, FrameType, FullStub, HashBatch,
     HashSort, JournalEvent, JournalId, Ordering, SPINE_LEN, event_hashes,
 };
 
-use super::kinds::{KnownKinds, Place};
+use self::kinds::{KnownKinds, Place};
 use crate::{
     index::{kind_of_category, push_coordinate, push_kind, push_tags},
     segment::SegmentFile,

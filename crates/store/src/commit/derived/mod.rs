@@ -1,3 +1,6 @@
+mod entries;
+mod stored;
+
 use std::{
     collections::VecDeque,
     path::Path,
@@ -8,7 +11,8 @@ use factlog_format::{JournalId, ManifestRow};
 use factlog_fs::{OpenMode, StoreFs};
 use factlog_proof::Hash;
 
-use super::{Writer, receipt::GroupProof, stored::StoredEntries};
+use self::stored::StoredEntries;
+use super::{Writer, receipt::GroupProof};
 use crate::{
     Damage, Error, Options,
     compact::erasing_from,
@@ -25,6 +29,9 @@ use crate::{
     sync::Mutex,
     tree::{TreeReader, TreeWriter},
 };
+
+pub(super) use entries::entries_of;
+pub(crate) use entries::entries_of_scan;
 
 /// Beyond so many events whose derived entries aren't written yet, commits write them themselves.
 const BACKLOG: u64 = 1 << 16;
