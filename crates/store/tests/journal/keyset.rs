@@ -464,10 +464,12 @@ fn what_was_decrypted_is_in_no_debug_output() {
     let mut lent = journal.reader().read(Query::stream("bank", "a"));
     let lent = format!("{:?}", lent.next_ref().unwrap().unwrap());
     let data = event.data().unwrap();
+    // The name as numbers in a list, too long to come up in a salt by chance.
+    let numbers = format!("{:?}", b"Lovelace");
+    let numbers = numbers.trim_matches(['[', ']']);
     for shown in [format!("{event:?}"), format!("{data:?}"), lent] {
-        // As numbers in a list, or as text.
         assert!(
-            !shown.contains("Lovelace") && !shown.contains("123, 34"),
+            !shown.contains("Lovelace") && !shown.contains(numbers),
             "{shown}"
         );
     }
