@@ -11,9 +11,9 @@ export const need = (holds, what) => {
   if (!holds) throw new Bad("case.malformed", what);
 };
 
-/** What only a newer version may know. */
+/** What only another version may know, most likely a newer one. */
 export const known = (holds, what) => {
-  if (!holds) throw new Bad("case.unsupported", `${what} needs a newer version`);
+  if (!holds) throw new Bad("case.unsupported", `${what} needs another version`);
 };
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

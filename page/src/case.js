@@ -100,6 +100,7 @@ class Record {
   spine(journal) {
     const spine = new Uint8Array(128);
     const view = new DataView(spine.buffer);
+    spine[0] = 1;
     spine[1] = 1;
     spine.set(journal, 8);
     view.setBigUint64(24, this.sequence, true);
@@ -214,7 +215,7 @@ export class Case {
     need(!begins("c2sp.org/tlog-proof"), "it is a receipt and no evidence case");
     need(begins("FACTCASE"), "it is no evidence case: it begins otherwise than every one of them");
     cut.take(8);
-    known(cut.u8() === 0, "the case");
+    known(cut.u8() === 1, "the case");
     need(bytes.length >= 32, "it ends too early");
     const body = bytes.subarray(0, bytes.length - 32);
     if (!same(caseFileHash(body), bytes.subarray(body.length))) {

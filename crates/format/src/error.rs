@@ -15,8 +15,8 @@ pub enum FormatError {
     /// A value that no encoder writes: reserved bits, unsorted lists, unknown codes, bad padding.
     #[error("{0} has a value that is not allowed")]
     Invalid(&'static str),
-    /// The value is well formed but needs a newer version of factlog.
-    #[error("{0} needs a newer version of factlog")]
+    /// The value may be well formed, but needs another version of factlog: most likely a newer one.
+    #[error("{0} needs another version of factlog")]
     Unsupported(&'static str),
     /// A checksum or keyed check doesn't fit its bytes.
     #[error("the checksum of {0} does not match")]

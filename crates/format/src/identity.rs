@@ -11,7 +11,7 @@ const CRC_LINE_LEN: usize = "crc32 00000000\n".len();
 ///
 /// ```text
 /// factlog journal
-/// format 0
+/// format 1
 /// features 0 0 0
 /// id 0f3c…
 /// origin example.com/ledger/0f3c…

@@ -79,8 +79,8 @@ pub use section::{Encoding, SealedRow, SectionRow, SectionRows};
 pub use segment::{SegmentHeader, SegmentInput};
 pub use spine::{SPINE_LEN, Spine};
 
-/// The format version that this build writes. Version 0 promises nothing to later versions.
-pub const FORMAT_VERSION: u8 = 0;
+/// The format version that this build writes, and the newest that it reads. Version 0 was that of development.
+pub const FORMAT_VERSION: u8 = 1;
 /// The hash suite of this format: BLAKE3 for sections, facts and events, SHA-256 for the tree.
 pub const HASH_SUITE: u8 = 1;
 

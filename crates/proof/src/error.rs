@@ -235,8 +235,8 @@ pub enum ReceiptError {
     /// its spine commits to.
     #[error("the event in the proof is not valid")]
     Event(#[source] FormatError),
-    /// The event needs a newer version of factlog: not decided, rather than wrong.
-    #[error("the event in the proof needs a newer version of factlog")]
+    /// The event needs another version of factlog: not decided, rather than wrong.
+    #[error("the event in the proof needs another version of factlog")]
     UnsupportedEvent(#[source] FormatError),
     /// The event decodes, but not from the bytes that encode it.
     #[error("the event in the proof is not in its one valid encoding")]

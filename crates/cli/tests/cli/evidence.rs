@@ -452,7 +452,7 @@ fn the_command_says_of_every_vector_what_is_to_be_said() {
         .iter()
         .filter_map(|event| event["sequence"].as_u64())
         .collect();
-    assert_eq!(drawn, [2, 6, 7]);
+    assert_eq!(drawn, [1, 2, 7]);
 }
 
 fn workspace() -> PathBuf {

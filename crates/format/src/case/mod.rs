@@ -16,7 +16,7 @@ use record::Met;
 pub const MAX_CASE_LEN: usize = 1 << 30;
 /// What every case file begins with.
 pub const CASE_MAGIC: [u8; 8] = *b"FACTCASE";
-const VERSION: u8 = 0;
+const VERSION: u8 = 1;
 const DIGEST_LEN: usize = 32;
 /// Stands for "not in the journal"; no event can have it as its sequence.
 const UNLOGGED: u64 = u64::MAX;

@@ -353,7 +353,8 @@ fn records() -> Vec<Row> {
     vec![
         ("spine-short", "spine", TRUNCATED, good("spine")[..127].to_vec()),
         ("spine-trailing", "spine", TRAILING, [&good("spine")[..], &[0]].concat()),
-        ("spine-version", "spine", UNSUPPORTED, changed("spine", 0, 9)),
+        ("spine-version", "spine", UNSUPPORTED, changed("spine", 0, 2)),
+        ("spine-version-0", "spine", UNSUPPORTED, changed("spine", 0, 0)),
         ("spine-hash-suite", "spine", UNSUPPORTED, changed("spine", 1, 2)),
         ("spine-flag", "spine", UNSUPPORTED, changed("spine", 2, 1)),
         ("spine-reserved", "spine", INVALID, changed("spine", 4, 1)),
@@ -381,7 +382,8 @@ fn files() -> Vec<Row> {
     vec![
         ("segment-magic", "segment-header", INVALID, segment(0, b'f')),
         ("segment-flipped-bit", "segment-header", CHECKSUM, changed("segment-header", 60, 0xff)),
-        ("segment-version", "segment-header", UNSUPPORTED, segment(8, 1)),
+        ("segment-version", "segment-header", UNSUPPORTED, segment(8, 2)),
+        ("segment-version-0", "segment-header", UNSUPPORTED, segment(8, 0)),
         ("segment-incompatible", "segment-header", UNSUPPORTED, segment(16, 1)),
         ("segment-reserved", "segment-header", INVALID, segment(10, 1)),
         ("segment-after-crc", "segment-header", INVALID, {
@@ -395,7 +397,8 @@ fn files() -> Vec<Row> {
         ("segment-input-of-later-generation", "segment-header", INVALID, compacted(136 + 8, 9)),
         ("manifest-magic", "manifest", INVALID, manifest(0, b'f')),
         ("manifest-flipped-bit", "manifest", CHECKSUM, changed("manifest", 100, 0xff)),
-        ("manifest-version", "manifest", UNSUPPORTED, manifest(8, 1)),
+        ("manifest-version", "manifest", UNSUPPORTED, manifest(8, 2)),
+        ("manifest-version-0", "manifest", UNSUPPORTED, manifest(8, 0)),
         ("manifest-incompatible", "manifest", UNSUPPORTED, manifest(12, 1)),
         ("manifest-gap", "manifest", INVALID, manifest(68 + 96, 7)),
         ("manifest-generation-twice", "manifest", INVALID, manifest(68 + 96 + 16, 1)),
@@ -409,7 +412,10 @@ fn files() -> Vec<Row> {
         ("manifest-too-many-rows", "manifest", TRUNCATED, manifest(63, 0xff)),
         ("journal-flipped-bit", "journal-file", CHECKSUM, changed("journal-file", 40, b'1')),
         ("journal-version", "journal-file", UNSUPPORTED, {
-            journal_text(|text| text.replace("format 0", "format 1"))
+            journal_text(|text| text.replace("format 1", "format 2"))
+        }),
+        ("journal-version-0", "journal-file", UNSUPPORTED, {
+            journal_text(|text| text.replace("format 1", "format 0"))
         }),
         ("journal-incompatible", "journal-file", UNSUPPORTED, {
             journal_text(|text| text.replace("features 0", "features 1"))

@@ -71,7 +71,7 @@ fn derivations_are_those_of_the_page() {
         sealed.commitment,
         blake3::derive_key("factlog 1 key commitment", &section)
     );
-    let mut aad = vec![0];
+    let mut aad = vec![1];
     aad.extend_from_slice(&JOURNAL);
     aad.extend_from_slice(&EVENT);
     for name in ["bank", "account-0042", "account.opened", "data"] {

@@ -18,7 +18,9 @@ const MAX_JOURNAL_LEN: usize = 4 << 10;
 /// What a journal's directory says of itself before any event is read.
 #[derive(Debug)]
 pub(super) struct Directory {
+    /// Zeros if nothing that can be read tells it.
     pub(super) id: JournalId,
+    pub(super) has_id: bool,
     /// `None` if `JOURNAL` is missing or damaged.
     pub(super) identity: Option<Identity>,
     /// Whether there is a `JOURNAL`, whatever it holds.
@@ -92,13 +94,15 @@ impl Directory {
         });
         let mut directory = Self {
             id: [0; 16],
+            has_id: false,
             identity,
             has_journal_file,
             manifest,
             segments,
         };
         directory.settle_id(fs, layout, findings);
-        check_keys(fs, layout, &directory.id, findings)?;
+        let id = directory.has_id.then_some(&directory.id);
+        check_keys(fs, layout, id, findings)?;
         Ok(directory)
     }
 
@@ -120,6 +124,7 @@ impl Directory {
             .or(by_segment)
             .or(by_manifest)
             .or(by_journal);
+        self.has_id = id.is_some();
         self.id = id.unwrap_or_default();
         if by_journal.is_some_and(|id| id != self.id) {
             let detail = "JOURNAL names another journal than the segments";
@@ -256,7 +261,7 @@ fn list_segments(
 fn check_keys(
     fs: &dyn StoreFs,
     layout: &Layout,
-    journal: &JournalId,
+    journal: Option<&JournalId>,
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let dir = layout.keys();
@@ -274,7 +279,7 @@ fn check_keys(
 fn check_secret(
     fs: &dyn StoreFs,
     layout: &Layout,
-    journal: &JournalId,
+    journal: Option<&JournalId>,
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let path = layout.secret();
@@ -282,7 +287,7 @@ fn check_secret(
     let Some(bytes) = read_small(fs, &path, SECRET_LEN, code, findings)? else {
         return Ok(());
     };
-    if decode_secret(journal, &bytes).is_none() {
+    if journal.is_some_and(|journal| decode_secret(journal, &bytes).is_none()) {
         let detail = "the journal's secret is not what was written, or is another journal's";
         findings.wrong(Damage::new(code, &path, detail));
     }

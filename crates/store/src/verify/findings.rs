@@ -61,6 +61,13 @@ impl Findings {
         })
     }
 
+    /// Whether a newer version wrote something of what was met so far.
+    pub(super) fn has_newer(&self) -> bool {
+        self.unchecked
+            .iter()
+            .any(|finding| finding.code == UNSUPPORTED)
+    }
+
     /// Damage is a finding; any other error ends the verification.
     pub(super) fn absorb(&mut self, error: Error) -> Result<(), Error> {
         match error {

@@ -93,7 +93,7 @@ fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Optio
     let fs = options.fs.as_ref();
     let mut findings = Findings::default();
     let directory = Directory::read(fs, &layout, &mut findings)?;
-    let mut evidence = Gathered::gather(options, &layout, &directory.id, &mut findings)?;
+    let mut evidence = Gathered::gather(options, &layout, &directory, &mut findings)?;
     let plans = match &directory.manifest {
         Some(manifest) => plan::named(manifest),
         None => plan::rebuilt(
@@ -109,7 +109,9 @@ fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Optio
     let total = total_len(fs, &layout, &plans)?;
     let mut derived = Derived::open(Arc::clone(&options.fs), &layout, directory.id)?;
     let manifest = directory.manifest.as_ref();
-    if manifest.is_some_and(|manifest| manifest.features.compatible != 0) {
+    // What the list of segments lacks may be what a newer version wrote.
+    let newer = manifest.is_none() && findings.has_newer();
+    if newer || manifest.is_some_and(|manifest| manifest.features.compatible != 0) {
         // A newer version may derive other files.
         derived.lose();
     }
@@ -148,7 +150,8 @@ fn attempt(layout: Layout, options: &VerifyOptions, again: bool) -> Result<Optio
         evidence,
         orphans_say,
         owed: 0,
-        newer: false,
+        newer,
+        newer_end: newer,
         clean: false,
         replaced: false,
         threads: if total < SMALL {
@@ -269,6 +272,8 @@ struct Pass<'v> {
     owed: u64,
     /// A newer version wrote something that can't be read, so what it hides isn't lost.
     newer: bool,
+    /// And it may be at the journal's end, so that nobody knows how many events it hides.
+    newer_end: bool,
     /// The journal was closed cleanly.
     clean: bool,
     /// A segment is gone since MANIFEST was read: compaction has put another in its place.

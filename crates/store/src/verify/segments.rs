@@ -107,6 +107,7 @@ fn open(pass: &mut Pass<'_>, plan: &Plan) -> Result<Option<(SegmentFile, bool)>,
     if is_newer {
         // It is never read in part.
         pass.newer = true;
+        pass.newer_end |= plan.until.is_none();
         pass.chain.lose_headers();
         pass.derived.lose();
         return Ok(None);
@@ -310,6 +311,7 @@ impl<'s> Walk<'s> {
         let damage = Damage::new(code, path, broken.detail.clone()).at(broken.offset);
         pass.findings.wrong(damage.sequence(pass.chain.next));
         pass.newer |= broken.unsupported;
+        pass.newer_end |= broken.unsupported && self.plan.until.is_none();
         pass.owed = pass.owed.max(durable);
         Ok(Next::GoOn)
     }

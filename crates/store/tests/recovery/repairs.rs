@@ -209,7 +209,7 @@ fn a_journal_is_removed_whatever_its_state_and_nothing_else_is() {
         overwrite(
             fs,
             "j/JOURNAL".as_ref(),
-            text.replace("format 0", "format 9").as_bytes(),
+            text.replace("format 1", "format 2").as_bytes(),
         );
     };
     let states: [(&str, Harm<'_>); 4] = [

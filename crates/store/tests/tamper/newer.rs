@@ -1,10 +1,10 @@
 //! What only a newer version knows, wherever it may stand: it is refused as that, never taken for damage and never
-//! for fine, and nothing is written.
+//! for fine, and nothing is written. So is version 0, that of development.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use factlog::{Error, Journal, Options, Outcome, Query};
+use factlog::{Error, Journal, Options, Outcome, Query, repair};
 use factlog_format::{
     CachedValue, CrcSeed, Frame, FrameType, HeaderSignature, Manifest, seal_frame,
 };
@@ -34,7 +34,9 @@ enum Does {
 }
 use Does::{All, AllButSome, Nothing, Reads, ReadsSome};
 
-/// Where a segment header, and MANIFEST, have their first feature word.
+/// Where a segment header, and MANIFEST, have their version.
+const VERSION: usize = 8;
+/// Where they have their first feature word.
 const SEGMENT_WORDS: usize = 16;
 const MANIFEST_WORDS: usize = 12;
 /// Where the body of an event's frame has its facts.
@@ -44,7 +46,10 @@ type Change = fn(&Lab);
 
 const NEWER: &[(&str, Does, Change)] = &[
     ("version of JOURNAL", Nothing, |lab| {
-        journal(lab, "format ", "format 7\n")
+        journal(lab, "format ", "format 2\n")
+    }),
+    ("version 0 of JOURNAL", Nothing, |lab| {
+        journal(lab, "format ", "format 0\n")
     }),
     ("incompatible in JOURNAL", Nothing, |lab| {
         journal(lab, "features ", "features 8 0 0\n")
@@ -55,33 +60,44 @@ const NEWER: &[(&str, Does, Change)] = &[
     ("compatible in JOURNAL", All, |lab| {
         journal(lab, "features ", "features 0 0 8\n")
     }),
-    ("version of MANIFEST", Nothing, |lab| manifest(lab, 8)),
+    ("version of MANIFEST", Nothing, |lab| {
+        manifest(lab, VERSION, 2)
+    }),
+    ("version 0 of MANIFEST", Nothing, |lab| {
+        manifest(lab, VERSION, 0)
+    }),
     ("incompatible in MANIFEST", Nothing, |lab| {
-        manifest(lab, MANIFEST_WORDS)
+        manifest(lab, MANIFEST_WORDS, 8)
     }),
     ("read-only in MANIFEST", Reads, |lab| {
-        manifest(lab, MANIFEST_WORDS + 8)
+        manifest(lab, MANIFEST_WORDS + 8, 8)
     }),
     ("compatible in MANIFEST", All, |lab| {
-        manifest(lab, MANIFEST_WORDS + 16)
+        manifest(lab, MANIFEST_WORDS + 16, 8)
     }),
     ("version of the last segment", Nothing, |lab| {
-        header(lab, LAST, 8)
+        header(lab, LAST, VERSION, 2)
+    }),
+    ("version 0 of the last segment", Nothing, |lab| {
+        header(lab, LAST, VERSION, 0)
     }),
     ("incompatible in the last segment", Nothing, |lab| {
-        header(lab, LAST, SEGMENT_WORDS)
+        header(lab, LAST, SEGMENT_WORDS, 8)
     }),
     ("read-only in the last segment", Reads, |lab| {
-        header(lab, LAST, SEGMENT_WORDS + 8)
+        header(lab, LAST, SEGMENT_WORDS + 8, 8)
     }),
     ("compatible in the last segment", All, |lab| {
-        header(lab, LAST, SEGMENT_WORDS + 16)
+        header(lab, LAST, SEGMENT_WORDS + 16, 8)
     }),
     ("version of a sealed segment", AllButSome, |lab| {
-        header(lab, 1, 8)
+        header(lab, 1, VERSION, 2)
+    }),
+    ("version 0 of a sealed segment", AllButSome, |lab| {
+        header(lab, 1, VERSION, 0)
     }),
     ("incompatible in a sealed segment", AllButSome, |lab| {
-        header(lab, 1, SEGMENT_WORDS)
+        header(lab, 1, SEGMENT_WORDS, 8)
     }),
     ("a frame in the last segment", Nothing, |lab| {
         frame(lab, LAST)
@@ -183,20 +199,20 @@ fn journal(lab: &Lab, start: &str, line: &str) {
     lab.write(path, text.as_bytes());
 }
 
-/// Sets a bit in MANIFEST.
-fn manifest(lab: &Lab, at: usize) {
+/// Sets a byte of MANIFEST.
+fn manifest(lab: &Lab, at: usize, value: u8) {
     let mut bytes = lab.read(manifest_path());
-    bytes[at] |= 8;
+    bytes[at] = value;
     let (content, crc) = bytes.split_last_chunk_mut::<4>().unwrap();
     *crc = crc32fast::hash(content).to_le_bytes();
     lab.write(manifest_path(), &bytes);
 }
 
-/// Sets a bit in the header of a segment, and in MANIFEST what follows from it.
-fn header(lab: &Lab, which: usize, at: usize) {
+/// Sets a byte in the header of a segment.
+fn header(lab: &Lab, which: usize, at: usize, value: u8) {
     let path = segment(lab, which);
     let mut bytes = lab.read(&path);
-    bytes[at] |= 8;
+    bytes[at] = value;
     let len = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let crc = crc32fast::hash(&bytes[..len - 8]);
     bytes[len - 8..len - 4].copy_from_slice(&crc.to_le_bytes());
@@ -277,7 +293,7 @@ fn offsets(lab: &Lab) {
     let crc = crc32fast::hash(&bytes[..44]);
     bytes[44..48].copy_from_slice(&crc.to_le_bytes());
     lab.write(path, &bytes);
-    manifest(lab, MANIFEST_WORDS + 16);
+    manifest(lab, MANIFEST_WORDS + 16, 8);
 }
 
 /// All that is not derived.
@@ -362,6 +378,79 @@ fn a_verification_says_that_it_could_not_check_what_is_newer() {
     assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
+/// Bug: where no file of a journal was of a known version, so that nothing told its id, its secret was called
+/// another journal's, and its tree too long.
+#[test]
+fn a_journal_that_is_of_another_version_throughout_is_refused_and_undecided() {
+    for version in [0, 2] {
+        for lab in [lab(), Lab::rolled()] {
+            for which in 0..segments(&lab).len() {
+                header(&lab, which, VERSION, version);
+            }
+            manifest(&lab, VERSION, version);
+            journal(&lab, "format ", &format!("format {version}\n"));
+            let before = everything(&lab);
+            for error in [
+                Journal::open(DIR, options(&lab.fs)).err(),
+                Journal::open_read_only(DIR, options(&lab.fs)).err(),
+                repair(DIR, &options(&lab.fs)).err(),
+            ] {
+                let error = error.unwrap();
+                assert_eq!(error.code(), UNSUPPORTED);
+                let text = error.to_string();
+                assert!(text.contains("another version of factlog"), "{text}");
+            }
+            let known = lab.bare().known(lab.known());
+            for trust in [lab.bare(), lab.evidence(), known] {
+                let report = lab.verify(&trust);
+                let found = (report.outcome(true), &report.findings[..]);
+                assert_eq!(found, (Outcome::Undecided, &[][..]), "{}", show(&report));
+            }
+            assert!(everything(&lab) == before, "something was written");
+        }
+    }
+}
+
+/// Bug: what a newer version had put behind was taken for cut off, so that a checkpoint made it a rollback.
+#[test]
+fn a_journal_to_which_a_newer_version_appended_is_undecided_and_not_rolled_back() {
+    for manifest_is_newer in [false, true] {
+        let lab = Lab::rolled();
+        let last = segments(&lab).len() - 1;
+        for which in [last - 1, last] {
+            header(&lab, which, SEGMENT_WORDS, 8);
+        }
+        if manifest_is_newer {
+            manifest(&lab, MANIFEST_WORDS, 8);
+        }
+        assert_eq!(does(&lab), Ok(Nothing));
+        for trust in [lab.evidence(), lab.bare().known(lab.known())] {
+            let report = lab.verify(&trust);
+            let found = (report.outcome(true), &report.findings[..]);
+            assert_eq!(found, (Outcome::Undecided, &[][..]), "{}", show(&report));
+        }
+    }
+}
+
+/// What a newer version wrote before the end hides no end: the journal's own list tells how many events it holds.
+#[test]
+fn a_newer_segment_before_the_end_hides_no_rollback() {
+    let lab = Lab::rolled();
+    let old = lab.copy();
+    header(&old, 1, SEGMENT_WORDS, 8);
+    let journal = lab.open();
+    journal.append(event("account-1", "later")).unwrap();
+    let checkpoint = journal.reader().checkpoint().unwrap();
+    journal.close().unwrap();
+    let report = old.verify(&old.bare().key(lab.key.clone()).checkpoint(checkpoint));
+    assert_eq!(
+        codes(&report.findings),
+        ["history.rolled_back"],
+        "{}",
+        show(&report)
+    );
+}
+
 /// Bug: an event at an unclean end that this build couldn't decode was taken for a torn write, and set aside.
 #[test]
 fn what_is_newer_at_an_unclean_end_is_not_taken_for_torn() {
@@ -410,7 +499,7 @@ fn values_of_manifest_that_only_newer_versions_know_are_kept() {
 #[test]
 fn feature_words_are_handed_on_to_every_new_segment() {
     let lab = lab();
-    manifest(&lab, MANIFEST_WORDS + 16);
+    manifest(&lab, MANIFEST_WORDS + 16, 8);
     let journal = Journal::open(DIR, options(&lab.fs).segment_len(64 << 10)).unwrap();
     let before = segments(&lab);
     for _ in 0..20 {

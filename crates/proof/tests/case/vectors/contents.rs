@@ -26,15 +26,12 @@ pub(super) fn bytes(vectors: &mut Vectors) {
     let mut other = good.clone();
     other[0] ^= 1;
     vectors.raw("other-magic", other, UNREADABLE, "case.malformed");
-    let mut newer = body();
-    newer[8] = 1;
     let undecided = ["undecided"; 3];
-    vectors.raw(
-        "newer-version",
-        sealed(newer),
-        undecided,
-        "case.unsupported",
-    );
+    for (name, version) in [("newer-version", 2), ("version-0", 0)] {
+        let mut other = body();
+        other[8] = version;
+        vectors.raw(name, sealed(other), undecided, "case.unsupported");
+    }
     let mut reserved = body();
     reserved[9] = 1;
     vectors.raw(

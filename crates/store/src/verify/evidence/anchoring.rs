@@ -291,6 +291,11 @@ impl Found {
                     self.rests_on(size, By::KnownJournals);
                 }
             }
+            Standing::RolledBack { .. } if pass.newer_end => {
+                let detail = "what it lacks of what is known may be what a newer version wrote";
+                let damage = damage("known.not_compared", detail.to_owned());
+                pass.findings.unchecked(damage, By::KnownJournals);
+            }
             Standing::RolledBack {
                 behind_by,
                 true_prefix,
@@ -414,6 +419,12 @@ fn usable_keys(
     path: &std::path::Path,
 ) -> Option<Policy> {
     let origin = pass.origin();
+    if origin.is_empty() && pass.newer {
+        let detail = "only a newer version can say which journal this is, so the evidence was not compared with it";
+        let damage = Damage::new("checkpoint.not_compared", path, detail);
+        pass.findings.unchecked(damage, by);
+        return None;
+    }
     if claimed.origin() != origin {
         let detail = format!(
             "the evidence is about {}, and this journal is {origin}",
@@ -439,7 +450,12 @@ fn usable_keys(
 fn standing(pass: &Pass<'_>, checkpoint: &Checkpoint) -> Compared {
     let size = checkpoint.size();
     if size > pass.chain.next {
-        return Compared::Behind;
+        // What it lacks may be what a newer version wrote.
+        return if pass.newer_end {
+            Compared::Unknown
+        } else {
+            Compared::Behind
+        };
     }
     match pass.chain.history.root_at(size) {
         Some(passed) if passed.root == checkpoint.root() => Compared::Continues,

@@ -12,7 +12,7 @@ use factlog_fs::{FileKind, StoreFs, is_temporary};
 use factlog_proof::{ReceiptError, SignedCheckpoint, TrustPolicy, UnverifiedReceipt, VerifierKey};
 
 use super::{
-    directory::{list, read_small},
+    directory::{Directory, list, read_small},
     findings::Findings,
     options::VerifyOptions,
     report::{Evidence as By, KeySource},
@@ -61,7 +61,7 @@ impl Evidence {
     pub(super) fn gather(
         options: &VerifyOptions,
         layout: &Layout,
-        journal: &JournalId,
+        directory: &Directory,
         findings: &mut Findings,
     ) -> Result<Self, Error> {
         let dir = &layout.dir;
@@ -106,8 +106,8 @@ impl Evidence {
             }
         }
         evidence.read_stored(options.fs.as_ref(), layout, findings)?;
-        if !options.internal {
-            evidence.look_up(options, dir, journal, findings);
+        if !options.internal && directory.has_id {
+            evidence.look_up(options, dir, &directory.id, findings);
         }
         Ok(evidence)
     }
