@@ -198,7 +198,7 @@ impl Preparer<'_> {
         for (events, chance) in events.chunks(AT_ONCE).zip(chance.chunks(AT_ONCE)) {
             let sealed = parts.as_mut().map(|rest| {
                 let sections = events.iter().map(|event| event.sections.len()).sum();
-                let own = rest.split_off(..sections).unwrap_or_default();
+                let own = rest.split_off(..sections).expect("every section is sealed");
                 (&*sealed, own)
             });
             let piece = Piece {

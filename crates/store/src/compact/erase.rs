@@ -30,8 +30,16 @@ type Held = BTreeMap<(u64, u64), SequenceSet>;
 struct Covered {
     /// Whether anything is to be taken.
     takes: bool,
-    /// What a hold keeps, each with the hold.
+    /// What a hold keeps, each with the hold, in order.
     held: Vec<(u64, u64)>,
+}
+
+impl Covered {
+    /// Whether a hold keeps an event. Of a large segment that may be any number of them.
+    fn keeps(&self, sequence: u64) -> bool {
+        let found = self.held.binary_search_by_key(&sequence, |(at, _)| *at);
+        found.is_ok()
+    }
 }
 
 impl Writer {
@@ -115,11 +123,10 @@ impl Writer {
                 false => self.covered(row, pending, &holds)?,
                 true => Covered::default(),
             };
-            let kept: SequenceSet = covered.held.iter().map(|(sequence, _)| *sequence).collect();
             // What a recovery set aside may be anything.
             if covered.takes || self.has_set_aside(row)? {
                 let mut in_turn = TakenInTurn::new(pending, row.first_sequence);
-                let mut taken = |sequence: u64| match kept.contains(sequence) {
+                let mut taken = |sequence: u64| match covered.keeps(sequence) {
                     true => None,
                     false if planted(Bug::NeighbourErased) => {
                         let before = sequence.saturating_sub(1);
@@ -229,5 +236,25 @@ impl Writer {
             self.shared.erasures.follow(receipt.first_sequence(), done);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of sequences has room for so many ranges and leaves out what is more, silently: what was
+    /// gathered in one was erased though it was held.
+    #[test]
+    fn every_event_that_a_hold_keeps_is_kept_however_many_there_are() {
+        let many = (1 << 20) + 2;
+        let covered = Covered {
+            takes: true,
+            held: (0..many).map(|at| (2 * at, 7)).collect(),
+        };
+        for sequence in [0, 2, many, 2 * many - 2] {
+            assert!(covered.keeps(sequence));
+            assert!(!covered.keeps(sequence + 1));
+        }
     }
 }

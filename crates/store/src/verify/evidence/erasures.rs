@@ -263,13 +263,16 @@ fn compare(
         one.hasher.add(sequence, &left.hash);
         one.seen += 1;
         let level = one.ordered.level;
-        taken = Some(taken.map_or(level, |taken| taken.and(level)));
+        // What a hold kept, the erasure didn't take: if it is gone all the same, that is another's doing.
+        let kept = one.done.is_some_and(|done| done.is_held(sequence));
+        if !kept {
+            taken = Some(taken.map_or(level, |taken| taken.and(level)));
+        }
         if own {
             let detail = "an erasure covers an event of the journal itself";
             findings.wrong(damage("erasure.contradicted", detail));
         }
-        let applied = one.done.filter(|done| !done.is_held(sequence));
-        if applied.is_some() && left.is_readable(level) {
+        if one.done.is_some() && !kept && left.is_readable(level) {
             let detail = format!(
                 "the erasure of event {} took this, and it is here",
                 one.sequence
@@ -321,5 +324,63 @@ fn pending(pass: &mut Pass<'_>, all: &[Compared<'_>]) {
         let path = pass.layout.manifest();
         let damage = Damage::new("manifest.value_mismatch", &path, detail);
         pass.findings.wrong(damage.sequence(oldest.sequence));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use factlog_format::SequenceSet;
+
+    use super::*;
+
+    /// The codes of what is wrong with the last of ten events of an erasure at this level, of which so much is
+    /// gone, where its completion says that a hold kept it.
+    fn codes(level: ErasureLevel, left: &Left) -> Vec<&'static str> {
+        let set: SequenceSet = (1..=10).collect();
+        let ordered = ErasureOrdered {
+            level,
+            policy: "age".to_owned(),
+            reason: "old".to_owned(),
+            set,
+            commitment: [0; 32],
+        };
+        let done = ErasureCompleted {
+            erasure: 20,
+            held: vec![(21, [10].into_iter().collect())],
+        };
+        let mut all = [Compared {
+            sequence: 20,
+            ordered: &ordered,
+            done: Some(&done),
+            hasher: ErasureHasher::new(),
+            seen: 0,
+        }];
+        let mut findings = Findings::default();
+        let damage = |code, detail: &str| Damage::new(code, Path::new("x.seg"), detail);
+        compare(&mut findings, &mut all, (10, left, true, false), &damage);
+        findings.findings.iter().map(|found| found.code).collect()
+    }
+
+    /// The keeper had it erased all the same: the stub that the erasure would have left fits every hash.
+    #[test]
+    fn a_stub_of_what_a_hold_kept_is_named() {
+        let whole = |gone: u16| Left {
+            hash: [0; 32],
+            present: Some(1 & !gone),
+            gone,
+        };
+        let bare = Left {
+            hash: [0; 32],
+            present: None,
+            gone: u16::MAX,
+        };
+        let payload = ErasureLevel::Sections(u16::MAX);
+        for level in [payload, ErasureLevel::Full] {
+            assert!(codes(level, &whole(0)).is_empty());
+            assert_eq!(codes(level, &whole(1)), ["stub.unauthorised"]);
+            assert_eq!(codes(level, &bare), ["stub.unauthorised"]);
+        }
     }
 }
