@@ -106,7 +106,7 @@ fn measure(journal: &Journal, dir: &Path, random: &mut Random, is_full: bool) ->
     journal.retention_plan(&retention)?;
     let plan = start.elapsed().as_secs_f64();
     println!("| to find what goes | {plan:.1} s |");
-    let full = on_disk(dir)?;
+    let (full, events) = (on_disk(dir)?, journal.reader().len());
     // From here on the high-water mark is that of the retention.
     fs::write("/proc/self/clear_refs", "5")?;
     let (mut took, mut gone) = (0.0, 0.0);
@@ -142,7 +142,7 @@ fn measure(journal: &Journal, dir: &Path, random: &mut Random, is_full: bool) ->
         appended.shown(),
         appended.rate / alone.rate
     );
-    let grown = appended.events as f64 * full / journal.reader().len() as f64;
+    let grown = appended.events as f64 * full / events as f64;
     println!(
         "| segments after | {:.0} MB less than before, but for what was appended meanwhile |",
         (full + grown - on_disk(dir)?) / 1e6
