@@ -125,3 +125,63 @@ impl Compare {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use factlog_fs::{Access, MemFs, write_all_at};
+
+    use super::*;
+
+    const PIECE: usize = 32;
+    const PIECES: usize = 3 * BUFFER / PIECE + 5;
+    const AT_ONCE: usize = 1000;
+
+    fn piece(number: usize) -> [u8; PIECE] {
+        [number as u8 | 1; PIECE]
+    }
+
+    /// Compares many at once, and one by one where that fails, and says which pieces aren't the same.
+    fn differing(fs: &MemFs) -> Vec<(usize, Compared)> {
+        let mut file = Compare::open(fs, "file".into()).unwrap().unwrap();
+        let (mut at, mut found) = (0, Vec::new());
+        while at < PIECES {
+            let some = at..PIECES.min(at + AT_ONCE);
+            if !file.pass(some.clone().map(piece)).unwrap() {
+                for number in some.clone() {
+                    let compared = file.next(&piece(number)).unwrap();
+                    found.extend((compared != Compared::Same).then_some((number, compared)));
+                }
+            }
+            at = some.end;
+            assert_eq!(file.offset(), (at * PIECE) as u64);
+        }
+        found
+    }
+
+    #[test]
+    fn what_differs_is_found_wherever_it_stands_though_many_are_compared_at_once() {
+        let fs = MemFs::new();
+        let file = fs.create_new(Path::new("file"), Access::Shared).unwrap();
+        let bytes: Vec<u8> = (0..PIECES).flat_map(piece).collect();
+        write_all_at(file.as_ref(), &bytes, 0).unwrap();
+        assert_eq!(differing(&fs), []);
+        for number in [
+            0,
+            1,
+            AT_ONCE - 1,
+            AT_ONCE,
+            BUFFER / PIECE,
+            2 * AT_ONCE,
+            PIECES - 1,
+        ] {
+            let at = (number * PIECE + number % PIECE) as u64;
+            write_all_at(file.as_ref(), &[0x80], at).unwrap();
+            assert_eq!(differing(&fs), [(number, Compared::Differs)]);
+            write_all_at(file.as_ref(), &piece(number)[..1], at).unwrap();
+        }
+        file.set_len((bytes.len() - PIECE) as u64).unwrap();
+        assert_eq!(differing(&fs), [(PIECES - 1, Compared::Absent)]);
+    }
+}
